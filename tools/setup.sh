@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Sets up .venv from a hash-locked list: tools/setup.sh run|test. Called by the Makefile; safe to repeat.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+wanted="${1:-run}"
+lock="requirements/$wanted.lock"
+python="${PYTHON:-python3}"
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+  echo "homeostat needs Python 3.11 or newer; $("$python" --version) found (set PYTHON=/path/to/python3.11)" >&2
+  exit 1
+}
+if [ ! -x .venv/bin/pip ]; then
+  if ! "$python" -m venv .venv >/tmp/homeostat-venv.$$ 2>&1; then
+    # Debian keeps ensurepip in a package of its own.
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+      apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
+      rm -rf .venv && "$python" -m venv .venv
+    else
+      cat /tmp/homeostat-venv.$$ >&2
+      echo "python could not make a virtual environment; on Debian or Ubuntu: sudo apt install python3-venv" >&2
+      exit 1
+    fi
+  fi
+  rm -f /tmp/homeostat-venv.$$
+fi
+stamp=".venv/.installed-$wanted"
+if ! { [ -f "$stamp" ] && cmp -s "$lock" "$stamp" && .venv/bin/homeostat --version >/dev/null 2>&1; }; then
+  echo "setting up .venv from $lock" >&2
+  .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r "$lock"
+  .venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+  cp "$lock" "$stamp"
+fi
+if [ "$wanted" = test ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "installing Debian's chromium for the page tests" >&2
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null
+  else
+    echo "the page tests need chromium: sudo apt install chromium" >&2
+    exit 1
+  fi
+fi
