@@ -1,0 +1,1 @@
+"""The native JSON API: one file a subject, one route table."""

@@ -1,0 +1,300 @@
+"""The application: the route table behind its doorway, as one ASGI callable.
+
+`doors/local.py` builds it, for a server process and for the SDK without a server alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from homeostat.doors.api import doorway, feed, openapi, problems, routing
+from homeostat.foundation import access, errors, events, ids, log
+from homeostat.foundation.house import House
+
+READERS = 8
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+)
+
+_log = log.get(__name__)
+
+
+class Page(Protocol):
+    """What a page of the web door says about itself."""
+
+    @property
+    def method(self) -> str: ...  # noqa: D102 - a field
+    @property
+    def path(self) -> str: ...  # noqa: D102
+    @property
+    def action(self) -> str: ...  # noqa: D102
+    @property
+    def endpoint(self) -> Callable[[Any], Any]: ...  # noqa: D102
+
+
+class Site(Protocol):
+    """The web door, as far as the application must know it."""
+
+    @property
+    def pages(self) -> Sequence[Page]:
+        """Routes that answer HTML, each with its action."""
+
+    def failure(self, problem: problems.Problem) -> Response:
+        """Return the page that shows a problem to a person."""
+
+
+class Application:
+    """One ASGI application over one house.
+
+    Parameters
+    ----------
+    house
+        What this process stands on; the caller closes it.
+    routes
+        The route table of the API.
+    site
+        The web pages, if any.
+    version
+        Of the product, for the OpenAPI document.
+
+    Raises
+    ------
+    ValueError
+        When a route names no known action, or two routes are the same.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        routes: Iterable[routing.Route],
+        *,
+        site: Site | None = None,
+        version: str = "0",
+    ) -> None:
+        self.house = house
+        self._site = site
+        self._visitor = doorway.Visitor(house.settings)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self.feed = feed.Feed(self._newest)
+        described = routing.Route(
+            "GET",
+            "/api/openapi.json",
+            routing.PUBLIC,
+            self._describe,
+            answer=dict[str, Any],
+            summary="This document",
+        )
+        pages = [
+            routing.Route(p.method, p.path, p.action, p.endpoint)
+            for p in (site.pages if site else ())
+        ]
+        self.table = routing.Table([*routes, described, *pages])
+        self._openapi = functools.cache(
+            lambda: openapi.document(self.table.routes, version=version),
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; ASGI's entry."""
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        if scope["type"] != "http":
+            raise RuntimeError(f"no {scope['type']} here")
+        guarded = _Guarded(send)
+        try:
+            response = await self._respond(scope, receive)
+            await response(scope, receive, guarded)
+        except ClientDisconnect:
+            return
+        except Exception as error:
+            if guarded.has_started:
+                _log.exception("an answer broke off", path=scope["path"])
+                raise
+            response = self._fail(scope, error)
+            await response(scope, receive, guarded)
+
+    def drain(self) -> None:
+        """End streams and long polls, so that the server can stop."""
+        self.feed.drain()
+
+    def close(self) -> None:
+        """Stop the reader threads."""
+        self.feed.drain()
+        self._readers.shutdown(wait=True)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+        actor, project = self._visitor.admit(scope)
+        found = self.table.find(scope["method"], scope["path"])
+        if found.route is None:
+            return self._show(scope, _nowhere(scope, found.allowed))
+        scope["path_params"] = found.path_params
+        if found.route.action != routing.PUBLIC:
+            access.require(actor, found.route.action)
+        request = Request(scope, receive)
+        call = routing.Call(
+            request,
+            actor=actor,
+            project=project,
+            house=self.house,
+            reading=self._on_thread,
+            spine=self.feed,
+        )
+        call.query = _query(found.route, request)
+        call.body = await _body(found.route, request)
+        return _answer(found.route, await found.route.endpoint(call))
+
+    def _fail(self, scope: Scope, error: Exception) -> Response:
+        path = scope["path"]
+        if isinstance(error, errors.HomeostatError):
+            if error.http_status >= 500:  # noqa: PLR2004 - ours to look into
+                _log.error("request failed", path=path, code=error.code, detail=str(error))
+            return self._show(scope, problems.describe(error, instance=path))
+        log_id = ids.new_id()
+        _log.exception("request failed unexpectedly", log_id=log_id, path=path, exc_info=error)
+        return self._show(scope, problems.unhandled(log_id, instance=path))
+
+    def _show(self, scope: Scope, problem: problems.Problem) -> Response:
+        wants_page = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
+        if self._site is not None and wants_page and not scope["path"].startswith("/api/"):
+            return self._site.failure(problem)
+        return problems.answer(problem)
+
+    async def _on_thread(self, fn: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, fn)
+
+    async def _newest(self, project: str) -> int:
+        def read() -> int:
+            with self.house.database.read(project=project) as tx:
+                last = events.read(tx, newest_first=True, limit=1)
+            return last[0].seq if last else 0
+
+        seq: int = await self._on_thread(read)
+        return seq
+
+    async def _describe(self, _: routing.Call) -> dict[str, Any]:
+        return self._openapi()
+
+
+class _Guarded:
+    """Adds the headers every answer carries and knows whether the answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.has_started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.has_started = True
+            headers = list(message.get("headers", ()))
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": [*headers, *HEADERS]}
+        await self._send(message)
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _nowhere(scope: Scope, allowed: tuple[str, ...]) -> problems.Problem:
+    path = scope["path"]
+    if allowed:
+        names = ", ".join(sorted(allowed))
+        error: errors.HomeostatError = errors.InvalidInputError(
+            f"{path} does not take {scope['method']}",
+            hint=f"it takes {names}",
+            allowed=names,
+        )
+        return problems.describe(error, instance=path, status=405)
+    hint = "see /api/openapi.json for every address" if path.startswith("/api/") else ""
+    error = errors.NotFoundError(f"there is nothing at {path[:200]}", hint=hint)
+    return problems.describe(error, instance=path)
+
+
+def _query(route: routing.Route, request: Request) -> Any:
+    given: dict[str, Any] = dict(request.query_params)
+    if not given and route.query is None:
+        return None
+    known = msgspec.structs.fields(route.query) if route.query is not None else ()
+    names = {field.encode_name: field for field in known}
+    for name in given:
+        if name not in names:
+            listed = ", ".join(sorted(names)) or "none"
+            raise errors.InvalidInputError(
+                f"{request.url.path} has no query parameter {name[:80]!r}",
+                hint=f"it has {listed}",
+            )
+    for name, field in names.items():
+        if name in given and _takes_many(field.type):
+            given[name] = request.query_params.getlist(name)
+    try:
+        return msgspec.convert(given, route.query, strict=False)
+    except msgspec.ValidationError as error:
+        raise problems.invalid(error, where="the query") from error
+
+
+def _takes_many(kind: Any) -> bool:
+    return any(word in repr(kind) for word in ("tuple[", "list["))
+
+
+async def _body(route: routing.Route, request: Request) -> Any:
+    if route.body is None:
+        return None
+    data = await _bounded(request, route.limit_bytes)
+    if route.body is bytes:
+        return data
+    try:
+        return msgspec.json.decode(data or b"{}", type=route.body)
+    except msgspec.MsgspecError as error:
+        raise problems.invalid(error, where="the body") from error
+    except RecursionError as error:
+        raise errors.InvalidInputError("the body is nested too deeply") from error
+
+
+async def _bounded(request: Request, limit_bytes: int) -> bytes:
+    announced = request.headers.get("content-length", "0")
+    size_bytes = int(announced) if announced.isdigit() else 0
+    parts: list[bytes] = []
+    if size_bytes <= limit_bytes:
+        size_bytes = 0
+        async for part in request.stream():
+            size_bytes += len(part)
+            if size_bytes > limit_bytes:
+                break
+            parts.append(part)
+    if size_bytes > limit_bytes:
+        raise errors.TooLargeError(
+            f"the body has {size_bytes} bytes or more; {request.url.path} takes {limit_bytes}",
+            hint="send less at a time",
+            limit_bytes=limit_bytes,
+        )
+    return b"".join(parts)
+
+
+def _answer(route: routing.Route, value: Any) -> Response:
+    if isinstance(value, Response):
+        return value
+    status = openapi.status_of(route)
+    if value is None:
+        return Response(status_code=status)
+    if route.answer is bytes:
+        return Response(value, status_code=status, media_type=openapi.OCTETS)
+    return Response(
+        msgspec.json.encode(value), status_code=status, media_type="application/json"
+    )

@@ -1,0 +1,100 @@
+"""What commands print: tables for people, JSON for programs, and errors for both."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from homeostat.foundation import clock, errors
+
+NOTHING = "-"
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def option(command: Command) -> Command:
+    """Add ``--json`` to a command; its function receives ``as_json``."""
+    flag = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+    return flag(command)
+
+
+def emit(value: Any, *, as_json: bool, show: Callable[[], object] | None = None) -> None:
+    """Print `value` as JSON, or what `show` makes of it for people.
+
+    Parameters
+    ----------
+    value
+        Structs or plain data.
+    as_json
+        What the user asked for.
+    show
+        Returns text or something rich can print; None prints `value`'s own words.
+    """
+    if as_json:
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2)
+        click.echo(text.decode())
+        return
+    told = value if show is None else show()
+    if isinstance(told, str):
+        click.echo(told)
+        return
+    from rich.console import Console
+
+    Console(soft_wrap=not sys.stdout.isatty()).print(told)
+
+
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    empty: str = "nothing yet",
+) -> Any:
+    """Return a table for people; `emit` prints it.
+
+    Parameters
+    ----------
+    columns
+        Headings; one that begins with ``#`` is aligned right.
+    rows
+        Cells; None becomes `NOTHING`.
+    empty
+        Said instead of a table without rows.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for name in columns:
+        made.add_column(name.lstrip("#"), justify="right" if name.startswith("#") else "left")
+    count = 0
+    for row in rows:
+        made.add_row(*[Text(NOTHING if cell is None else str(cell)) for cell in row])
+        count += 1
+    return made if count else empty
+
+
+def instant(at: int | None) -> str:
+    """Return an instant for a table, such as ``2026-04-05 10:31:07``; UTC."""
+    return NOTHING if at is None else clock.iso(at)[:19].replace("T", " ")
+
+
+def fail(error: errors.HomeostatError, *, as_json: bool) -> None:
+    """Tell of an error on stderr: one sentence and what to do, or a problem as JSON."""
+    if as_json:
+        told = {
+            "code": error.code,
+            "detail": error.message,
+            "hint": error.hint,
+            "facts": error.facts,
+        }
+        click.echo(msgspec.json.encode(told).decode(), err=True)
+        return
+    click.secho(f"error: {error.message}", err=True, fg="red")
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)

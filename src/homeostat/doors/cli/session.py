@@ -1,0 +1,43 @@
+"""What a command starts from: the settings, and a client to a server or in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from homeostat.doors import local
+from homeostat.doors.client import Client
+from homeostat.foundation import settings
+
+
+def chosen() -> dict[str, Any]:
+    """Return what the options of the root command said: home, url, project."""
+    ctx = click.get_current_context(silent=True)
+    found: dict[str, Any] = (ctx.find_root().obj if ctx else None) or {}
+    return found
+
+
+def load(**overrides: Any) -> settings.Settings:
+    """Return the settings: ``homeostat.toml``, environment, the root's options, then these.
+
+    Parameters
+    ----------
+    **overrides
+        Fields of `Settings`; those that are None are left out.
+    """
+    told = chosen()
+    asked = {name: told.get(name) for name in ("home", "url", "project")}
+    if asked["home"] is not None:
+        asked["home"] = Path(asked["home"])
+    return settings.load(**{**asked, **overrides})
+
+
+@contextmanager
+def client() -> Iterator[Client]:
+    """Open the SDK as the settings say: a server where `url` is set, else in this process."""
+    with local.open_client(load()) as opened:
+        yield opened

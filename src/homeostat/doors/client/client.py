@@ -1,0 +1,64 @@
+"""The Python SDK: one attribute for each subject; opened by `homeostat.connect`."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from homeostat.doors.client import audit, events, transport
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What a server says of itself."""
+
+    status: str
+    version: str
+
+
+class Client:
+    """Everything the API offers, as Python calls.
+
+    Parameters
+    ----------
+    speaking
+        The transport; `homeostat.connect` makes one.
+
+    Examples
+    --------
+    >>> import homeostat as hs
+    >>> with hs.connect(home=tmp_path) as client:  # doctest: +SKIP
+    ...     client.audit.verify().ok
+    True
+    """
+
+    def __init__(self, speaking: transport.Transport) -> None:
+        self.transport = speaking
+        self.audit = audit.Audit(speaking)
+        self.events = events.Events(speaking)
+
+    def health(self) -> Health:
+        """Return whether the server is well, and its version.
+
+        Raises
+        ------
+        UnavailableError
+            When nobody answers.
+        """
+        return self.transport.call("GET", "/health", answer=Health)
+
+    def close(self) -> None:
+        """Let go of connections, or of the house when it was opened in this process."""
+        self.transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

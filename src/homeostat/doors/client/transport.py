@@ -1,0 +1,246 @@
+"""How the SDK speaks HTTP: to a server, or to the application in this very process.
+
+There is one contract and one implementation: without a server the same requests go through
+the same application, so that permission, validation and audit cannot be bypassed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar, overload
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from homeostat.doors.api import problems
+from homeostat.foundation import errors
+
+T = TypeVar("T")
+Query = Mapping[str, str | int | float | bool | list[str] | tuple[str, ...] | None]
+
+TIMEOUT_S = 60.0
+LOCAL_URL = "http://localhost"
+PROJECT_HEADER = "x-homeostat-project"
+
+
+class Reply(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    body: bytes
+
+
+class Carrier(Protocol):
+    """What carries one request there and its answer back."""
+
+    def carry(self, method: str, path: str, *, headers: dict[str, str], body: bytes) -> Reply:
+        """Send one request and wait for its answer."""
+
+    def close(self) -> None:
+        """Let go of connections and threads."""
+
+
+class HttpCarrier:
+    """Carries requests to a server.
+
+    Parameters
+    ----------
+    url
+        Such as ``http://127.0.0.1:5000``.
+    timeout_s
+        Longest wait for an answer, in seconds.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._url = url
+        self._http = httpx.Client(base_url=url, timeout=timeout_s)
+
+    def carry(self, method: str, path: str, *, headers: dict[str, str], body: bytes) -> Reply:
+        """Send one request and wait for its answer.
+
+        Raises
+        ------
+        UnavailableError
+            When nobody answers at the address.
+        """
+        try:
+            answer = self._http.request(method, path, headers=headers, content=body)
+        except httpx.TransportError as error:
+            raise errors.UnavailableError(
+                f"no answer from {self._url}: {str(error) or type(error).__name__}",
+                hint="start it with `homeostat up`, or give no URL to work in this process",
+            ) from error
+        return Reply(answer.status_code, answer.content)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+
+class AppCarrier:
+    """Carries requests to an ASGI application on an event loop of its own in this process.
+
+    Parameters
+    ----------
+    app
+        The application.
+    on_close
+        Called after the loop has stopped.
+    """
+
+    def __init__(self, app: Any, *, on_close: Any = None) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="app", daemon=True)
+        self._thread.start()
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
+        self._http = httpx.AsyncClient(transport=transport, base_url=LOCAL_URL)
+        self._on_close = on_close
+
+    def carry(self, method: str, path: str, *, headers: dict[str, str], body: bytes) -> Reply:
+        """Hand one request to the application and wait for its answer."""
+        asking = self._http.request(method, path, headers=headers, content=body)
+        answer = asyncio.run_coroutine_threadsafe(asking, self._loop).result()
+        return Reply(answer.status_code, answer.content)
+
+    def close(self) -> None:
+        """Stop the loop and let go of the application."""
+        if self._loop.is_closed():
+            return
+        asyncio.run_coroutine_threadsafe(_finish(self._http), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+        if self._on_close is not None:
+            self._on_close()
+
+
+async def _finish(http: httpx.AsyncClient) -> None:
+    """Close the client and end what is left on the loop, such as the event feed."""
+    await http.aclose()
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+
+
+class Transport:
+    """Speaks the contract: typed bodies there, typed answers and the same errors back.
+
+    Parameters
+    ----------
+    carrier
+        To a server or into this process.
+    project
+        Named with every request; None lets the server choose.
+    """
+
+    def __init__(self, carrier: Carrier, *, project: str | None = None) -> None:
+        self._carrier = carrier
+        self._headers = {} if project is None else {PROJECT_HEADER: project}
+
+    @overload
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: type[T],
+        query: Query | None = None,
+        body: Any = None,
+    ) -> T: ...
+    @overload
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: None = None,
+        query: Query | None = None,
+        body: Any = None,
+    ) -> None: ...
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        answer: Any = None,
+        query: Query | None = None,
+        body: Any = None,
+    ) -> Any:
+        """Make one call of the API.
+
+        Parameters
+        ----------
+        method, path
+            As in the route table; parts that come from a user go through `part`.
+        answer
+            Type of the answer; ``bytes`` for a file; None when nothing is said.
+        query
+            Query parameters; those that are None are left out.
+        body
+            A struct or plain data for JSON, or ``bytes`` as they are.
+
+        Raises
+        ------
+        HomeostatError
+            The same class the server raised.
+        """
+        headers = dict(self._headers)
+        content = b""
+        if isinstance(body, bytes | bytearray | memoryview):
+            content = bytes(body)
+            headers["content-type"] = "application/octet-stream"
+        elif body is not None:
+            content = msgspec.json.encode(body)
+            headers["content-type"] = "application/json"
+        reply = self._carrier.carry(method, path + _query(query), headers=headers, body=content)
+        if reply.status >= 400:  # noqa: PLR2004 - HTTP's border between good and bad
+            raise _error(reply)
+        if answer is None:
+            return None
+        return reply.body if answer is bytes else msgspec.json.decode(reply.body, type=answer)
+
+    def close(self) -> None:
+        """Let go of connections and threads."""
+        self._carrier.close()
+
+
+def part(value: str | int) -> str:
+    """Return a name as one part of a path, with everything special escaped.
+
+    Examples
+    --------
+    >>> part("a/b c")
+    'a%2Fb%20c'
+    """
+    return quote(str(value), safe="")
+
+
+def _query(query: Query | None) -> str:
+    if not query:
+        return ""
+    pairs: list[tuple[str, str | int | float | bool | None]] = []
+    for name, value in query.items():
+        values = value if isinstance(value, list | tuple) else (value,)
+        pairs.extend((name, _text(one)) for one in values if one is not None)
+    return "?" + str(httpx.QueryParams(pairs)) if pairs else ""
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _error(reply: Reply) -> errors.HomeostatError:
+    try:
+        problem = msgspec.json.decode(reply.body, type=problems.Problem)
+    except msgspec.MsgspecError:
+        said = reply.body[:200].decode(errors="replace")
+        return errors.HomeostatError(
+            f"the server answered {reply.status}: {said}",
+            hint="is this a Homeostat server?",
+        )
+    return problems.restore(problem)

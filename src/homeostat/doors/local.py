@@ -1,0 +1,88 @@
+"""A whole house in this process with the application over it; opened by SDK and commands."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+from homeostat.doors.api import application, routes
+from homeostat.doors.client import Client, transport
+from homeostat.doors.web import site
+from homeostat.foundation import house, settings
+
+
+def build(opened: house.House) -> application.Application:
+    """Return the application of a house: the API and the pages.
+
+    Parameters
+    ----------
+    opened
+        Stays the caller's to close, after the application.
+    """
+    return application.Application(
+        opened,
+        routes.TABLE,
+        site=site.Site(),
+        version=metadata.version("homeostat"),
+    )
+
+
+def open_client(told: settings.Settings) -> Client:
+    """Return a client as the settings say: to a server, else over a house of its own.
+
+    Parameters
+    ----------
+    told
+        Where the house is, or which server to ask.
+
+    Raises
+    ------
+    UnavailableError
+        When the database cannot be reached.
+    """
+    if told.url:
+        carrier: transport.Carrier = transport.HttpCarrier(told.url)
+    else:
+        opened = house.open_house(told)
+        app = build(opened)
+
+        def leave() -> None:
+            app.close()
+            opened.close()
+
+        carrier = transport.AppCarrier(app, on_close=leave)
+    return Client(transport.Transport(carrier, project=told.project))
+
+
+def connect(
+    url: str | None = None,
+    *,
+    home: str | Path | None = None,
+    project: str | None = None,
+) -> Client:
+    """Open the SDK: to a server, or without one in this process.
+
+    Parameters
+    ----------
+    url
+        Address of a server such as ``http://127.0.0.1:5000``; None asks ``HOMEOSTAT_URL`` and
+        otherwise opens the house in `home`.
+    home
+        Folder of the installation; ``HOMEOSTAT_HOME`` or ``.homeostat`` when None.
+    project
+        Namespace to work in; ``default`` unless set.
+
+    Returns
+    -------
+    Client
+        Close it, or use it in a ``with`` block.
+
+    Raises
+    ------
+    InvalidInputError
+        When a setting cannot be right.
+    UnavailableError
+        When the house cannot be opened.
+    """
+    asked = Path(home) if home is not None else None
+    return open_client(settings.load(url=url, home=asked, project=project))
