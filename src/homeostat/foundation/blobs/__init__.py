@@ -1,0 +1,9 @@
+"""Sealed, content-addressed bytes in a folder or a bucket; every subject keeps files here."""
+
+from __future__ import annotations
+
+from homeostat.foundation.blobs.entities import Blob, DataKey
+from homeostat.foundation.blobs.master import MasterKey
+from homeostat.foundation.blobs.store import Store, open_store
+
+__all__ = ["Blob", "DataKey", "MasterKey", "Store", "open_store"]
