@@ -1,1 +1,1 @@
-"""The prediction server."""
+"""The prediction server: a raw ASGI edge over `lifecycle.serving`, without a database."""

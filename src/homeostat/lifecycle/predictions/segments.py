@@ -1,0 +1,191 @@
+"""From the bytes of a closed segment to tables; called by `actions` in the server."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from homeostat.foundation import errors
+from homeostat.lifecycle.predictions import frames
+
+FEATURE = "x."
+CONTEXT = "c."
+_KINDS: dict[str, pl.DataType] = {
+    "number": pl.Float64(),
+    "integer": pl.Int64(),
+    "boolean": pl.Boolean(),
+    "category": pl.String(),
+    "text": pl.String(),
+}
+_FIXED: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "key": pl.String(),
+    "served_at": pl.Int64(),
+    "generation": pl.Int64(),
+    "arm": pl.String(),
+    "answered": pl.Boolean(),
+    "version": pl.String(),
+    "score": pl.Float64(),
+}
+_MEMBERS: dict[str, pl.DataType] = {
+    "members": pl.List(pl.String()),
+    "member_scores": pl.List(pl.Float64()),
+}
+_NO_LAYOUT = frames.Layout((), (), ())
+
+
+class Contents(NamedTuple):
+    """What a segment holds, as tables.
+
+    `predictions` has the columns of `predictions.read` but for `row`; `labels` has key, label,
+    event_at, known_at; both keep the order of the log.
+    """
+
+    segment: str
+    deployment: str
+    predictions: pl.DataFrame
+    labels: pl.DataFrame
+    failures: tuple[frames.Failure, ...]
+
+
+def decode(raw: bytes) -> Contents:
+    """Read a closed segment.
+
+    Parameters
+    ----------
+    raw
+        The segment's bytes, as written by the spool.
+
+    Returns
+    -------
+    Contents
+        Its predictions, labels and failures.
+
+    Raises
+    ------
+    CorruptError
+        When a checksum fails, or the segment does not begin by saying whose it is.
+    """
+    found = frames.decode(raw)
+    opened = found[0] if found else None
+    if not isinstance(opened, frames.Opened) or opened.format != frames.FORMAT:
+        raise errors.CorruptError(
+            "the segment does not begin with an opening of a known format",
+            hint="the prediction server may be newer than this server; update it",
+        )
+    labels = [one for one in found if isinstance(one, frames.Labels)]
+    return Contents(
+        opened.segment,
+        opened.deployment,
+        _predictions(found),
+        _labels(labels),
+        tuple(one for one in found if isinstance(one, frames.Failure)),
+    )
+
+
+def stack(parts: Iterable[pl.DataFrame]) -> pl.DataFrame:
+    """Put tables of the log under each other; a column that one lacks is null there.
+
+    Parameters
+    ----------
+    parts
+        Tables; a column may be an integer in one and a float or text in another.
+
+    Returns
+    -------
+    polars.DataFrame
+        All rows, in order.
+    """
+    return pl.concat(parts, how="diagonal_relaxed")
+
+
+def encode(frame: pl.DataFrame) -> bytes:
+    """Write a table as Parquet; the form in which the log is sealed.
+
+    Parameters
+    ----------
+    frame
+        Any table.
+
+    Returns
+    -------
+    bytes
+        Parquet, zstd.
+    """
+    target = io.BytesIO()
+    frame.write_parquet(target, compression="zstd", compression_level=1, statistics=False)
+    return target.getvalue()
+
+
+def _predictions(found: list[frames.Frame]) -> pl.DataFrame:
+    runs: list[tuple[frames.Layout, list[frames.Batch]]] = []
+    for one in found:
+        if isinstance(one, frames.Layout):
+            runs.append((one, []))
+        elif isinstance(one, frames.Batch):
+            if not runs:
+                raise errors.CorruptError("the segment has predictions before their layout")
+            runs[-1][1].append(one)
+    parts = [_table(layout, batches) for layout, batches in runs if batches]
+    if len(parts) == 1:
+        return parts[0]
+    return stack(parts) if parts else _table(_NO_LAYOUT, [])
+
+
+def _table(layout: frames.Layout, batches: list[frames.Batch]) -> pl.DataFrame:
+    columns = [_fixed(name, batches) for name in _FIXED]
+    columns.append(_loose("answer", [value for one in batches for value in one.answers]))
+    rows = [[one.members] * len(one.keys) for one in batches]
+    scores = [list(map(list, zip(*one.member_scores, strict=True))) for one in batches]
+    columns.append(pl.Series("members", _flat(rows), dtype=_MEMBERS["members"]))
+    columns.append(pl.Series("member_scores", _flat(scores), dtype=_MEMBERS["member_scores"]))
+    for at, (name, kind) in enumerate(zip(layout.features, layout.kinds, strict=True)):
+        values = _flat([one.features[at] for one in batches])
+        columns.append(_loose(FEATURE + name, values, dtype=_KINDS.get(kind)))
+    for at, name in enumerate(layout.context):
+        columns.append(_loose(CONTEXT + name, _flat([one.context[at] for one in batches])))
+    return pl.DataFrame(columns)
+
+
+def _fixed(name: str, batches: list[frames.Batch]) -> pl.Series:
+    values: list[Any]
+    if name == "id":
+        values = _flat([one.ids for one in batches])
+    elif name == "key":
+        values = _flat([one.keys for one in batches])
+    elif name == "score":
+        values = _flat([one.scores for one in batches])
+    else:
+        values = _flat([[getattr(one, name)] * len(one.keys) for one in batches])
+    return pl.Series(name, values, dtype=_FIXED[name])
+
+
+def _labels(found: list[frames.Labels]) -> pl.DataFrame:
+    known = [[one.known_at] * len(one.keys) for one in found]
+    return pl.DataFrame(
+        [
+            pl.Series("key", _flat([one.keys for one in found]), dtype=pl.String()),
+            _loose("label", _flat([one.labels for one in found])),
+            pl.Series("event_at", _flat([one.event_at for one in found]), dtype=pl.Int64()),
+            pl.Series("known_at", _flat(known), dtype=pl.Int64()),
+        ]
+    )
+
+
+def _loose(name: str, values: list[Any], *, dtype: pl.DataType | None = None) -> pl.Series:
+    """Make a column of values that a request supplied; what has two types becomes text."""
+    try:
+        return pl.Series(name, values, dtype=dtype, strict=True)
+    except (TypeError, pl.exceptions.PolarsError):
+        pass
+    kinds = {type(one) for one in values if one is not None}
+    if kinds <= {int, float, bool}:
+        return pl.Series(name, values, dtype=pl.Float64(), strict=False)
+    return pl.Series(name, [None if one is None else str(one) for one in values])
+
+
+def _flat(parts: list[list[Any]]) -> list[Any]:
+    return [value for part in parts for value in part]

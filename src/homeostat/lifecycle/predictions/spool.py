@@ -1,0 +1,344 @@
+"""The log as the prediction process writes it: one append-only file per open segment.
+
+Called by `serving.engine` before it answers and by the door that hands closed segments to the
+server. A frame is in the page cache before its prediction is answered, so killing the process
+loses nothing; a background thread calls `fdatasync`, so losing power loses at most its period.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import structlog
+
+from homeostat.foundation import clock, errors, ids
+from homeostat.lifecycle.predictions import frames
+
+Durability = Literal["none", "process", "ack"]
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}")
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BEING_BORN_MS = (
+    10_000  # an empty file this young may be one that its writer has not locked yet
+)
+_log = structlog.get_logger("homeostat.spool")
+
+
+class Limits(NamedTuple):
+    """When a segment is closed, and how often bytes are forced to the disk."""
+
+    max_rows: int = 500
+    max_age_s: float = 1.0
+    max_bytes: int = 8_000_000
+    sync_every_s: float = 0.1
+
+
+class Closed(NamedTuple):
+    """A segment on disk that nobody writes any more."""
+
+    deployment: str
+    segment: str
+    path: Path
+
+
+class _Open:
+    """The file being appended to; its lock tells other processes that its writer lives."""
+
+    def __init__(self, folder: Path, deployment: str, *, segment: str) -> None:
+        self.segment = segment
+        self.path = folder / f"{self.segment}.open"
+        flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY
+        self.fd = os.open(self.path, flags, 0o600)
+        fcntl.flock(self.fd, fcntl.LOCK_EX)
+        self.size = 0
+        self.n_rows = 0
+        self.n_appends = 0
+        self.since = time.monotonic()
+        self.layout: frames.Layout | None = None
+        self.dirty = False
+        try:
+            self.append(
+                frames.encode(frames.Opened(self.segment, deployment, clock.now_ms())), n_rows=0
+            )
+        except OSError:
+            self.discard()
+            raise
+
+    def append(self, data: bytes, *, n_rows: int) -> None:
+        """Write all of `data` or nothing; a torn frame would hide the later ones."""
+        written = 0
+        try:
+            while written < len(data):
+                written += os.write(self.fd, memoryview(data)[written:])
+        except OSError:
+            os.ftruncate(self.fd, self.size)
+            raise
+        self.size += len(data)
+        self.n_rows += n_rows
+        self.n_appends += 1
+        self.dirty = True
+
+    def sync(self) -> None:
+        self.dirty = False
+        os.fdatasync(self.fd)
+
+    def close(self) -> None:
+        """Force the bytes out, then give the file the name that says it is whole."""
+        if self.n_appends == 1:  # nothing but its opening
+            self.discard()
+            return
+        self.sync()
+        self.path.rename(self.path.with_suffix(".closed"))
+        os.close(self.fd)
+
+    def discard(self) -> None:
+        os.close(self.fd)
+        self.path.unlink(missing_ok=True)
+
+
+class Spool:
+    """The logs of all deployments that this process answers for.
+
+    Parameters
+    ----------
+    folder
+        Where segments live; one folder per deployment is made in it. May be shared with other
+        prediction processes.
+    durability
+        ``process``: in the page cache before the answer. ``ack``: on the disk before it.
+        ``none``: tried, but a full disk does not stop answers.
+    limits
+        When segments are closed.
+    on_closed
+        Called, from the background thread, whenever a segment was closed.
+
+    Notes
+    -----
+    `write` is called by the event loop; closing and syncing happen in the spool's own thread,
+    so that the loop never waits for the disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durability: Durability = "process",
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+        on_closed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.durability: Durability = durability
+        self.lost_rows = 0
+        self._folder = folder
+        self._limits = limits
+        self._on_closed = on_closed
+        self._lock = threading.Lock()
+        self._disk = threading.Lock()
+        self._open: dict[str, _Open] = {}
+        self._closing: list[_Open] = []
+        self._last_id = "0"
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        recover(folder)
+        self._thread = threading.Thread(target=self._keep, name="homeostat-spool", daemon=True)
+        self._thread.start()
+
+    def write(
+        self, deployment: str, frame: frames.Frame, *, layout: frames.Layout | None = None
+    ) -> None:
+        """Append a frame; when this returns, the death of the process does not lose it.
+
+        Parameters
+        ----------
+        deployment
+            Whose log.
+        frame
+            What to append.
+        layout
+            The columns of `frame`, for a batch; written once per segment and change.
+
+        Raises
+        ------
+        UnavailableError
+            When the disk is full or failing, unless durability is ``none``: then the rows are
+            counted in `lost_rows`.
+        """
+        n_rows = frames.n_rows(frame)
+        try:
+            with self._lock:
+                segment = self._segment(deployment)
+                data = frames.encode(frame)
+                if layout is not None and layout != segment.layout:
+                    data = frames.encode(layout) + data
+                segment.append(data, n_rows=n_rows)
+                if layout is not None:
+                    segment.layout = layout
+                if (
+                    segment.n_rows >= self._limits.max_rows
+                    or segment.size >= self._limits.max_bytes
+                ):
+                    self._retire(deployment)
+        except OSError as error:
+            if self.durability == "none":
+                self.lost_rows += n_rows
+                return
+            raise _refused(self._folder, error) from error
+
+    def sync(self) -> None:
+        """Force everything written so far to the disk; for durability ``ack``, in a thread.
+
+        Raises
+        ------
+        UnavailableError
+            When the disk refuses.
+        """
+        with self._disk:
+            with self._lock:
+                dirty = [one for one in (*self._open.values(), *self._closing) if one.dirty]
+            try:
+                for one in dirty:
+                    one.sync()
+            except OSError as error:
+                raise _refused(self._folder, error) from error
+
+    def closed(self) -> list[Closed]:
+        """List the segments waiting to be handed over, oldest first.
+
+        Returns
+        -------
+        list of Closed
+            Of every process that shares the folder.
+        """
+        found = self._folder.glob("*/*.closed")
+        return [Closed(one.parent.name, one.stem, one) for one in sorted(found, key=_by_id)]
+
+    def waiting_rows(self) -> int:
+        """Return the rows in open segments; for metrics."""
+        with self._lock:
+            return sum(one.n_rows for one in (*self._open.values(), *self._closing))
+
+    def close_segments(self) -> None:
+        """Close every open segment now, so that it can be handed over."""
+        with self._lock:
+            for deployment in list(self._open):
+                self._retire(deployment)
+        self._finish()
+
+    def close(self) -> None:
+        """Stop the thread and close every segment; nothing may be written afterwards."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()
+        self.close_segments()
+
+    def _segment(self, deployment: str) -> _Open:
+        segment = self._open.get(deployment)
+        if segment is None:
+            if not _NAME.fullmatch(deployment):
+                raise errors.InvalidInputError(f"no deployment can be named {deployment!r}")
+            folder = self._folder / deployment
+            folder.mkdir(exist_ok=True, mode=0o700)
+            # Two ids of one millisecond are not ordered, and rows are numbered in this order.
+            self._last_id = max(ids.new_id(), f"{int(self._last_id, 16) + 1:032x}")
+            segment = _Open(folder, deployment, segment=self._last_id)
+            self._open[deployment] = segment
+        return segment
+
+    def _retire(self, deployment: str) -> None:
+        self._closing.append(self._open.pop(deployment))
+        self._wake.set()
+
+    def _keep(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(self._limits.sync_every_s)
+            self._wake.clear()
+            try:
+                self._close_aged()
+                self._finish()
+                if self.durability != "none":
+                    self.sync()
+            except (OSError, errors.UnavailableError) as error:
+                _log.error("spool-disk", folder=str(self._folder), reason=str(error))
+                self._stop.wait(1.0)
+
+    def _close_aged(self) -> None:
+        limit = time.monotonic() - self._limits.max_age_s
+        with self._lock:
+            for deployment, segment in list(self._open.items()):
+                if segment.since <= limit and segment.size > 0:
+                    self._retire(deployment)
+
+    def _finish(self) -> None:
+        """Close what was retired; a segment leaves the list only when it is safe on disk."""
+        closed = False
+        with self._disk:
+            with self._lock:
+                todo = list(self._closing)
+            for segment in todo:
+                segment.close()
+                with self._lock:
+                    self._closing.remove(segment)
+                closed = True
+        if closed:
+            self._on_closed()
+
+
+def recover(folder: Path) -> int:
+    """Close the segments that a dead process left open, without their torn ends.
+
+    Parameters
+    ----------
+    folder
+        The spool's folder. Segments whose writer lives (they are locked) are left alone.
+
+    Returns
+    -------
+    int
+        How many segments were recovered with rows in them.
+    """
+    recovered = 0
+    for path in sorted(folder.glob("*/*.open")):
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            recovered += _recover_one(path)
+    return recovered
+
+
+def _recover_one(path: Path) -> int:
+    with path.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        data = file.read()
+        if not data and clock.now_ms() - path.stat().st_mtime_ns // 1_000_000 < _BEING_BORN_MS:
+            return 0
+        good = frames.whole(data)
+        if good < len(data):
+            _log.warning("torn-frame-dropped", path=str(path), size_bytes=len(data) - good)
+            file.truncate(good)
+        opened_only = good == 0 or len(frames.decode(data[:good])) == 1
+        os.fdatasync(file.fileno())
+        if opened_only:
+            path.unlink()
+            return 0
+        path.rename(path.with_suffix(".closed"))
+        return 1
+
+
+def _by_id(path: Path) -> str:
+    return path.stem
+
+
+def _refused(folder: Path, error: OSError) -> errors.UnavailableError:
+    what = "is full" if error.errno in _FULL else f"refuses writes ({error.strerror})"
+    return errors.UnavailableError(
+        f"the disk under {folder} {what}, so this cannot be logged and is not answered",
+        hint="free space there; predictions resume by themselves",
+        retry_after_s=5,
+    )

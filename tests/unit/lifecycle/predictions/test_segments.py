@@ -1,0 +1,81 @@
+"""A segment's bytes become tables with stable types, or are refused."""
+
+from __future__ import annotations
+
+import io
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from homeostat.foundation import errors
+from homeostat.lifecycle.predictions import frames, segments
+
+OPENED = frames.Opened("s1", "credit", 0)
+
+
+def batch(features, *, score=0.5, answer=1):
+    n = len(features[0])
+    return frames.Batch(
+        0, 1, "stable", True, "1", ["i"] * n, ["k"] * n, features, [], [score] * n,
+        [answer] * n, ["1"], [[score] * n],
+    )  # fmt: skip
+
+
+def segment(*found):
+    return b"".join(map(frames.encode, (OPENED, *found)))
+
+
+@pytest.mark.parametrize("at", [0, 5, 9, 40, -1])
+def test_a_changed_byte_is_found(at):
+    raw = bytearray(segment(frames.Labels(0, ["a"], [1], [None])))
+    raw[at] ^= 1
+    with pytest.raises(errors.CorruptError):
+        segments.decode(bytes(raw))
+
+
+def test_nothing_is_no_segment():
+    with pytest.raises(errors.CorruptError):
+        segments.decode(b"")
+
+
+def test_whole_numbers_in_a_number_column_are_numbers():
+    layout = frames.Layout(("income",), ("number",), ())
+    table = segments.decode(segment(layout, batch([[1, 2.5, None]]))).predictions
+    assert table["x.income"].to_list() == [1.0, 2.5, None]
+    assert table.schema["x.income"] == pl.Float64()
+
+
+def test_nulls_and_non_finite_values_keep_apart():
+    layout = frames.Layout(("income",), ("number",), ())
+    values = [None, float("nan"), float("inf"), float("-inf")]
+    table = segments.decode(segment(layout, batch([values]))).predictions
+    assert table["x.income"].is_null().to_list() == [True, False, False, False]
+    assert table["x.income"].is_nan().to_list() == [None, True, False, False]
+
+
+def test_a_column_that_comes_later_is_null_before():
+    first = frames.Layout(("a",), ("number",), ())
+    second = frames.Layout(("a", "b"), ("number", "category"), ())
+    raw = segment(first, batch([[1.0]]), second, batch([[2.0], ["x"]]))
+    table = segments.decode(raw).predictions
+    assert table["x.b"].to_list() == [None, "x"]
+
+
+def test_failures_are_told():
+    failure = frames.Failure(1, 2, "canary", "4", 3, "raised", "ZeroDivisionError")
+    assert segments.decode(segment(failure)).failures == (failure,)
+
+
+scalar = st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats() | st.text()
+
+
+@given(st.lists(scalar, min_size=1, max_size=20))
+def test_any_label_survives_to_parquet(values):
+    n = len(values)
+    raw = segment(frames.Labels(0, ["k"] * n, values, [None] * n))
+    table = segments.decode(raw).labels
+    again = pl.read_parquet(io.BytesIO(segments.encode(table)))
+    assert again.equals(table, null_equal=True)
+    assert again["label"].is_null().to_list() == [one is None for one in values]
