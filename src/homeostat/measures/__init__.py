@@ -1,0 +1,1 @@
+"""Pure mathematics: arrays in, frozen results out; no clock, no input or output."""

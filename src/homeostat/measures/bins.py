@@ -1,0 +1,224 @@
+"""Bins frozen from a reference; `summary` counts every later row on them."""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_SAMPLE_ROWS = 100_000
+
+
+class NumericBins(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
+    """Edges of one numeric column, frozen from a reference; `edges` are little-endian float64.
+
+    Bin 0 is everything below the first edge, the last bin everything from the last edge up,
+    each other bin is closed on its left side. `center` is subtracted before sums are taken.
+    """
+
+    edges: bytes
+    center: float
+    digest: str
+
+    @property
+    def edge_values(self) -> Floats:
+        """The edges, strictly increasing, in the unit of the column; shape ``(k,)``."""
+        return np.frombuffer(self.edges, dtype="<f8")
+
+
+class CategoryBins(msgspec.Struct, frozen=True, kw_only=True, tag="category"):
+    """Categories of one column, frozen from a reference; not complete when too many."""
+
+    categories: tuple[str, ...]
+    is_complete: bool
+    digest: str
+
+
+Bins = NumericBins | CategoryBins
+
+
+class TableBins(msgspec.Struct, frozen=True):
+    """Bins of every column of a table, by name."""
+
+    columns: dict[str, Bins]
+
+
+def is_numeric(values: pl.Series) -> bool:
+    """Say whether a column is counted on edges (numbers and times) or by category.
+
+    Examples
+    --------
+    >>> is_numeric(pl.Series([1, 2])), is_numeric(pl.Series(["a"]))
+    (True, False)
+    """
+    return values.dtype.is_numeric() or values.dtype.is_temporal()
+
+
+def numbers(values: pl.Series) -> Floats:
+    """Return the values of a numeric or time column that are not null.
+
+    Parameters
+    ----------
+    values
+        Numbers, or times (counted in their physical unit).
+
+    Returns
+    -------
+    NDArray
+        Shape ``(n - nulls,)``, float64; NaN and infinities are kept.
+
+    Raises
+    ------
+    TypeError
+        When the column is neither numeric nor temporal.
+
+    Examples
+    --------
+    >>> numbers(pl.Series([1, None, 3])).tolist()
+    [1.0, 3.0]
+    """
+    if not is_numeric(values):
+        msg = f"column {values.name!r} holds {values.dtype}, not numbers"
+        raise TypeError(msg)
+    known = values.drop_nulls() if values.null_count() else values
+    return np.asarray(known.to_physical().cast(pl.Float64).to_numpy())
+
+
+def category_counts(values: pl.Series) -> dict[str, int]:
+    """Count each category; a column of nested values has none."""
+    if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Object, pl.Null}:
+        return {}
+    counted = values.drop_nulls().rename("value").value_counts(name="n")
+    names = counted["value"].cast(pl.String).to_list()
+    return dict(zip(names, counted["n"].to_list(), strict=True))
+
+
+def freeze_numbers(values: Floats, *, bins: int = 1000, grid: int = 64) -> NumericBins:
+    """Freeze the edges of one numeric column from a reference sample.
+
+    Parameters
+    ----------
+    values
+        Shape ``(n,)``, any unit; non-finite values are left out; at most 100 000 evenly
+        spaced ones are looked at.
+    bins
+        Number of quantile bins, 2 or more. A value that fills a whole bin gets a bin of its
+        own, so counts of point masses are exact.
+    grid
+        Number of equally wide cells added over the range and one range to either side, so
+        that what leaves the reference is still located; 0 or more.
+
+    Returns
+    -------
+    NumericBins
+        Strictly increasing edges; one edge (0.0) when no value is finite.
+
+    Raises
+    ------
+    ValueError
+        When `bins` is less than 2 or `grid` is negative.
+
+    Examples
+    --------
+    >>> frozen = freeze_numbers(np.arange(100.0), bins=4, grid=0)
+    >>> frozen.edge_values.tolist()
+    [0.0, 24.75, 49.5, 74.25, 99.0]
+    """
+    if bins < 2 or grid < 0:  # noqa: PLR2004 - one bin tells nothing
+        msg = f"need bins >= 2 and grid >= 0; got {bins} and {grid}"
+        raise ValueError(msg)
+    step = -(-len(values) // _SAMPLE_ROWS) or 1
+    sample = np.asarray(values[::step], dtype=np.float64)
+    sample = np.sort(sample[np.isfinite(sample)])
+    if not len(sample):
+        return _numeric_bins(np.zeros(1), center=0.0)
+    quantiles = np.quantile(sample, np.linspace(0, 1, bins + 1))
+    atoms = quantiles[1:][quantiles[1:] == quantiles[:-1]]
+    low, high = float(sample[0]), float(sample[-1])
+    width = high - low
+    cells: Floats = np.empty(0)
+    if grid and width > 0 and np.isfinite(low - width) and np.isfinite(high + width):
+        cells = np.linspace(low - width, high + width, 3 * grid + 1)
+    edges = np.unique(np.concatenate([quantiles, np.nextafter(atoms, np.inf), cells]))
+    return _numeric_bins(edges[np.isfinite(edges)], center=float(sample[len(sample) // 2]))
+
+
+def _numeric_bins(edges: Floats, *, center: float) -> NumericBins:
+    packed = np.ascontiguousarray(edges + 0.0, dtype="<f8").tobytes()  # + 0.0 turns -0.0 to 0.0
+    return NumericBins(edges=packed, center=center, digest=_digest(packed))
+
+
+def _digest(packed: bytes) -> str:
+    return hashlib.blake2b(packed, digest_size=8).hexdigest()
+
+
+def freeze_categories(values: pl.Series, *, cap: int = 256) -> CategoryBins:
+    """Freeze the categories of one column from a reference sample.
+
+    Parameters
+    ----------
+    values
+        Strings, booleans, categoricals or enums; nulls are left out.
+    cap
+        Most categories to keep, 1 or more; the most frequent are kept.
+
+    Returns
+    -------
+    CategoryBins
+        Categories in alphabetical order.
+
+    Raises
+    ------
+    ValueError
+        When `cap` is less than 1.
+
+    Examples
+    --------
+    >>> freeze_categories(pl.Series(["b", "a", "b", None])).categories
+    ('a', 'b')
+    """
+    if cap < 1:
+        msg = f"need cap >= 1; got {cap}"
+        raise ValueError(msg)
+    counted = category_counts(values)
+    kept = sorted(counted, key=lambda name: (-counted[name], name))[:cap]
+    names = tuple(sorted(kept))
+    packed = msgspec.json.encode([names, len(kept) == len(counted)])
+    return CategoryBins(
+        categories=names, is_complete=len(kept) == len(counted), digest=_digest(packed)
+    )
+
+
+def freeze_column(values: pl.Series, *, bins: int = 1000, cap: int = 256) -> Bins:
+    """Freeze the bins of one column, by its type; see `freeze_numbers`, `freeze_categories`."""
+    if is_numeric(values):
+        return freeze_numbers(numbers(values), bins=bins)
+    return freeze_categories(values, cap=cap)
+
+
+def freeze_table(frame: pl.DataFrame, *, bins: int = 1000, cap: int = 256) -> TableBins:
+    """Freeze the bins of every column of a table.
+
+    Parameters
+    ----------
+    frame
+        The reference, any number of rows.
+    bins, cap
+        See `freeze_numbers` and `freeze_categories`.
+
+    Returns
+    -------
+    TableBins
+        In the order of the columns.
+
+    Examples
+    --------
+    >>> list(freeze_table(pl.DataFrame({"a": [1, 2], "b": ["x", "y"]})).columns)
+    ['a', 'b']
+    """
+    return TableBins({c.name: freeze_column(c, bins=bins, cap=cap) for c in frame})

@@ -1,0 +1,350 @@
+"""Mergeable column summaries on frozen bins; data snapshots, baselines and windows use them.
+
+Bins are frozen once (see `bins`), from the rows a model is trained on. Whatever comes later is
+counted on those bins, so every field adds: minutes merge into hours and days without reading a
+row again, and two summaries on the same bins can be compared (see `drift`).
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.measures import bins as frozen
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+
+# A slice this long stays in the second-level cache while it is sorted; sorting slices and
+# looking the edges up in them is six times cheaper than looking each value up in the edges.
+_SLICE_ROWS = 65_536
+_MAX_UNSEEN = 50
+
+
+class NumericSummary(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
+    """What was seen of one numeric column; every field adds (`merging`).
+
+    `n` counts all rows; `nulls`, `nans`, `negative_infinities` and `positive_infinities` are
+    parts of it. `minimum`, `maximum` and the sums are of finite values; the sums are taken
+    after the bins' `center` is subtracted. `counts` are little-endian int64, one per bin.
+    """
+
+    bins_digest: str
+    n: int
+    nulls: int
+    nans: int
+    negative_infinities: int
+    positive_infinities: int
+    minimum: float | None
+    maximum: float | None
+    center: float
+    centered_sum: float
+    centered_squares: float
+    counts: bytes
+
+    @property
+    def count_values(self) -> Counts:
+        """Finite values in each bin, shape ``(k + 1,)``."""
+        return np.frombuffer(self.counts, dtype="<i8")
+
+    @property
+    def n_finite(self) -> int:
+        """Rows with a finite value."""
+        gone = self.nulls + self.nans + self.negative_infinities + self.positive_infinities
+        return self.n - gone
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the finite values; None when there are none."""
+        return self.center + self.centered_sum / self.n_finite if self.n_finite else None
+
+    @property
+    def variance(self) -> float | None:
+        """Population variance of the finite values; None when there are none."""
+        n = self.n_finite
+        if not n:
+            return None
+        return max(0.0, self.centered_squares / n - (self.centered_sum / n) ** 2)
+
+
+class CategorySummary(msgspec.Struct, frozen=True, kw_only=True, tag="category"):
+    """What was seen of one categorical column; every field adds (`merging`).
+
+    `counts` follow the bins' categories; `others` counts rows with any other value, the most
+    frequent of which are in `unseen` (at most 50).
+    """
+
+    bins_digest: str
+    n: int
+    nulls: int
+    counts: tuple[int, ...]
+    others: int
+    unseen: dict[str, int]
+
+
+ColumnSummary = NumericSummary | CategorySummary
+
+
+class TableSummary(msgspec.Struct, frozen=True):
+    """Summaries of every column of a table, by name, and its rows."""
+
+    n_rows: int
+    columns: dict[str, ColumnSummary]
+
+
+def summarise_numbers(
+    values: Floats, bins: frozen.NumericBins, *, nulls: int = 0
+) -> NumericSummary:
+    """Count one numeric column on frozen edges.
+
+    Parameters
+    ----------
+    values
+        Shape ``(n,)``, in the unit of the bins; NaN and infinities are counted apart.
+    bins
+        From `freeze_numbers`.
+    nulls
+        Rows without a value, which are not in `values`; 0 or more.
+
+    Returns
+    -------
+    NumericSummary
+        With ``n == len(values) + nulls``.
+
+    Raises
+    ------
+    ValueError
+        When `values` is not one-dimensional or `nulls` is negative.
+
+    Examples
+    --------
+    >>> bins = frozen.freeze_numbers(np.arange(4.0), bins=2, grid=0)
+    >>> seen = summarise_numbers(np.array([0.0, 1.0, 9.0, np.nan, np.inf]), bins, nulls=1)
+    >>> seen.n, seen.nulls, seen.nans, seen.positive_infinities, seen.maximum
+    (6, 1, 1, 1, 9.0)
+    >>> seen.count_values.tolist()
+    [0, 2, 0, 1]
+    """
+    if np.ndim(values) != 1 or nulls < 0:
+        msg = f"need one dimension and nulls >= 0; got {np.ndim(values)} and {nulls}"
+        raise ValueError(msg)
+    edges = bins.edge_values
+    below = np.zeros(len(edges), dtype=np.int64)
+    n_low = n_high = n_nan = 0
+    lows: list[float] = []
+    highs: list[float] = []
+    total = squares = 0.0
+    infinite = np.array([-np.inf, np.inf])
+    for start in range(0, len(values), _SLICE_ROWS):
+        part = np.sort(np.asarray(values[start : start + _SLICE_ROWS], dtype=np.float64))
+        below += part.searchsorted(edges)
+        left = int(part.searchsorted(infinite[0], side="right"))
+        right, known = (int(part.searchsorted(infinite[1], side=s)) for s in ("left", "right"))
+        n_low, n_high, n_nan = n_low + left, n_high + known - right, n_nan + len(part) - known
+        if right > left:
+            lows.append(float(part[left]))
+            highs.append(float(part[right - 1]))
+            finite = part[left:right] - bins.center
+            with np.errstate(over="ignore", invalid="ignore"):
+                total += float(finite.sum())
+                squares += float(finite @ finite)
+    n_finite = len(values) - n_low - n_high - n_nan
+    counts = np.diff(below - n_low, prepend=0, append=n_finite)
+    return NumericSummary(
+        bins_digest=bins.digest,
+        n=len(values) + nulls,
+        nulls=nulls,
+        nans=n_nan,
+        negative_infinities=n_low,
+        positive_infinities=n_high,
+        minimum=min(lows, default=None),
+        maximum=max(highs, default=None),
+        center=bins.center,
+        centered_sum=total,
+        centered_squares=squares,
+        counts=np.ascontiguousarray(counts, dtype="<i8").tobytes(),
+    )
+
+
+def summarise_categories(values: pl.Series, bins: frozen.CategoryBins) -> CategorySummary:
+    """Count one categorical column on frozen categories.
+
+    Parameters
+    ----------
+    values
+        Strings, booleans, categoricals or enums, with or without nulls.
+    bins
+        From `freeze_categories`.
+
+    Returns
+    -------
+    CategorySummary
+        With ``n == len(values)``.
+
+    Examples
+    --------
+    >>> bins = frozen.freeze_categories(pl.Series(["a", "b"]))
+    >>> seen = summarise_categories(pl.Series(["a", "c", None]), bins)
+    >>> seen.counts, seen.others, seen.nulls, seen.unseen
+    ((1, 0), 1, 1, {'c': 1})
+    """
+    counted = frozen.category_counts(values)
+    counts = tuple(counted.pop(name, 0) for name in bins.categories)
+    nulls = values.null_count()
+    return CategorySummary(
+        bins_digest=bins.digest,
+        n=len(values),
+        nulls=nulls,
+        counts=counts,
+        others=len(values) - nulls - sum(counts),
+        unseen=most_frequent(counted),
+    )
+
+
+def most_frequent(counted: dict[str, int]) -> dict[str, int]:
+    """Keep the 50 most frequent unseen categories; ties go by the alphabet."""
+    order = sorted(counted, key=lambda name: (-counted[name], name))
+    return {name: counted[name] for name in order[:_MAX_UNSEEN]}
+
+
+def summarise_column(values: pl.Series, bins: frozen.Bins) -> ColumnSummary:
+    """Count one column on its frozen bins.
+
+    Parameters
+    ----------
+    values
+        The column; a column whose type no longer suits numeric bins counts as nulls where it
+        cannot be read as a number.
+    bins
+        From `freeze_column`.
+
+    Returns
+    -------
+    NumericSummary or CategorySummary
+        As the bins are.
+
+    Examples
+    --------
+    >>> column = pl.Series([1.0, 2.0, None])
+    >>> summarise_column(column, frozen.freeze_column(column)).nulls
+    1
+    """
+    if isinstance(bins, frozen.CategoryBins):
+        return summarise_categories(values, bins)
+    if not frozen.is_numeric(values):
+        flat = values.dtype in {pl.String, pl.Boolean}
+        empty = pl.Series(values.name, [None] * len(values), dtype=pl.Float64)
+        values = values.cast(pl.Float64, strict=False) if flat else empty
+    return summarise_numbers(frozen.numbers(values), bins, nulls=values.null_count())
+
+
+def summarise_table(frame: pl.DataFrame, bins: frozen.TableBins) -> TableSummary:
+    """Count every column that has bins; columns the frame lacks are counted as null.
+
+    Parameters
+    ----------
+    frame
+        Any number of rows; columns without bins are left out.
+    bins
+        From `freeze_table`.
+
+    Returns
+    -------
+    TableSummary
+        One summary for each of the bins.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"a": [1, 2, 2]})
+    >>> summarise_table(frame, frozen.freeze_table(frame)).columns["a"].n
+    3
+    """
+    n = frame.height
+    columns: dict[str, ColumnSummary] = {}
+    for name, kept in bins.columns.items():
+        kind = pl.Float64() if isinstance(kept, frozen.NumericBins) else pl.String()
+        known = name in frame.columns
+        values = frame[name] if known else pl.Series(name, [None] * n, dtype=kind)
+        columns[name] = summarise_column(values, kept)
+    return TableSummary(n, columns)
+
+
+def quantile(seen: NumericSummary, bins: frozen.NumericBins, share: float) -> float | None:
+    """Estimate a quantile of the finite values, to the width of a bin.
+
+    Parameters
+    ----------
+    seen, bins
+        A summary and the bins it was counted on.
+    share
+        In 0 to 1.
+
+    Returns
+    -------
+    float or None
+        Linear within its bin, in the unit of the column; None when nothing finite was seen.
+
+    Raises
+    ------
+    ValueError
+        When `share` is out of range.
+
+    Examples
+    --------
+    >>> values = np.arange(1001.0)
+    >>> bins = frozen.freeze_numbers(values, bins=100)
+    >>> round(quantile(summarise_numbers(values, bins), bins, 0.5))
+    500
+    """
+    if not 0 <= share <= 1:
+        msg = f"share must be in 0 to 1; got {share}"
+        raise ValueError(msg)
+    if seen.minimum is None or seen.maximum is None:
+        return None
+    counts = seen.count_values
+    above = np.cumsum(counts)
+    j = int(np.searchsorted(above, share * seen.n_finite, side="left"))
+    edges = bins.edge_values
+    low = seen.minimum if j == 0 else max(seen.minimum, float(edges[j - 1]))
+    high = seen.maximum if j == len(edges) else min(seen.maximum, float(edges[j]))
+    part = (share * seen.n_finite - (above[j] - counts[j])) / max(1, counts[j])
+    return low + (high - low) * min(1.0, max(0.0, float(part)))
+
+
+def encode(value: TableSummary | frozen.TableBins) -> bytes:
+    """Pack a summary or its bins into compact bytes; `decode_summary`, `decode_bins` undo it.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"a": [1, 2]})
+    >>> kept = frozen.freeze_table(frame)
+    >>> decode_bins(encode(kept)) == kept
+    True
+    """
+    return zlib.compress(msgspec.msgpack.encode(value), 6)
+
+
+def decode_summary(packed: bytes) -> TableSummary:
+    """Unpack `encode`; raises ValueError on bytes that are no summary."""
+    return _decode(packed, TableSummary)
+
+
+def decode_bins(packed: bytes) -> frozen.TableBins:
+    """Unpack `encode`; raises ValueError on bytes that are no bins."""
+    return _decode(packed, frozen.TableBins)
+
+
+_T = TypeVar("_T")
+
+
+def _decode(packed: bytes, kind: type[_T]) -> _T:
+    try:
+        return msgspec.msgpack.decode(zlib.decompress(packed), type=kind)
+    except (zlib.error, msgspec.MsgspecError) as broken:
+        msg = f"these bytes hold no {kind.__name__}: {broken}"
+        raise ValueError(msg) from broken
