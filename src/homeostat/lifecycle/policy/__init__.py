@@ -1,0 +1,27 @@
+"""The policy of a model: `homeostat.toml`, read strictly; the lowest of a model's life."""
+
+from __future__ import annotations
+
+from homeostat.lifecycle.policy.entities import (
+    Data,
+    Gates,
+    Model,
+    Monitoring,
+    Policy,
+    Retraining,
+    Rollout,
+)
+from homeostat.lifecycle.policy.read import digest, parse, read
+
+__all__ = [
+    "Data",
+    "Gates",
+    "Model",
+    "Monitoring",
+    "Policy",
+    "Retraining",
+    "Rollout",
+    "digest",
+    "parse",
+    "read",
+]

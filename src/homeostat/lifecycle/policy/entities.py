@@ -1,0 +1,245 @@
+"""What must hold, as `homeostat.toml` says it; every later subject reads its own part."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from homeostat.lifecycle.policy import spans
+
+CLASSIFICATION_METRICS = (
+    "roc_auc",
+    "average_precision",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "precision",
+    "recall",
+    "log_loss",
+    "brier",
+)
+REGRESSION_METRICS = ("r2", "mae", "rmse")
+
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z",
+        description="a name of letters, digits, '.', '_' and '-'",
+    ),
+]
+ColumnName = Annotated[str, Meta(min_length=1, description="the name of a column")]
+Text = Annotated[str, Meta(min_length=1, description="some text")]
+Share = Annotated[float, Meta(ge=0, le=1, description="a number from 0 to 1")]
+StepShare = Annotated[float, Meta(gt=0, le=1, description="a number above 0, up to 1")]
+Chance = Annotated[float, Meta(gt=0, lt=1, description="a number between 0 and 1")]
+Amount = Annotated[float, Meta(ge=0, description="a number, 0 or more")]
+Positive = Annotated[float, Meta(gt=0, description="a number above 0")]
+Number = Annotated[float, Meta(description="a number")]
+Count = Annotated[int, Meta(ge=1, description="a whole number, 1 or more")]
+
+Task = Annotated[
+    Literal["classification", "regression"], Meta(description="classification or regression")
+]
+Tier = Annotated[Literal["low", "medium", "high"], Meta(description="low, medium or high")]
+Strategy = Annotated[
+    Literal["canary", "blue-green", "shadow"], Meta(description="canary, blue-green or shadow")
+]
+Budget = Annotated[
+    Literal["normal", "low", "minimal"], Meta(description="normal, low or minimal")
+]
+Reason = Literal["harm", "refresh", "new-data", "code", "schedule"]
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[model]``: which model, and who answers for it.
+
+    Attributes
+    ----------
+    name
+        Of the model and, unless said otherwise, its deployment.
+    target
+        Column to predict.
+    pipeline
+        ``module:function`` beside the file; ``pipeline:<name>`` when not given.
+    task
+        ``classification`` or ``regression``.
+    key
+        Column that joins predictions with late labels; None when rows have none.
+    owner
+        Person or team; empty when not said.
+    tier
+        How much review it needs: ``low``, ``medium`` or ``high``.
+    """
+
+    name: Name
+    target: ColumnName
+    pipeline: Annotated[
+        str,
+        Meta(pattern=r"^([\w.]+:\w+)?\Z", description="module:function, as pipeline:credit"),
+    ] = ""
+    task: Task = "classification"
+    key: ColumnName | None = None
+    owner: str = ""
+    tier: Tier = "medium"
+
+    def __post_init__(self) -> None:
+        if not self.pipeline:
+            function = self.name.replace("-", "_").replace(".", "_")
+            msgspec.structs.force_setattr(self, "pipeline", f"pipeline:{function}")
+
+
+class Data(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[data]``: where rows come from and what their columns mean.
+
+    Attributes
+    ----------
+    source
+        Files beside the file, as a glob; or ``predictions``, the log with its late labels.
+    time
+        Column that orders the rows; None when their order in the file counts.
+    label_delay
+        How late labels are: ``30d``, ``6h`` or ``1000 rows``.
+    protected
+        Columns that are never features unless said; used for fairness and slices.
+    """
+
+    source: Text = "data/*.parquet"
+    time: ColumnName | None = None
+    label_delay: str = "0s"
+    protected: tuple[ColumnName, ...] = ()
+
+    @property
+    def label_delay_span(self) -> spans.Span:
+        """`label_delay` in rows or seconds."""
+        return spans.parse(self.label_delay)
+
+
+class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[gates]``: a candidate becomes a version only if all hold; None is not asked.
+
+    Attributes
+    ----------
+    metric
+        What is measured; ``roc_auc`` or ``r2`` by task when not given.
+    at_least
+        Smallest value of `metric` (largest, for a metric of loss).
+    margin
+        How much worse than the champion is acceptable, on the same rows.
+    worst_slice_at_least, disparate_impact_at_least
+        Smallest value in any slice; smallest ratio of selection rates.
+    latency_p99_ms, size_mb
+        Largest latency of one row; largest size on disk.
+    """
+
+    metric: str = ""
+    at_least: Number | None = None
+    margin: Amount | None = 0.005
+    worst_slice_at_least: Number | None = None
+    disparate_impact_at_least: Share | None = None
+    latency_p99_ms: Positive | None = None
+    size_mb: Positive | None = None
+
+
+class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[rollout]``: how a new member comes to answer.
+
+    Attributes
+    ----------
+    strategy
+        ``canary``, ``blue-green`` or ``shadow``.
+    steps
+        Shares of traffic, growing, the last 1.
+    error
+        Chance of promoting a worse model or rolling back an equal one, however often one looks.
+    minimum_labels
+        Labelled rows a step needs.
+    """
+
+    strategy: Strategy = "canary"
+    steps: tuple[StepShare, ...] = (0.05, 0.25, 1.0)
+    error: Chance = 0.05
+    minimum_labels: Count = 200
+
+
+class Monitoring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[monitoring]``: how closely to look.
+
+    Attributes
+    ----------
+    window
+        ``200 rows`` or ``1h``: what is judged at once.
+    false_alarms_per_year
+        How many are acceptable.
+    tolerance
+        How much worse than at training is acceptable before it is harm, in loss.
+    """
+
+    window: str = "200 rows"
+    false_alarms_per_year: Positive = 1.0
+    tolerance: Amount = 0.02
+
+    @property
+    def window_span(self) -> spans.Span:
+        """`window` in rows or seconds."""
+        return spans.parse(self.window)
+
+
+class Retraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[retraining]``: what causes a fit, and how many may answer together.
+
+    Attributes
+    ----------
+    on
+        Causes: ``harm``, ``refresh``, ``new-data``, ``code``, ``schedule``.
+    budget
+        How many fits: ``normal``, ``low`` or ``minimal``.
+    members
+        Models that may answer together; 1 where exactly one must.
+    schedule
+        Cron expression, for the cause ``schedule``.
+    new_rows
+        Rows that make new data, for the cause ``new-data``.
+    cooldown
+        Shortest time between fits that harm did not cause: ``6h``.
+    block
+        Labelled rows judged at once.
+    """
+
+    on: tuple[Reason, ...] = ("harm", "refresh")
+    budget: Budget = "normal"
+    members: Annotated[int, Meta(ge=1, le=8, description="a whole number from 1 to 8")] = 3
+    schedule: Text | None = None
+    new_rows: Count = 10_000
+    cooldown: str = "6h"
+    block: Annotated[int, Meta(ge=20, description="a whole number, 20 or more")] = 200
+
+    @property
+    def cooldown_s(self) -> float:
+        """`cooldown` in seconds."""
+        return spans.parse(self.cooldown).seconds or 0.0
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A whole `homeostat.toml`, every default filled in.
+
+    Examples
+    --------
+    >>> policy = Policy(model=Model(name="credit", target="defaulted"))
+    >>> policy.gates.metric, policy.model.pipeline, policy.retraining.block
+    ('roc_auc', 'pipeline:credit', 200)
+    """
+
+    model: Model
+    data: Data = Data()
+    gates: Gates = Gates()
+    rollout: Rollout = Rollout()
+    monitoring: Monitoring = Monitoring()
+    retraining: Retraining = Retraining()
+
+    def __post_init__(self) -> None:
+        if not self.gates.metric:
+            metric = "roc_auc" if self.model.task == "classification" else "r2"
+            gates = msgspec.structs.replace(self.gates, metric=metric)
+            msgspec.structs.force_setattr(self, "gates", gates)

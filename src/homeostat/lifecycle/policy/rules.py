@@ -1,0 +1,119 @@
+"""What a policy must satisfy beyond the type of each key; called when one is read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cronsim
+
+from homeostat.lifecycle.policy import entities, spans
+from homeostat.lifecycle.policy.entities import Policy
+
+
+class Problem(NamedTuple):
+    """One thing that cannot be right."""
+
+    section: str
+    key: str
+    sentence: str
+    hint: str = ""
+
+
+def problems(policy: Policy) -> Iterator[Problem]:
+    """Yield what cannot be right, in the order of the file's sections.
+
+    Parameters
+    ----------
+    policy
+        With every default filled in.
+
+    Yields
+    ------
+    Problem
+        Section, key, sentence, hint.
+    """
+    yield from _about_columns(policy)
+    yield from _about_spans(policy)
+    yield from _about_gates(policy)
+    yield from _about_rollout(policy)
+    yield from _about_retraining(policy)
+
+
+def _about_columns(policy: Policy) -> Iterator[Problem]:
+    target = policy.model.target
+    for section, key, used in (
+        ("model", "key", policy.model.key),
+        ("data", "time", policy.data.time),
+    ):
+        if used == target:
+            yield Problem(section, key, f"[{section}] {key} is {target!r}, which is the target")
+    if target in policy.data.protected:
+        yield Problem("data", "protected", f"[data] protected names the target {target!r}")
+
+
+def _about_spans(policy: Policy) -> Iterator[Problem]:
+    for section, key, text in (
+        ("data", "label_delay", policy.data.label_delay),
+        ("monitoring", "window", policy.monitoring.window),
+        ("retraining", "cooldown", policy.retraining.cooldown),
+    ):
+        try:
+            span = spans.parse(text)
+        except ValueError:
+            yield Problem(
+                section, key, f"[{section}] {key} needs {spans.WRITTEN}, got {text!r}"
+            )
+            continue
+        if key == "window" and not (span.rows or span.seconds):
+            yield Problem(section, key, f"[monitoring] window {text!r} is empty")
+        if key == "cooldown" and span.seconds is None:
+            yield Problem(
+                section, key, f"[retraining] cooldown needs a time, got {text!r}", "6h"
+            )
+
+
+def _about_gates(policy: Policy) -> Iterator[Problem]:
+    is_classification = policy.model.task == "classification"
+    known = (
+        entities.CLASSIFICATION_METRICS if is_classification else entities.REGRESSION_METRICS
+    )
+    metric = policy.gates.metric
+    if metric not in known:
+        near = difflib.get_close_matches(metric, known, n=1, cutoff=0.5)
+        yield Problem(
+            "gates",
+            "metric",
+            f"[gates] metric {metric!r} is not known for {policy.model.task}",
+            f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}",
+        )
+
+
+def _about_rollout(policy: Policy) -> Iterator[Problem]:
+    steps = policy.rollout.steps
+    if list(steps) != sorted(set(steps)) or not steps or steps[-1] != 1.0:
+        yield Problem(
+            "rollout",
+            "steps",
+            f"[rollout] steps needs shares that grow and end with 1.0, got {list(steps)}",
+            "[0.05, 0.25, 1.0]",
+        )
+
+
+def _about_retraining(policy: Policy) -> Iterator[Problem]:
+    retraining = policy.retraining
+    if "schedule" in retraining.on and retraining.schedule is None:
+        yield Problem(
+            "retraining", "on", "[retraining] on names schedule, but none is given", "0 3 * * 1"
+        )
+    if retraining.schedule is not None:
+        try:
+            cronsim.CronSim(retraining.schedule, spans.EPOCH)
+        except cronsim.CronSimError as error:
+            yield Problem(
+                "retraining",
+                "schedule",
+                f"[retraining] schedule {retraining.schedule!r} is no cron expression: {error}",
+                "minute hour day month weekday, as 0 3 * * 1",
+            )
