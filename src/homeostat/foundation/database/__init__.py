@@ -1,0 +1,6 @@
+"""SQLite or PostgreSQL: connections, transactions, the group-commit writer, migrations."""
+
+from homeostat.foundation.database.engine import Database
+from homeostat.foundation.database.transaction import Signer, Transaction
+
+__all__ = ["Database", "Signer", "Transaction"]

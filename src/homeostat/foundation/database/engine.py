@@ -1,0 +1,284 @@
+"""Connections to SQLite or PostgreSQL, and the two kinds of transaction on them.
+
+A `House` holds one `Database`; the writer and the readers of every door go through it. Writers
+exclude each other on both systems (``BEGIN IMMEDIATE``; an advisory lock), so that an action
+may read, decide and write without another process stepping in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from homeostat.foundation import errors, log
+from homeostat.foundation.database import failures, transaction
+
+BUSY_TIMEOUT_MS = 20_000
+# Any constant no other application of the same PostgreSQL database uses.
+WRITE_LOCK = 0x686F6D656F
+LOCK_FOR_WRITING = f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"
+
+logger = log.get(__name__)
+
+
+class Database:
+    """One SQLite file or one PostgreSQL database.
+
+    Parameters
+    ----------
+    url
+        ``sqlite:///PATH``, ``postgresql://...`` or ``postgresql+psycopg://...``.
+    signer
+        Key of the installation, handed to every transaction; None where nothing is signed.
+    schema
+        PostgreSQL schema to work in; the server's default when empty.
+
+    Raises
+    ------
+    InvalidInputError
+        When the address names no file, or a system other than these two.
+    """
+
+    def __init__(
+        self, url: str, *, signer: transaction.Signer | None = None, schema: str = ""
+    ) -> None:
+        self.signer = signer
+        self._url = _parse(url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        make = _sqlite_engine if self.is_sqlite else _postgres_engine
+        self.reading = make(self._url, is_writer=False, schema=schema)
+        self.writing = make(self._url, is_writer=True, schema=schema)
+
+    def __repr__(self) -> str:
+        return f"Database({self._url.render_as_string(hide_password=True)!r})"
+
+    @contextlib.contextmanager
+    def read(self, *, project: str = "default") -> Iterator[transaction.Transaction]:
+        """Open a consistent view that cannot change anything.
+
+        Parameters
+        ----------
+        project
+            Namespace to read in.
+
+        Yields
+        ------
+        Transaction
+            All its statements see the same state.
+
+        Raises
+        ------
+        UnavailableError
+            When the database cannot be reached.
+        """
+        with connected(self.reading) as connection:
+            try:
+                yield transaction.Transaction(connection, project=project, signer=self.signer)
+            finally:
+                connection.rollback()
+
+    @contextlib.contextmanager
+    def write(self, *, project: str = "default") -> Iterator[transaction.Transaction]:
+        """Open a transaction that commits on exit and is rolled back on any error.
+
+        Servers use the `Writer` instead, which shares one commit among many requests.
+
+        Parameters
+        ----------
+        project
+            Namespace to write in.
+
+        Yields
+        ------
+        Transaction
+            No other process writes while it is open.
+
+        Raises
+        ------
+        UnavailableError
+            When the database cannot be reached, stays locked, or cannot commit.
+        """
+        with connected(self.writing) as connection:
+            tx = transaction.Transaction(connection, project=project, signer=self.signer)
+            try:
+                yield tx
+            except BaseException:
+                give_up(connection)
+                raise
+            commit(connection)
+        call_back(tx)
+
+    def close(self) -> None:
+        """Close all connections; open transactions of other threads fail."""
+        self.reading.dispose()
+        self.writing.dispose()
+
+
+@contextlib.contextmanager
+def connected(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Take a connection and begin; give it back at the end.
+
+    Parameters
+    ----------
+    engine
+        `Database.reading` or `Database.writing`.
+
+    Yields
+    ------
+    sqlalchemy.Connection
+        With a transaction begun on it.
+
+    Raises
+    ------
+    UnavailableError
+        When there is no connection to be had, or the lock is held too long.
+    """
+    try:
+        connection = engine.connect()
+        try:
+            connection.begin()
+        except BaseException:
+            connection.close()
+            raise
+    except sa.exc.DBAPIError as error:
+        known = failures.translate(error)
+        if known is None:
+            raise
+        raise known from error
+    except sa.exc.TimeoutError as error:
+        raise errors.UnavailableError(
+            "all database connections of this process are in use", retry_after_s=1
+        ) from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def commit(connection: sa.Connection) -> None:
+    """Make the work durable, or fail with a sentence and undo it.
+
+    Parameters
+    ----------
+    connection
+        With a transaction begun on it.
+
+    Raises
+    ------
+    UnavailableError
+        When the database refused or was lost; a lost connection leaves the outcome open.
+    """
+    try:
+        connection.commit()
+    except sa.exc.DBAPIError as error:
+        give_up(connection)
+        known = failures.translate(error)
+        if known is None:
+            known = errors.UnavailableError(
+                f"the database refused to commit: {str(error.orig).strip()}", retry_after_s=1
+            )
+        raise known from error
+
+
+def give_up(connection: sa.Connection) -> None:
+    """Roll back; where even that fails, throw the connection away.
+
+    Parameters
+    ----------
+    connection
+        With a transaction begun on it, in whatever state.
+    """
+    try:
+        connection.rollback()
+    except sa.exc.DBAPIError:
+        connection.invalidate()
+
+
+def call_back(tx: transaction.Transaction) -> None:
+    """Run what was registered for after the commit; a failing callback is logged.
+
+    Parameters
+    ----------
+    tx
+        Committed.
+    """
+    for callback in tx.callbacks():
+        try:
+            callback()
+        except Exception:
+            # The work is committed; an observer's fault must not look like a failed write.
+            logger.exception("a callback after commit failed")
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise errors.InvalidInputError("database_url is no address of a database") from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            raise errors.InvalidInputError(
+                "database_url names no file; several processes share the database",
+                hint="use sqlite:///PATH",
+            )
+        return parsed.set(drivername="sqlite+pysqlite")
+    if backend in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise errors.InvalidInputError(
+        f"database_url starts with {parsed.drivername!r}",
+        hint="use sqlite:/// or postgresql://",
+    )
+
+
+def _sqlite_engine(url: sa.URL, *, is_writer: bool, schema: str) -> sa.Engine:
+    if schema:
+        raise errors.InvalidInputError("SQLite has no schemas")
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(
+        url,
+        pool_size=2 if is_writer else 8,
+        max_overflow=64,
+        connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
+    )
+    begin = "BEGIN IMMEDIATE" if is_writer else "BEGIN"
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(raw: Any, _record: Any) -> None:
+        # The driver must not open transactions by itself: it would begin them deferred, and
+        # two processes that read and then write would fail instead of waiting.
+        raw.isolation_level = None
+        raw.execute("PRAGMA journal_mode=WAL").close()
+        raw.execute("PRAGMA synchronous=FULL").close()
+        raw.execute("PRAGMA foreign_keys=ON").close()
+        if not is_writer:
+            raw.execute("PRAGMA query_only=ON").close()
+
+    @sa.event.listens_for(engine, "begin")
+    def start(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres_engine(url: sa.URL, *, is_writer: bool, schema: str) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        pool_size=2 if is_writer else 8,
+        max_overflow=32,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED" if is_writer else "REPEATABLE READ",
+        connect_args={"options": f"-csearch_path={schema}"} if schema else {},
+    )
+
+    @sa.event.listens_for(engine, "begin")
+    def start(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(
+            LOCK_FOR_WRITING if is_writer else "SET TRANSACTION READ ONLY"
+        )
+
+    return engine

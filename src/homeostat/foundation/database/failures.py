@@ -1,0 +1,64 @@
+"""What a driver's error means to a person; called by every transaction."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from homeostat.foundation import errors
+
+# Words of SQLite's and PostgreSQL's messages, and the sentence and hint they become.
+SENTENCES = (
+    ("disk is full", "the disk of the database is full", "free some space, then try again"),
+    ("no space left", "the disk of the database is full", "free some space, then try again"),
+    ("is locked", "the database is busy with another process", "try again in a moment"),
+    ("disk i/o error", "the disk of the database failed to read or write", "check the disk"),
+    ("readonly database", "the database cannot be written", "check the rights on its folder"),
+    (
+        "unable to open",
+        "the database cannot be opened",
+        "check that its folder exists and its rights",
+    ),
+    ("not a database", "the database file is no SQLite database", "restore it from a backup"),
+    ("malformed", "the database file is damaged", "restore it from a backup"),
+)
+
+
+def translate(error: sa.exc.DBAPIError) -> errors.HomeostatError | None:
+    """Say in our words what the database said in its own.
+
+    Parameters
+    ----------
+    error
+        Raised by SQLAlchemy around the driver's error.
+
+    Returns
+    -------
+    HomeostatError or None
+        `UnavailableError` when the database gave out, `ConflictError` when a unique value
+        exists already, None for faults of the statement, which are ours.
+    """
+    said = str(error.orig).strip()
+    if isinstance(error, sa.exc.IntegrityError):
+        if "unique" in said.lower():
+            return errors.ConflictError(f"it exists already: {said.splitlines()[0]}")
+        return None
+    lower = said.lower()
+    for words, sentence, hint in SENTENCES:
+        if words in lower:
+            return errors.UnavailableError(sentence, hint=hint, retry_after_s=1, said=said)
+    if error.connection_invalidated or _is_connection_failure(error):
+        return errors.UnavailableError(
+            "the database cannot be reached",
+            hint="check that it runs and that database_url is right",
+            retry_after_s=5,
+            said=said.splitlines()[0] if said else "",
+        )
+    return None
+
+
+def _is_connection_failure(error: sa.exc.DBAPIError) -> bool:
+    # PostgreSQL's classes: 08 connection, 53 resources, 57P shutdown, 40 deadlock, 55 lock.
+    state = getattr(error.orig, "sqlstate", "")
+    if state is None:  # psycopg: the server never answered
+        return True
+    return (bool(state) and state[:2] in ("08", "40", "53", "55")) or str(state)[:3] == "57P"

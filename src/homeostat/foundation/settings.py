@@ -1,0 +1,245 @@
+"""What an installation is told: environment, then `[server]` of homeostat.toml, then defaults.
+
+Every process calls `load` once at start and hands the frozen result down; nothing below reads
+the environment again.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from homeostat.foundation import errors
+
+PREFIX = "HOMEOSTAT_"
+# Variables with our prefix that are read elsewhere, by tests alone.
+OTHER_VARIABLES = ("HOMEOSTAT_TEST_",)
+SECRETS = ("master_key", "s3_secret_key", "database_url")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a process must know before it starts.
+
+    Parameters
+    ----------
+    home
+        Folder of this installation: keys, default database, default blobs.
+    database_url
+        ``sqlite:///PATH`` or ``postgresql://...``; SQLite in `home` when empty.
+    blobs_url
+        A folder, or ``s3://bucket/prefix``; the folder ``blobs`` in `home` when empty.
+    s3_endpoint, s3_region, s3_access_key, s3_secret_key
+        Where the bucket is and who asks; empty means what the cloud's own environment says.
+    host, port, predict_port
+        Where the server and the prediction server listen; ports 0 to 65535, 0 = any free one.
+    url
+        Address of a server that clients and workers talk to; empty means in this process.
+    predict_url
+        Address of the prediction server; empty means `host` and `predict_port`.
+    project
+        Namespace used when none is named.
+    actor
+        Name of the local owner, written into events.
+    master_key
+        Base64 of the 32 bytes that wrap data keys; a file in `home` when empty.
+    log_level, log_format
+        ``debug|info|warning|error`` and ``auto|json|console``.
+    """
+
+    home: Path = Path(".homeostat")
+    database_url: str = ""
+    blobs_url: str = ""
+    s3_endpoint: str = ""
+    s3_region: str = ""
+    s3_access_key: str = ""
+    s3_secret_key: str = ""
+    host: str = "127.0.0.1"
+    port: int = 5000
+    predict_port: int = 5001
+    url: str = ""
+    predict_url: str = ""
+    project: str = "default"
+    actor: str = "owner"
+    master_key: str = ""
+    log_level: str = "info"
+    log_format: str = "auto"
+
+    def __post_init__(self) -> None:
+        home = Path(self.home).expanduser().absolute()
+        msgspec.structs.force_setattr(self, "home", home)
+        if not self.database_url:
+            url = f"sqlite:///{home / 'homeostat.db'}"
+            msgspec.structs.force_setattr(self, "database_url", url)
+        if not self.blobs_url:
+            msgspec.structs.force_setattr(self, "blobs_url", str(home / "blobs"))
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{name}={'[hidden]' if name in SECRETS and value else repr(value)}"
+            for name, value in msgspec.structs.asdict(self).items()
+        ]
+        return f"Settings({', '.join(shown)})"
+
+
+NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
+
+
+def load(toml: Path | None = None, **overrides: Any) -> Settings:
+    """Read the settings of this process.
+
+    Parameters
+    ----------
+    toml
+        A homeostat.toml whose ``[server]`` table counts; ``homeostat.toml`` of the current
+        folder when not given and there.
+    **overrides
+        Fields of `Settings` that win over environment and file; None means not given.
+
+    Returns
+    -------
+    Settings
+        With every path absolute and every default filled in.
+
+    Raises
+    ------
+    InvalidInputError
+        When a key or variable is unknown (the nearest known one is named), a value does not
+        fit, or the host is not a loopback address.
+    """
+    values = _from_toml(toml)
+    values.update(_from_environment(os.environ))
+    for name, value in overrides.items():
+        _known(name, where="settings")
+        if value is not None:
+            values[name] = value
+    try:
+        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise errors.InvalidInputError(f"a setting does not fit: {error}") from error
+    check(settings)
+    return settings
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that cannot be right.
+
+    Parameters
+    ----------
+    settings
+        What was read.
+
+    Raises
+    ------
+    InvalidInputError
+        When the host is not a loopback address, a port is out of range or a choice unknown.
+    """
+    if not is_loopback(settings.host):
+        raise errors.InvalidInputError(
+            f"host {settings.host!r} is refused: there is no sign-in yet, so anyone who can "
+            "reach the port would be the owner",
+            hint="use 127.0.0.1, ::1 or localhost, and a tunnel or a proxy with sign-in",
+            host=settings.host,
+        )
+    for name in ("port", "predict_port"):
+        number = getattr(settings, name)
+        if not 0 <= number <= 65535:  # noqa: PLR2004 - the highest TCP port
+            raise errors.InvalidInputError(f"{name} is {number}; ports are 0 to 65535")
+    choices = {
+        "log_level": ("debug", "info", "warning", "error"),
+        "log_format": ("auto", "json", "console"),
+    }
+    for name, known in choices.items():
+        if getattr(settings, name) not in known:
+            seen = getattr(settings, name)
+            raise errors.InvalidInputError(
+                f"{name} is {seen!r}; it is one of {', '.join(known)}"
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine can reach `host`.
+
+    Parameters
+    ----------
+    host
+        A name or an address.
+
+    Returns
+    -------
+    bool
+        True for ``localhost`` and for addresses of the loopback networks.
+
+    Examples
+    --------
+    >>> is_loopback("127.0.0.1"), is_loopback("0.0.0.0")
+    (True, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _from_toml(toml: Path | None) -> dict[str, Any]:
+    path = toml if toml is not None else Path("homeostat.toml")
+    if toml is None and not path.is_file():
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8")
+        server = tomllib.loads(text).get("server", {})
+    except OSError as error:
+        raise errors.InvalidInputError(f"cannot read {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise errors.InvalidInputError(f"{path} is not TOML: {error}") from error
+    if not isinstance(server, dict):
+        raise errors.InvalidInputError(f"[server] of {path} must be a table")
+    for name in server:
+        _known(name, where=f"[server] of {path}")
+    if isinstance(server.get("home"), str):
+        # A folder named in a file means the same wherever the command is started.
+        server["home"] = str(path.absolute().parent / Path(server["home"]).expanduser())
+    return server
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for variable, value in environ.items():
+        if not variable.startswith(PREFIX) or variable.startswith(OTHER_VARIABLES):
+            continue
+        name = variable.removeprefix(PREFIX).lower()
+        if variable != variable.upper() or name not in NAMES:
+            near = _nearest(name)
+            raise errors.InvalidInputError(
+                f"unknown environment variable {variable}",
+                hint=f"did you mean {PREFIX}{near.upper()}?" if near else "unset it",
+            )
+        values[name] = value
+    return values
+
+
+def _known(name: str, *, where: str) -> None:
+    if name not in NAMES:
+        near = _nearest(name)
+        raise errors.InvalidInputError(
+            f"unknown key {name!r} in {where}",
+            hint=f"did you mean {near!r}?" if near else f"known: {', '.join(NAMES)}",
+        )
+
+
+def _nearest(name: str) -> str:
+    return next(iter(difflib.get_close_matches(name, NAMES, n=1, cutoff=0.5)), "")
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, (str, Path)):
+        return Path(value)
+    raise msgspec.ValidationError(f"Expected {kind.__name__}, got {type(value).__name__}")
