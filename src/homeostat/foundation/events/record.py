@@ -1,4 +1,4 @@
-"""Adds to the log, in the transaction of the change itself; every action that writes calls it."""
+"""Adds to the log, in the transaction of the change itself; every writing action calls it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,219 @@
+"""Group commit: one thread writes for all, many requests share one commit.
+
+Each server process has one writer, through which every write of its doors goes. A request is
+answered only after the commit that holds it, so sharing costs no durability.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import threading
+from collections.abc import Callable
+from concurrent import futures
+from typing import Any, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+
+from homeostat.foundation import errors, log
+from homeostat.foundation.database import engine
+from homeostat.foundation.database.transaction import Transaction
+
+T = TypeVar("T")
+
+logger = log.get(__name__)
+
+
+class _Request(NamedTuple):
+    work: Callable[[Transaction], Any]
+    project: str
+    answer: futures.Future[Any]
+
+
+class _Done(NamedTuple):
+    request: _Request
+    tx: Transaction
+    result: Any
+
+
+class Writer:
+    """A thread that commits what it is given, in order of arrival.
+
+    Parameters
+    ----------
+    database
+        Where to write; stays open when the writer closes.
+    capacity
+        Requests that may wait; more are refused at once rather than late.
+    group
+        Requests that may share a commit; 1 means a commit for each.
+    """
+
+    def __init__(
+        self, database: engine.Database, *, capacity: int = 10_000, group: int = 256
+    ) -> None:
+        self._database = database
+        self._capacity = capacity
+        self._group = group
+        self._waiting: collections.deque[_Request] = collections.deque()
+        self._changed = threading.Condition()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self, work: Callable[[Transaction], T], *, project: str = "default"
+    ) -> futures.Future[T]:
+        """Queue some work.
+
+        Parameters
+        ----------
+        work
+            Called with the transaction, on the writer's thread; short, without network or
+            waiting, since all other writes wait for it. What it raises undoes it alone.
+        project
+            Namespace of the transaction.
+
+        Returns
+        -------
+        concurrent.futures.Future
+            What `work` returned, once it is committed; or what it raised.
+
+        Raises
+        ------
+        UnavailableError
+            When the queue is full or the writer is closed.
+        """
+        answer: futures.Future[T] = futures.Future()
+        with self._changed:
+            if self._is_closed:
+                raise errors.UnavailableError("the server is stopping and takes no more writes")
+            if len(self._waiting) >= self._capacity:
+                raise errors.UnavailableError(
+                    f"{self._capacity} writes are waiting already",
+                    hint="try again in a second",
+                    retry_after_s=1,
+                )
+            self._waiting.append(_Request(work, project, answer))
+            self._changed.notify()
+        return answer
+
+    def write(self, work: Callable[[Transaction], T], *, project: str = "default") -> T:
+        """Queue some work and wait for its commit.
+
+        Parameters
+        ----------
+        work, project
+            As for `submit`.
+
+        Returns
+        -------
+        object
+            What `work` returned.
+
+        Raises
+        ------
+        UnavailableError
+            When the queue is full, the writer is closed or the database gave out.
+        """
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("a write inside a write would wait for itself; use its tx")
+        return self.submit(work, project=project).result()
+
+    async def run(self, work: Callable[[Transaction], T], *, project: str = "default") -> T:
+        """Queue some work and await its commit, from an event loop.
+
+        Parameters
+        ----------
+        work, project
+            As for `submit`.
+
+        Returns
+        -------
+        object
+            What `work` returned.
+
+        Raises
+        ------
+        UnavailableError
+            When the queue is full, the writer is closed or the database gave out.
+        """
+        return await asyncio.wrap_future(self.submit(work, project=project))
+
+    def waiting(self) -> int:
+        """Return how many requests wait for their turn."""
+        return len(self._waiting)
+
+    def close(self) -> None:
+        """Take no more work, finish what was taken, end the thread."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while group := self._next_group():
+            self._serve(group)
+
+    def _next_group(self) -> list[_Request]:
+        with self._changed:
+            while True:
+                while self._waiting:
+                    n = min(len(self._waiting), self._group)
+                    taken = [self._waiting.popleft() for _ in range(n)]
+                    wanted = [r for r in taken if r.answer.set_running_or_notify_cancel()]
+                    if wanted:
+                        return wanted
+                if self._is_closed:
+                    return []
+                self._changed.wait()
+
+    def _serve(self, group: list[_Request]) -> None:
+        try:
+            with engine.connected(self._database.writing) as connection:
+                done = self._work(connection, group)
+                if done:
+                    engine.commit(connection)
+                else:
+                    engine.give_up(connection)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive every failure
+            _fail([request for request in group if not request.answer.done()], error)
+            return
+        # Observers first: who reads after their answer must find caches up to date.
+        for item in done:
+            engine.call_back(item.tx)
+        for item in done:
+            item.request.answer.set_result(item.result)
+
+    def _work(self, connection: sa.Connection, group: list[_Request]) -> list[_Done]:
+        """Do the work of a group; what fails alone is undone and answered, the rest returned."""
+        done: list[_Done] = []
+        is_shared = len(group) > 1
+        for request in group:
+            if is_shared:
+                connection.exec_driver_sql("SAVEPOINT request")
+            tx = Transaction(connection, project=request.project, signer=self._database.signer)
+            try:
+                result = request.work(tx)
+            except Exception as error:
+                if tx.is_broken:
+                    # The database itself gave out: no savepoint can be trusted any more.
+                    raise
+                if is_shared:
+                    connection.exec_driver_sql("ROLLBACK TO SAVEPOINT request")
+                    connection.exec_driver_sql("RELEASE SAVEPOINT request")
+                request.answer.set_exception(error)
+            else:
+                if is_shared:
+                    connection.exec_driver_sql("RELEASE SAVEPOINT request")
+                done.append(_Done(request, tx, result))
+        return done
+
+
+def _fail(requests: list[_Request], error: Exception) -> None:
+    logger.warning("a group of writes was undone", n_requests=len(requests), error=str(error))
+    if not isinstance(error, errors.HomeostatError):
+        error = errors.UnavailableError(f"the write was undone: {error}", retry_after_s=1)
+    for request in requests:
+        request.answer.set_exception(error)
