@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from homeostat.foundation import blobs, errors
 from homeostat.foundation.blobs import keys, master
@@ -47,7 +47,7 @@ class House:
         self.signing_key = signing_key
         self.writer = writer.Writer(database)
 
-    def __enter__(self) -> House:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -187,7 +187,7 @@ class Writer:
             item.request.answer.set_result(item.result)
 
     def _work(self, connection: sa.Connection, group: list[_Request]) -> list[_Done]:
-        """Do the work of a group; what fails alone is undone and answered, the rest returned."""
+        """Do the work of a group; what fails is undone and answered alone."""
         done: list[_Done] = []
         is_shared = len(group) > 1
         for request in group:

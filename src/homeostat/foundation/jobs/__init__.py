@@ -1,0 +1,32 @@
+"""Work to do later: a queue with leases and retries, and cron schedules that fill it."""
+
+from homeostat.foundation.jobs.entities import Job, Schedule, State
+from homeostat.foundation.jobs.queue import (
+    complete,
+    enqueue,
+    extend,
+    fail,
+    get,
+    lease,
+    newest,
+    pending,
+)
+from homeostat.foundation.jobs.schedules import enqueue_due, schedule, schedules, unschedule
+
+__all__ = [
+    "Job",
+    "Schedule",
+    "State",
+    "complete",
+    "enqueue",
+    "enqueue_due",
+    "extend",
+    "fail",
+    "get",
+    "lease",
+    "newest",
+    "pending",
+    "schedule",
+    "schedules",
+    "unschedule",
+]
