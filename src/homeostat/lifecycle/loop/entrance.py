@@ -1,0 +1,302 @@
+"""How a fitted candidate comes to answer: exam, gates, approval, canary; `decide` calls it.
+
+A promotion is a member's first answer. Before it the member is scored in the shadow like
+everybody else; after it only weights move.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from homeostat.lifecycle.loop import entities, rollout, weights
+from homeostat.lifecycle.policy import entities as policies
+
+Verdicts = tuple[entities.Verdict, ...]
+
+
+def enter_exam(
+    state: entities.LoopState, event: entities.FitFinished
+) -> tuple[entities.LoopState, Verdicts]:
+    """Take a fitted candidate into the pool; its exam is one whole unseen labelled block."""
+    fit = next((fit for fit in state.pending if fit.id == event.fit), None)
+    if fit is None:
+        sentence = f"{event.fit} is not awaited; version {event.version} is not taken in"
+        return state, (entities.Verdict(kind="none", sentence=sentence),)
+    member = entities.Member(
+        version=event.version,
+        rows=fit.rows,
+        born_block=state.n_blocks,
+        standing="exam",
+        reason=fit.reason,
+    )
+    scores = dict(event.scores)
+    history = tuple(
+        structs.replace(
+            block, members={**block.members, event.version: scores[block.first_row]}
+        )
+        if block.first_row in scores
+        else block
+        for block in state.history
+    )
+    state = structs.replace(
+        state,
+        pending=tuple(other for other in state.pending if other.id != event.fit),
+        members=(*state.members, member),
+        history=history,
+    )
+    stay, gone = weights.prune(state)
+    acts: tuple[entities.Act, ...] = (entities.Retire(versions=gone),) if gone else ()
+    state = structs.replace(_forget(state, gone), members=stay)
+    seen = [block for block in state.history if event.version in block.members]
+    if seen:
+        rows = (seen[0].first_row, seen[0].end_row)
+        acts = (*acts, entities.JudgeGates(version=event.version, rows=rows))
+        state = _stand(state, event.version, "gates")
+    verdict = entities.Verdict(
+        kind="none",
+        sentence=f"version {event.version} ({fit.id}, {fit.reason}) sits its exam",
+        evidence={"version": event.version, "first_row": fit.rows[0], "end_row": fit.rows[1]},
+        acts=acts,
+    )
+    return state, (verdict,)
+
+
+def give_up(
+    state: entities.LoopState, event: entities.FitFailed
+) -> tuple[entities.LoopState, Verdicts]:
+    """Forget a fit that came to nothing; what answers goes on answering."""
+    pending = tuple(fit for fit in state.pending if fit.id != event.fit)
+    verdict = entities.Verdict(
+        kind="none",
+        sentence=f"{event.fit} came to nothing: {event.sentence}",
+        evidence={"fit": event.fit},
+    )
+    return structs.replace(state, pending=pending), (verdict,)
+
+
+def begin_gates(
+    state: entities.LoopState, event: entities.BlockLabelled
+) -> tuple[entities.LoopState, tuple[entities.Act, ...]]:
+    """Send the candidates that were scored on this block from their exam to the gates."""
+    acts: list[entities.Act] = []
+    rows = (event.first_row, event.end_row)
+    for member in state.members:
+        if member.standing == "exam" and member.version in event.members:
+            acts.append(entities.JudgeGates(version=member.version, rows=rows))
+            state = _stand(state, member.version, "gates")
+    return state, tuple(acts)
+
+
+def pass_gates(
+    state: entities.LoopState, event: entities.GateJudged, policy: policies.Policy
+) -> tuple[entities.LoopState, Verdicts]:
+    """Admit, refuse, or ask a person, as the gates and the tier say."""
+    if not _stands(state, event.version, "gates"):
+        sentence = f"version {event.version} is not before its gates; nothing changes"
+        return state, (entities.Verdict(kind="none", sentence=sentence),)
+    evidence: entities.Evidence = {"version": event.version, "report": event.report}
+    if not event.passed:
+        state = _leave(state, (event.version,))
+        verdict = entities.Verdict(
+            kind="none",
+            sentence=f"version {event.version} is refused by its gates: {event.sentence}",
+            evidence=evidence,
+            acts=(entities.Retire(versions=(event.version,)),),
+        )
+        return state, (verdict,)
+    if event.needs_approval:
+        verdict = entities.Verdict(
+            kind="ask",
+            sentence=f"version {event.version} passed its gates; a person must approve it",
+            evidence=evidence,
+            acts=(entities.AskApproval(version=event.version),),
+        )
+        return _stand(state, event.version, "approval"), (verdict,)
+    return reweigh(_stand(state, event.version, "admitted"), policy, evidence=evidence)
+
+
+def admit(
+    state: entities.LoopState, event: entities.Approved, policy: policies.Policy
+) -> tuple[entities.LoopState, Verdicts]:
+    """Let in a version that waited for a person."""
+    if not _stands(state, event.version, "approval"):
+        sentence = f"version {event.version} does not wait for approval; nothing changes"
+        return state, (entities.Verdict(kind="none", sentence=sentence),)
+    evidence: entities.Evidence = {"version": event.version, "approved_by": event.by}
+    return reweigh(_stand(state, event.version, "admitted"), policy, evidence=evidence)
+
+
+def reweigh(
+    state: entities.LoopState,
+    policy: policies.Policy,
+    *,
+    acts: tuple[entities.Act, ...] = (),
+    block: int | None = None,
+    evidence: entities.Evidence | None = None,
+) -> tuple[entities.LoopState, Verdicts]:
+    """Weigh the pool anew; whoever answers for the first time is promoted.
+
+    Returns
+    -------
+    tuple
+        The state with new weights, and one verdict: promote, or none with the weights.
+    """
+    target = weights.composite(state, members=policy.retraining.members)
+    newcomers = tuple(version for version in target if version not in state.answered)
+    before = (state.weights, state.stable)
+    state = structs.replace(state, weights=target, answered=state.answered + newcomers)
+    shares = _shares(policy)
+    if state.rollout and not any(version in target for version in state.rollout.entrants):
+        state = _let_go(state)  # the evidence has turned from the canary by itself
+    if newcomers and shares[0] < 1.0:
+        running = state.rollout
+        entrants = (running.entrants if running else ()) + newcomers
+        rolled = (
+            structs.replace(running, entrants=entrants)
+            if running
+            else rollout.begin(entrants, policy)
+        )
+        state = structs.replace(state, rollout=rolled)
+    state = structs.replace(state, stable=_stable(state))
+    if before != (state.weights, state.stable):
+        acts = (*acts, serve(state, policy))
+    facts: entities.Evidence = dict(evidence or {})
+    if block is not None:
+        facts["block"] = block
+    facts |= {f"weight.{version}": share for version, share in target.items()}
+    answers = " + ".join(f"{share:.2f} x {version}" for version, share in target.items())
+    if not newcomers:
+        sentence = f"answers: {answers}"
+        verdict = entities.Verdict(kind="none", sentence=sentence, evidence=facts, acts=acts)
+        return state, (verdict,)
+    share = shares[state.rollout.step] if state.rollout else 1.0
+    sentence = (
+        f"version {' and '.join(newcomers)} answers for the first time, "
+        f"to {share:.0%} of the keys: {answers}"
+    )
+    return state, (
+        entities.Verdict(kind="promote", sentence=sentence, evidence=facts, acts=acts),
+    )
+
+
+def serve(state: entities.LoopState, policy: policies.Policy) -> entities.Serve:
+    """Return the plan that the state asks for."""
+    if state.rollout is None:
+        return entities.Serve(stable=state.stable)
+    share = _shares(policy)[state.rollout.step]
+    return entities.Serve(stable=state.stable, canary=state.weights, share=share)
+
+
+def watch(
+    state: entities.LoopState, event: entities.RolloutObserved, policy: policies.Policy
+) -> tuple[entities.LoopState, Verdicts]:
+    """Let a canary go on, take its next step, or roll it back."""
+    if state.rollout is None:
+        sentence = "no canary is under way; nothing changes"
+        return state, (entities.Verdict(kind="none", sentence=sentence),)
+    seen = rollout.observe(state.rollout, event, policy)
+    state = structs.replace(state, rollout=seen.rollout)
+    if seen.course == "rollback":
+        return _roll_back(state, policy, seen)
+    if seen.course == "continue":
+        verdict = entities.Verdict(
+            kind="none", sentence=f"canary: {seen.sentence}", evidence=seen.evidence
+        )
+        return state, (verdict,)
+    return _advance(state, policy, seen)
+
+
+def _advance(
+    state: entities.LoopState, policy: policies.Policy, seen: rollout.Observed
+) -> tuple[entities.LoopState, Verdicts]:
+    shares = _shares(policy)
+    step = seen.rollout.step + 1
+    last = step >= len(shares) or shares[step] >= 1.0
+    if last:
+        state = structs.replace(state, rollout=None, stable=state.weights)
+    else:
+        state = structs.replace(
+            state, rollout=structs.replace(seen.rollout, step=step, n_answered_step=0)
+        )
+    share = 1.0 if last else shares[step]
+    verdict = entities.Verdict(
+        kind="none",
+        sentence=f"canary takes {share:.0%} of the keys: {seen.sentence}",
+        evidence={**seen.evidence, "share": share},
+        acts=(serve(state, policy),),
+    )
+    return state, (verdict,)
+
+
+def _roll_back(
+    state: entities.LoopState, policy: policies.Policy, seen: rollout.Observed
+) -> tuple[entities.LoopState, Verdicts]:
+    gone = seen.rollout.entrants
+    state = structs.replace(_leave(state, gone), rollout=None)
+    target = weights.composite(state, members=policy.retraining.members)
+    new = tuple(version for version in target if version not in state.answered)
+    known = weights.without(target, new) or weights.without(state.stable, gone)
+    state = structs.replace(state, weights=known, stable=known)
+    verdict = entities.Verdict(
+        kind="rollback",
+        sentence=f"version {' and '.join(gone)} answers no more: {seen.sentence}",
+        evidence=seen.evidence,
+        acts=(serve(state, policy), entities.Retire(versions=gone)),
+    )
+    return state, (verdict,)
+
+
+def _let_go(state: entities.LoopState) -> entities.LoopState:
+    """End a canary without a verdict; its entrants must be promoted again to answer."""
+    gone = state.rollout.entrants if state.rollout else ()
+    answered = tuple(version for version in state.answered if version not in gone)
+    return structs.replace(state, rollout=None, answered=answered)
+
+
+def _stable(state: entities.LoopState) -> dict[str, float]:
+    if state.rollout is None:
+        return state.weights
+    others = weights.without(state.weights, state.rollout.entrants)
+    return others or state.stable
+
+
+def _shares(policy: policies.Policy) -> tuple[float, ...]:
+    """Return the shares a newcomer goes through; 1.0 alone means: at once."""
+    if policy.rollout.strategy == "blue-green":
+        return (1.0,)
+    if policy.rollout.strategy == "shadow":
+        return (0.0, 1.0)
+    return tuple(policy.rollout.steps) or (1.0,)
+
+
+def _stands(state: entities.LoopState, version: str, standing: entities.Standing) -> bool:
+    return any(m.version == version and m.standing == standing for m in state.members)
+
+
+def _stand(
+    state: entities.LoopState, version: str, standing: entities.Standing
+) -> entities.LoopState:
+    members = tuple(
+        structs.replace(member, standing=standing) if member.version == version else member
+        for member in state.members
+    )
+    return structs.replace(state, members=members)
+
+
+def _leave(state: entities.LoopState, versions: tuple[str, ...]) -> entities.LoopState:
+    members = tuple(member for member in state.members if member.version not in versions)
+    return _forget(structs.replace(state, members=members), versions)
+
+
+def _forget(state: entities.LoopState, versions: tuple[str, ...]) -> entities.LoopState:
+    """Drop the scores of versions that left the pool."""
+    if not versions:
+        return state
+    history = tuple(
+        structs.replace(
+            block,
+            members={v: brier for v, brier in block.members.items() if v not in versions},
+        )
+        for block in state.history
+    )
+    return structs.replace(state, history=history)

@@ -1,0 +1,267 @@
+"""What a labelled block means: weights, harm, the change point and which fits are due.
+
+Called by `decide`. The order is LOOP's: score, harm, weights, fits.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from homeostat.lifecycle.loop import entities, entrance, feed, harm, weights
+from homeostat.lifecycle.policy import entities as policies
+
+WINDOW_ROWS = 4000
+"""A plain refresh learns from this many labelled rows."""
+REFRESH_BLOCKS = {"normal": 15, "low": 30, "minimal": 45}
+BURST = {"normal": (1, 4, 16), "low": (1, 4, 16), "minimal": (2, 8)}
+"""Blocks after a change at which the data since the change are learned from."""
+HARMLESS_BLOCKS = 2
+"""Labelled blocks of a shift without a rise in error before it is called harmless."""
+
+Verdicts = tuple[entities.Verdict, ...]
+
+
+def learn(
+    state: entities.LoopState, event: entities.BlockLabelled, policy: policies.Policy
+) -> tuple[entities.LoopState, Verdicts]:
+    """Take in one labelled block.
+
+    Parameters
+    ----------
+    state
+        What the loop knew before.
+    event
+        The block's scores; blocks come in the order of their rows.
+    policy
+        Its `retraining` says which triggers count and how many fits may be spent.
+
+    Returns
+    -------
+    tuple
+        The state after the block; verdicts: harm first, then fits, then weights.
+    """
+    block = state.n_blocks
+    state = _scored(state, event)
+    state, verdicts = _judge_harm(state, event, policy)
+    state, judged = _judge_shifts(state, event)
+    state, exams = entrance.begin_gates(state, event)
+    state, moved = entrance.reweigh(state, policy, acts=exams, block=block)
+    state = structs.replace(state, members=weights.remember(state))
+    state, fits = _start_due(state, event, policy)
+    verdicts = _with_fit(verdicts, fits)
+    return state, (*verdicts, *judged, *moved)
+
+
+def fit_asked(
+    state: entities.LoopState, event: entities.FitAsked, policy: policies.Policy
+) -> tuple[entities.LoopState, Verdicts]:
+    """Start a plain fit because a clock, new data, new code or a person asks for one."""
+    allowed = event.reason == "person" or event.reason in policy.retraining.on
+    if not allowed or state.pending or state.broken_columns:
+        why = "a fit is under way" if state.pending else "the feed is broken"
+        why = why if allowed else "the policy does not name it in retraining.on"
+        sentence = f"a fit was asked for ({event.reason}) and not started: {why}"
+        return state, (entities.Verdict(kind="none", sentence=sentence),)
+    first = _window_first(state, event.end_row)
+    return _start(state, (first, event.end_row), event.reason)
+
+
+def _scored(state: entities.LoopState, event: entities.BlockLabelled) -> entities.LoopState:
+    score = entities.BlockScore(
+        first_row=event.first_row,
+        end_row=event.end_row,
+        n_rows=event.n_rows,
+        mixture=event.mixture,
+        members=event.members,
+    )
+    history = (*state.history, score)[-weights.HORIZON :]
+    return structs.replace(state, history=history, n_blocks=state.n_blocks + 1)
+
+
+def _judge_harm(
+    state: entities.LoopState, event: entities.BlockLabelled, policy: policies.Policy
+) -> tuple[entities.LoopState, Verdicts]:
+    """Add the block to the e-CUSUM; a broken feed must not be taken for a changed world."""
+    if state.broken_columns:
+        return state, ()
+    block = state.n_blocks - 1
+    seen, alarm = harm.observe(state.harm, event, block=block)
+    state = structs.replace(state, harm=seen)
+    if alarm is None:
+        return _calm(state)
+    found = alarm.found
+    plan = [found.change_block + after - 1 for after in BURST[policy.retraining.budget]]
+    cause = event.cause or entities.SeenCause(kind="concept-change")
+    may_fit = "harm" in policy.retraining.on and cause.kind not in feed.BROKEN
+    state = structs.replace(
+        state,
+        regime=found.change_block,
+        change_row=alarm.change_row,
+        schedule=tuple(sorted({block, *(at for at in plan if at >= block)})) if may_fit else (),
+        harm_alert=True,
+        regime_fits=0,
+        investigations=tuple(structs.replace(i, judged=True) for i in state.investigations),
+    )
+    verdict = entities.Verdict(
+        kind="retrain" if may_fit else "investigate",
+        sentence=(
+            f"harm: {event.error:.1%} of the answers are wrong where "
+            f"{found.accepted:.1%} is accepted (ln e {found.log_evidence:.1f}); "
+            f"it began near row {alarm.change_row}"
+        ),
+        evidence={
+            "log_e": found.log_evidence,
+            "threshold": harm.SETTINGS.log_threshold,
+            "error": event.error,
+            "accepted": found.accepted,
+            "shift": found.shift,
+            "overdispersion": found.dispersion,
+            "change_row": alarm.change_row,
+            "cause": cause.kind,
+            "column": cause.column,
+            "cause_sentence": cause.sentence,
+            "shift_loss": event.shift_loss,
+        },
+        acts=(entities.OpenAlert(alert="harm", cause=cause.kind, column=cause.column),),
+    )
+    return state, (verdict,)
+
+
+def _calm(state: entities.LoopState) -> tuple[entities.LoopState, Verdicts]:
+    """Resolve the harm alert once a whole baseline has been seen again without harm."""
+    if not state.harm_alert or len(state.harm.alarm.baseline) < harm.SETTINGS.minimum_baseline:
+        return state, ()
+    verdict = entities.Verdict(
+        kind="none",
+        sentence=f"no harm for {len(state.harm.alarm.baseline)} blocks: a new baseline stands",
+        evidence={"error": harm.baseline_error(state.harm)},
+        acts=(entities.ResolveAlert(alert="harm"),),
+    )
+    return structs.replace(state, harm_alert=False), (verdict,)
+
+
+def _judge_shifts(
+    state: entities.LoopState, event: entities.BlockLabelled
+) -> tuple[entities.LoopState, Verdicts]:
+    """Count labelled blocks of each open shift; call it harmless when error has not risen."""
+    found: list[entities.Investigation] = []
+    verdicts: list[entities.Verdict] = []
+    calm = harm.is_calm(state.harm)
+    for item in state.investigations:
+        if item.judged or event.first_row < item.first_row:
+            found.append(item)
+            continue
+        seen = structs.replace(
+            item,
+            n_blocks=item.n_blocks + 1,
+            n_rows=item.n_rows + event.n_rows,
+            n_wrong=item.n_wrong + event.error * event.n_rows,
+        )
+        if seen.n_blocks >= HARMLESS_BLOCKS and calm:
+            verdicts.append(_harmless(state, seen, event))
+            seen = structs.replace(seen, judged=True)
+        found.append(seen)
+    return structs.replace(state, investigations=tuple(found)), tuple(verdicts)
+
+
+def _harmless(
+    state: entities.LoopState,
+    seen: entities.Investigation,
+    event: entities.BlockLabelled,
+) -> entities.Verdict:
+    error, accepted = (
+        seen.n_wrong / seen.n_rows,
+        harm.accepted_rate(state.harm, n_rows=event.n_rows),
+    )
+    return entities.Verdict(
+        kind="none",
+        sentence=(
+            f"harmless: {', '.join(seen.columns)} moved, but {error:.1%} of {seen.n_rows} "
+            f"answers were wrong where {accepted:.1%} is accepted; nothing is retrained"
+        ),
+        evidence={
+            "error": error,
+            "accepted": accepted,
+            "n_rows": seen.n_rows,
+            "shift_loss": event.shift_loss,
+        },
+    )
+
+
+def _start_due(
+    state: entities.LoopState, event: entities.BlockLabelled, policy: policies.Policy
+) -> tuple[entities.LoopState, Verdicts]:
+    """Start at most one fit: on the data since the change, or a plain refresh."""
+    block = state.n_blocks - 1
+    if state.pending or state.broken_columns:
+        return state, ()
+    due = [at for at in state.schedule if at <= block]
+    changed = state.change_row
+    if due and changed is not None:
+        reason: entities.Reason = "harm" if state.regime_fits == 0 else "burst"
+        state = structs.replace(
+            state,
+            schedule=tuple(at for at in state.schedule if at > block),
+            regime_fits=state.regime_fits + 1,
+        )
+        return _start(state, (changed, event.end_row), reason)
+    waited = block - state.last_fit_block >= REFRESH_BLOCKS[policy.retraining.budget]
+    if waited and "refresh" in policy.retraining.on:
+        first = _window_first(state, event.end_row)
+        return _start(state, (first, event.end_row), "refresh")
+    return state, ()
+
+
+def _start(
+    state: entities.LoopState, rows: entities.RowRange, reason: entities.Reason
+) -> tuple[entities.LoopState, Verdicts]:
+    first, end = rows
+    without = tuple(part for part in state.quarantined if part[0] < end and part[1] > first)
+    fit = entities.Fit(
+        id=f"fit-{state.n_fits + 1}",
+        rows=rows,
+        without=without,
+        reason=reason,
+        asked_block=state.n_blocks - 1,
+    )
+    state = structs.replace(
+        state,
+        n_fits=state.n_fits + 1,
+        last_fit_block=state.n_blocks - 1,
+        pending=(*state.pending, fit),
+    )
+    why = {"harm": "the data since the change", "burst": "more data since the change"}
+    verdict = entities.Verdict(
+        kind="retrain",
+        sentence=f"{fit.id} learns rows {first} to {end}: {why.get(reason, reason)}",
+        evidence={"reason": reason, "first_row": first, "end_row": end},
+        acts=(entities.StartFit(fit=fit),),
+    )
+    return state, (verdict,)
+
+
+def _window_first(state: entities.LoopState, end: int) -> int:
+    """Walk back over `WINDOW_ROWS` rows that may be learned from, not beyond the change."""
+    oldest = max(state.origin_row, state.change_row or state.origin_row)
+    wanted, cursor = WINDOW_ROWS, end
+    for first_out, end_out in reversed(state.quarantined):
+        if first_out >= cursor:
+            continue
+        clean = cursor - min(end_out, cursor)
+        if clean >= wanted:
+            break
+        wanted -= clean
+        cursor = first_out
+    return max(oldest, cursor - wanted)
+
+
+def _with_fit(verdicts: Verdicts, fits: Verdicts) -> Verdicts:
+    """One decision for an alarm and the fit it starts at once; else one after the other."""
+    if verdicts and fits and verdicts[0].kind == "retrain":
+        both = structs.replace(
+            verdicts[0],
+            evidence={**fits[0].evidence, **verdicts[0].evidence},
+            acts=verdicts[0].acts + fits[0].acts,
+        )
+        return (both, *verdicts[1:])
+    return (*verdicts, *fits)
