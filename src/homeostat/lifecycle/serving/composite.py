@@ -1,0 +1,132 @@
+"""Several members answering as one: the weighted mean of their probabilities, in one pass.
+
+Called by `engine` in a thread. A member that fails does so for the rows it failed on only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = Sequence[Mapping[str, Any]]
+_TRIES = 40  # calls spent on telling bad rows from good ones in a batch that raised
+
+
+class Predictor(Protocol):
+    """A loaded version, as `registry.load` makes it."""
+
+    @property
+    def classes(self) -> Sequence[Any]:
+        """The two labels, negative first; empty for a regression."""
+
+    def scores(self, rows: Rows) -> NDArray[np.float64]:
+        """Return one finite number per row: the probability of the positive class."""
+
+
+class Seat(NamedTuple):
+    """A member in its place: which version, how much it counts, what answers for it."""
+
+    version: int
+    weight: float
+    predictor: Predictor
+
+
+class Fault(NamedTuple):
+    """Why a member could not score a row; `kind` is raised, shape or not-finite."""
+
+    version: int
+    kind: str
+    sentence: str
+
+
+class Scored(NamedTuple):
+    """Scores of a batch; a row with a fault has a score of NaN."""
+
+    scores: NDArray[np.float64]
+    member_scores: NDArray[np.float64]
+    faults: dict[int, Fault]
+
+
+def score(seats: Sequence[Seat], rows: Rows) -> Scored:
+    """Score rows by all members.
+
+    Parameters
+    ----------
+    seats
+        1 or more, weights adding up to 1.
+    rows
+        n validated rows.
+
+    Returns
+    -------
+    Scored
+        `scores` of shape ``(n,)``, `member_scores` of shape ``(members, n)``, and the fault of
+        each row that a member could not score.
+    """
+    faults: dict[int, Fault] = {}
+    member_scores = np.full((len(seats), len(rows)), np.nan)
+    for index, seat in enumerate(seats):
+        _fill(seat, rows, member_scores[index], faults)
+    return Scored(mean(member_scores, [seat.weight for seat in seats]), member_scores, faults)
+
+
+def mean(member_scores: NDArray[np.float64], weights: Sequence[float]) -> NDArray[np.float64]:
+    """Return the weighted mean over members; the same bits wherever it is computed.
+
+    Parameters
+    ----------
+    member_scores
+        Shape ``(members, n)``.
+    weights
+        One per member, above 0.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n,)``. A single member's scores are returned as they are.
+    """
+    if len(weights) == 1:
+        alone: NDArray[np.float64] = member_scores[0]
+        return alone
+    total: NDArray[np.float64] = np.zeros(member_scores.shape[1])
+    for weight, scores in zip(weights, member_scores, strict=True):
+        total += weight * scores
+    total /= sum(weights)
+    return total
+
+
+def _fill(
+    seat: Seat, rows: Rows, target: NDArray[np.float64], faults: dict[int, Fault]
+) -> None:
+    """Score all rows at once; after a failure halve, so that good rows keep their answer."""
+    todo = [(0, len(rows))]
+    tries = 0
+    while todo:
+        start, end = todo.pop()
+        tries += 1
+        got = _call(seat, rows[start:end])
+        if not isinstance(got, Fault):
+            target[start:end] = got
+            for row in np.flatnonzero(~np.isfinite(got)):
+                sentence = f"version {seat.version} answered {got[row]} where a number is due"
+                faults[start + int(row)] = Fault(seat.version, "not-finite", sentence)
+        elif got.kind == "raised" and end - start > 1 and tries < _TRIES:
+            middle = (start + end) // 2
+            todo += [(middle, end), (start, middle)]
+        else:
+            faults.update(dict.fromkeys(range(start, end), got))
+
+
+def _call(seat: Seat, rows: Rows) -> NDArray[np.float64] | Fault:
+    try:
+        got = np.asarray(seat.predictor.scores(rows), dtype=np.float64)
+    except Exception as error:  # noqa: BLE001 - a model is the user's code
+        kind = type(error).__name__
+        return Fault(seat.version, "raised", f"version {seat.version} raised {kind}: {error}")
+    if got.shape != (len(rows),):
+        sentence = f"version {seat.version} answered shape {got.shape}, not ({len(rows)},)"
+        return Fault(seat.version, "shape", sentence)
+    return got

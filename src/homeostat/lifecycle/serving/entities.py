@@ -1,0 +1,88 @@
+"""The nouns of serving: rows, JSON and documentation at once; spoken by every door."""
+
+from __future__ import annotations
+
+import msgspec
+
+MEMBERS_AT_MOST = 3
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A version that answers with others; `weight` is its share of the mean (0 to 1)."""
+
+    version: int
+    weight: float
+
+
+class Arm(msgspec.Struct, frozen=True):
+    """A composite of members and the share of keys (0 to 1) that it answers.
+
+    The first arm of a plan is ``stable``; another one is a canary.
+    """
+
+    name: str
+    share: float
+    members: tuple[Member, ...]
+
+
+class Shadow(msgspec.Struct, frozen=True):
+    """A version that is scored after the answer, on a share of the keys, and never answers."""
+
+    version: int
+    share: float
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answers whom. A plan is never changed: the next one has the next generation."""
+
+    generation: int
+    arms: tuple[Arm, ...]
+    shadow: tuple[Shadow, ...] = ()
+    salt: str = ""
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """A served name; `policy` is the text of homeostat.toml it lives under."""
+
+    name: str
+    model: str
+    key: str
+    policy: str
+    policy_digest: str
+    plan: Plan
+    created_at: int
+    created_by: str
+    changed_at: int
+    changed: int
+
+
+class PlanChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One generation in a deployment's history."""
+
+    deployment: str
+    plan: Plan
+    reason: str
+    set_at: int
+    set_by: str
+
+
+class VersionFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replica fetches to answer with a version: BLAKE3 digests by path."""
+
+    version: int
+    files: dict[str, str]
+
+
+class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a prediction server must know of a deployment; it holds no database credentials.
+
+    `changed` grows with every change of any deployment; a follower asks for what is newer.
+    """
+
+    deployment: str
+    model: str
+    key: str
+    protected: tuple[str, ...]
+    plan: Plan
+    versions: tuple[VersionFiles, ...]
+    changed: int

@@ -1,0 +1,172 @@
+"""What a plan may be, and what follows from it; called by `actions` and the engine."""
+
+from __future__ import annotations
+
+import math
+
+from homeostat.foundation import errors
+from homeostat.lifecycle.serving import entities
+
+STABLE = "stable"
+CANARY = "canary"
+SHADOW = "shadow"
+_NEAR = 1e-6
+
+
+def single(version: int, *, generation: int = 1, salt: str = "") -> entities.Plan:
+    """Return the plan in which one version answers everyone.
+
+    Parameters
+    ----------
+    version
+        A version of the deployment's model.
+    generation
+        The plan's generation, 1 or more.
+    salt
+        Decides which keys a later canary takes.
+
+    Returns
+    -------
+    Plan
+        One stable arm, one member.
+    """
+    arm = entities.Arm(STABLE, 1.0, (entities.Member(version, 1.0),))
+    return entities.Plan(generation=generation, arms=(arm,), salt=salt)
+
+
+def check(plan: entities.Plan) -> entities.Plan:
+    """Refuse a plan that cannot be served.
+
+    Parameters
+    ----------
+    plan
+        Any plan.
+
+    Returns
+    -------
+    Plan
+        The same plan.
+
+    Raises
+    ------
+    InvalidInputError
+        When arms or members are missing, doubled or too many, or shares or weights do not add
+        up to 1.
+    """
+    names = [arm.name for arm in plan.arms]
+    if not names or names[0] != STABLE or len(set(names)) != len(names):
+        raise _wrong(f"its arms must be distinct and the first be {STABLE!r}; seen {names}")
+    if not all(0 <= arm.share <= 1 for arm in plan.arms):
+        raise _wrong(
+            f"every arm's share lies in 0 to 1; seen {[arm.share for arm in plan.arms]}"
+        )
+    _adds_up("the shares of its arms", [arm.share for arm in plan.arms])
+    for arm in plan.arms:
+        _check_members(arm)
+    shadows = [one.version for one in plan.shadow]
+    if len(set(shadows)) != len(shadows) or not all(0 < one.share <= 1 for one in plan.shadow):
+        raise _wrong("its shadows must be distinct versions with shares above 0 and up to 1")
+    if plan.generation < 1:
+        raise _wrong(f"its generation must be 1 or more; seen {plan.generation}")
+    return plan
+
+
+def label(arm: entities.Arm) -> str:
+    """Name the composite of an arm.
+
+    Parameters
+    ----------
+    arm
+        An arm.
+
+    Returns
+    -------
+    str
+        Its versions in ascending order.
+
+    Examples
+    --------
+    >>> label(entities.Arm("stable", 1.0, (entities.Member(4, 0.3), entities.Member(3, 0.7))))
+    '3+4'
+    """
+    return "+".join(
+        str(one.version) for one in sorted(arm.members, key=lambda one: one.version)
+    )
+
+
+def answering(plan: entities.Plan) -> tuple[int, ...]:
+    """Return the versions whose scores reach a caller, ascending.
+
+    Parameters
+    ----------
+    plan
+        A plan.
+
+    Returns
+    -------
+    tuple of int
+        Members of arms with a share above 0.
+    """
+    arms = [arm for arm in plan.arms if arm.share > 0]
+    return tuple(sorted({member.version for arm in arms for member in arm.members}))
+
+
+def versions(plan: entities.Plan) -> tuple[int, ...]:
+    """Return every version a plan names, shadows included, ascending.
+
+    Parameters
+    ----------
+    plan
+        A plan.
+
+    Returns
+    -------
+    tuple of int
+        What a prediction server must load.
+    """
+    named = {member.version for arm in plan.arms for member in arm.members}
+    return tuple(sorted(named | {one.version for one in plan.shadow}))
+
+
+def champion(plan: entities.Plan) -> int:
+    """Return the version that decides most.
+
+    Parameters
+    ----------
+    plan
+        A plan.
+
+    Returns
+    -------
+    int
+        The member with the largest weight over all arms, each counted by its share; of equal
+        ones the lowest.
+    """
+    total: dict[int, float] = {}
+    for arm in plan.arms:
+        for member in arm.members:
+            total[member.version] = total.get(member.version, 0.0) + arm.share * member.weight
+    return min(total, key=lambda version: (-total[version], version))
+
+
+def _check_members(arm: entities.Arm) -> None:
+    weights = [member.weight for member in arm.members]
+    if not 1 <= len(weights) <= entities.MEMBERS_AT_MOST:
+        raise _wrong(
+            f"arm {arm.name!r} has {len(weights)} members; "
+            f"1 to {entities.MEMBERS_AT_MOST} may answer together"
+        )
+    if len({member.version for member in arm.members}) != len(weights):
+        raise _wrong(f"arm {arm.name!r} names a version twice")
+    if not all(math.isfinite(one) and one > 0 for one in weights):
+        raise _wrong(f"arm {arm.name!r} has weights {weights}; each must be above 0")
+    _adds_up(f"the weights of arm {arm.name!r}", weights)
+
+
+def _adds_up(what: str, values: list[float]) -> None:
+    if not abs(math.fsum(values) - 1) <= _NEAR:
+        raise _wrong(f"{what} must add up to 1; seen {values}")
+
+
+def _wrong(why: str) -> errors.InvalidInputError:
+    return errors.InvalidInputError(f"this plan cannot be served: {why}")
