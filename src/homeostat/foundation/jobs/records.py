@@ -1,4 +1,4 @@
-"""The tables of jobs and schedules and the SQL on them; only the other files of jobs call it."""
+"""The tables of jobs and schedules and the SQL on them; only files of jobs call it."""
 
 from __future__ import annotations
 

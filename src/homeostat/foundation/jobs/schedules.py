@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import cronsim
+import msgspec
 
 from homeostat.foundation import access, errors, events
 from homeostat.foundation.database import Transaction
@@ -43,7 +44,7 @@ def next_time(cron: str, *, after_at: int) -> int:
         due = next(cronsim.CronSim(cron, start))
     except (cronsim.CronSimError, StopIteration) as error:
         raise errors.InvalidInputError(
-            f"{cron!r} is no schedule: {error or 'it is never due'}",
+            f"{cron!r} is no schedule: {str(error) or 'it is never due'}",
             hint="five fields: minute hour day month weekday, in UTC",
         ) from error
     return round(due.timestamp() * 1000)
@@ -92,17 +93,19 @@ def schedule(
         if (known.cron, known.kind, known.payload) == (cron, kind, payload):
             return known
         tx.execute(records.DELETE_SCHEDULE, which)
-    made = {
-        "name": name,
-        "cron": cron,
-        "kind": kind,
-        "next_at": next_at,
-        "created_by": actor.name,
-    }
-    tx.execute(records.INSERT_SCHEDULE, {**made, "project": tx.project, "payload": text})
+    made = Schedule(
+        name=name,
+        cron=cron,
+        kind=kind,
+        payload=payload,
+        next_at=next_at,
+        created_by=actor.name,
+    )
+    row_made = {**msgspec.structs.asdict(made), "project": tx.project, "payload": text}
+    tx.execute(records.INSERT_SCHEDULE, row_made)
     facts = {"cron": cron, "kind": kind}
     events.record(tx, actor, "schedule.set", subject=f"schedule:{name}", facts=facts)
-    return Schedule(**made, payload=payload)
+    return made
 
 
 def unschedule(tx: Transaction, actor: access.Actor, name: str) -> bool:
