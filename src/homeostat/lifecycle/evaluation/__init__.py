@@ -1,0 +1,1 @@
+"""How good, how fair, how sure: metrics with intervals, slices, comparison, gates, reports."""
