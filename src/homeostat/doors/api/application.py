@@ -177,8 +177,7 @@ class Application:
     async def _newest(self, project: str) -> int:
         def read() -> int:
             with self.house.database.read(project=project) as tx:
-                last = events.read(tx, newest_first=True, limit=1)
-            return last[0].seq if last else 0
+                return events.last_seq(tx)
 
         seq: int = await self._on_thread(read)
         return seq

@@ -32,7 +32,7 @@ class Visitor:
     """
 
     def __init__(self, told: settings.Settings) -> None:
-        self._actor = access.LOCAL_OWNER(told.actor)
+        self._actor = access.local_owner(told.actor)
         self._project = told.project
 
     def admit(self, scope: MutableMapping[str, Any]) -> tuple[access.Actor, str]:

@@ -10,7 +10,7 @@ from starlette.responses import StreamingResponse
 
 from homeostat.doors.api import routing
 from homeostat.foundation import errors, events
-from homeostat.foundation.database import transaction
+from homeostat.foundation.database import Transaction
 
 HEARTBEAT_S = 15.0
 BATCH = 200
@@ -46,7 +46,7 @@ async def read(call: routing.Call) -> list[events.Event]:
     """Return events in order, waiting for the first one where that is asked."""
     wanted: Wanted = call.query
 
-    def fetch(tx: transaction.Transaction) -> list[events.Event]:
+    def fetch(tx: Transaction) -> list[events.Event]:
         return events.read(
             tx,
             after=wanted.after,
@@ -80,7 +80,7 @@ async def _lines(call: routing.Call, wanted: Streamed, after: int) -> AsyncItera
     while not call.is_draining:
         start = after
 
-        def fetch(tx: transaction.Transaction, since: int = start) -> list[events.Event]:
+        def fetch(tx: Transaction, since: int = start) -> list[events.Event]:
             return events.read(
                 tx,
                 after=since,
@@ -102,7 +102,7 @@ ROUTES = (
     routing.Route(
         "GET",
         "/api/events",
-        "audit.read",
+        "event.read",
         read,
         answer=list[events.Event],
         summary="Events of the log in order; waits for news where asked",
@@ -111,7 +111,7 @@ ROUTES = (
     routing.Route(
         "GET",
         "/api/events/stream",
-        "audit.read",
+        "event.read",
         stream,
         answer=bytes,
         summary="Events as they happen, as server-sent events",

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.routing import compile_path
 
 from homeostat.foundation import access
-from homeostat.foundation.database import transaction
+from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 
 PUBLIC = "public"
@@ -103,7 +103,7 @@ class Call:
         """Return the last sequence number of the project's event log."""
         return await self._spine.newest(self.project)
 
-    async def read(self, fn: Callable[[transaction.Transaction], T]) -> T:
+    async def read(self, fn: Callable[[Transaction], T]) -> T:
         """Run `fn` in a read transaction on a thread and return its answer."""
 
         def inside() -> T:
@@ -113,7 +113,7 @@ class Call:
         answer: T = await self._reading(inside)
         return answer
 
-    async def write(self, fn: Callable[[transaction.Transaction], T]) -> T:
+    async def write(self, fn: Callable[[Transaction], T]) -> T:
         """Run `fn` in the writer's next group; returns after the commit."""
         answer = await self.house.writer.run(fn, project=self.project)
         self._spine.wake()
@@ -126,7 +126,7 @@ class Call:
 
     async def read_until(
         self,
-        fn: Callable[[transaction.Transaction], T],
+        fn: Callable[[Transaction], T],
         ready: Callable[[T], bool],
         *,
         timeout_s: float,
@@ -250,7 +250,7 @@ class Table:
 
 
 def _refuse_unguarded(route: Route) -> None:
-    if route.action != PUBLIC and route.action not in access.rules.ACTIONS:
+    if route.action != PUBLIC and route.action not in access.ACTIONS:
         raise ValueError(
             f"{route.method} {route.path} names no known action: {route.action!r}; "
             "add it to foundation/access/rules.py or say 'public'",

@@ -82,10 +82,10 @@ def root(ctx: click.Context, home: str | None, url: str | None, project: str | N
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    sys.exit(invoke(sys.argv[1:] if arguments is None else arguments))
 
 
-def run(arguments: list[str]) -> int:
+def invoke(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors become a sentence on stderr.
 
     Parameters

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import Response
+
+from homeostat.doors.web import audit, rendering, visit
+from homeostat.foundation import errors
+
+SUBJECTS = (audit,)
 
 
-class Page(NamedTuple):
-    """One address that answers HTML, and the action it needs."""
-
-    method: str
-    path: str
-    action: str
-    endpoint: Callable[[Any], Awaitable[Response]]
+async def _static(call: visit.Visit) -> Response:
+    name = call.path_params["name"]
+    found = rendering.static(name)
+    if found is None:
+        raise errors.NotFoundError(f"there is no file {name[:80]!r}")
+    data, kind = found
+    return Response(data, media_type=kind, headers={"cache-control": "no-cache"})
 
 
 class Site:
     """All pages, and the page that shows a failure."""
 
-    pages: tuple[Page, ...] = ()
+    pages: tuple[visit.Page, ...] = (
+        visit.Page("GET", "/static/{name}", "public", _static),
+        *(page for subject in SUBJECTS for page in subject.PAGES),
+    )
 
     def failure(self, problem: Any) -> Response:
         """Return the page that shows a problem to a person."""
-        return HTMLResponse(problem.detail, status_code=problem.status)
+        return rendering.render("failure.html", here="", status=problem.status, problem=problem)

@@ -1,0 +1,74 @@
+"""`homeostat server`: the API and the pages in one process."""
+
+from __future__ import annotations
+
+import signal
+import socket
+
+import click
+import uvicorn
+
+from homeostat.doors import local
+from homeostat.doors.api import application
+from homeostat.doors.cli import ports, session
+from homeostat.foundation import house, log, settings
+
+DRAIN_S = 10
+
+
+@click.command()
+@click.option("--port", type=int, help="Where to listen; 5000 unless set, 0 for any free one.")
+def server(port: int | None) -> None:
+    """Start the API and the pages; SIGTERM drains."""
+    serve(session.load(port=port))
+
+
+class Draining(uvicorn.Server):
+    """Ends streams and long polls first, so that open pages do not hold up the stop."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain the application, then stop as uvicorn does."""
+        served: application.Application = self.config.app  # type: ignore[assignment]
+        served.drain()
+        await super().shutdown(sockets)
+
+
+def serve(told: settings.Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what has begun and close the house.
+
+    Parameters
+    ----------
+    told
+        Where to listen and what to open.
+
+    Raises
+    ------
+    UnavailableError
+        When the port is in use or the database cannot be opened.
+    """
+    log.configure(level=told.log_level, output=told.log_format)
+    taken = ports.bind(told.host, told.port, option="--port")
+    # uvicorn raises the signal again when it is done; we still have a house to close.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    with taken:
+        opened = house.open_house(told)
+        try:
+            app = local.build(opened)
+            config = uvicorn.Config(
+                app,
+                loop="uvloop",
+                http="httptools",
+                lifespan="off",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=DRAIN_S,
+            )
+            at = taken.getsockname()[1]
+            log.get(__name__).info("server listens", url=f"http://{told.host}:{at}")
+            Draining(config).run(sockets=[taken])
+            app.close()
+        finally:
+            opened.close()

@@ -1,0 +1,35 @@
+"""The event log as a page: who did what, when, to what."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from homeostat.doors.web import visit
+from homeostat.foundation import errors, events
+from homeostat.foundation.database import Transaction
+
+ROWS = 60
+
+
+async def audit(call: visit.Visit) -> Response:
+    """Show the latest events, or those before a number, or those about one subject."""
+    before = visit.asked(call, "before")
+    subject = visit.asked(call, "subject")
+    if before and not before.isdigit():
+        raise errors.InvalidInputError(f"{before[:40]!r} is no event number")
+
+    def fetch(tx: Transaction) -> list[events.Event]:
+        if not before or subject:
+            about = subject or None
+            return events.read(tx, subject=about, limit=ROWS, newest_first=True)
+        first = max(0, int(before) - ROWS - 1)
+        return events.read(tx, after=first, limit=int(before) - 1 - first or 1)[::-1]
+
+    found = await call.read(fetch)
+    last = found[-1].seq if found and not subject else 1
+    return visit.show(
+        call, "audit.html", here="/audit", events=found, before=last, subject=subject
+    )
+
+
+PAGES = (visit.Page("GET", "/audit", "audit.read", audit),)

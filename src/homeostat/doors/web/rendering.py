@@ -1,0 +1,134 @@
+"""Templates and what every page shows around them; called by each page of the site."""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, Response
+
+from homeostat.foundation import clock
+
+NAVIGATION = (
+    ("/", "Home"),
+    ("/runs", "Runs"),
+    ("/models", "Models"),
+    ("/deployments", "Deployments"),
+    ("/alerts", "Alerts"),
+    ("/decisions", "Decisions"),
+    ("/audit", "Audit"),
+)
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+NOTHING = Markup('<span class="quiet">none</span>')
+
+
+def instant(at: int | None) -> Markup:
+    """Return an instant as a ``time`` element, such as 5 April 2026 10:31:07 UTC."""
+    if at is None:
+        return NOTHING
+    whole = clock.iso(at)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        whole, whole, whole[:19].replace("T", " ")
+    )
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number for a table: as many digits as say something, never more."""
+    if value is None:
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.{digits}g}" if abs(value) < 10_000 else f"{value:,.0f}"  # noqa: PLR2004
+
+
+def share(value: float | None) -> str:
+    """Return a share in 0 to 1 as a percentage."""
+    return "-" if value is None else f"{100 * value:.3g} %"
+
+
+def size(value: int | None) -> str:
+    """Return a number of bytes in the unit that fits."""
+    if value is None:
+        return "-"
+    amount = float(value)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:  # noqa: PLR2004 - SI steps
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} TB"
+
+
+def duration(milliseconds: int | None) -> str:
+    """Return a length of time in the unit that fits."""
+    if milliseconds is None:
+        return "-"
+    seconds = milliseconds / 1000
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+@functools.cache
+def _templates() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("homeostat.doors.web"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+        auto_reload=False,
+    )
+    for shown in (instant, number, share, size, duration):
+        made.filters[shown.__name__] = shown
+    return made
+
+
+def render(
+    template: str,
+    *,
+    here: str,
+    actor: str = "",
+    project: str = "",
+    status: int = 200,
+    **shown: Any,
+) -> Response:
+    """Return a page.
+
+    Parameters
+    ----------
+    template
+        Name of the file in ``templates/``.
+    here
+        Which entry of the navigation is the current one.
+    actor, project
+        Shown in the corner.
+    status
+        HTTP status.
+    **shown
+        What the template needs.
+    """
+    text = (
+        _templates()
+        .get_template(template)
+        .render(navigation=NAVIGATION, here=here, actor=actor, project=project, **shown)
+    )
+    return HTMLResponse(text, status_code=status, headers={"content-security-policy": POLICY})
+
+
+@functools.cache
+def static(name: str) -> tuple[bytes, str] | None:
+    """Return the bytes and the media type of a static file; None when there is none."""
+    kinds = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+    kind = kinds.get(name.rpartition(".")[2])
+    folder = resources.files("homeostat.doors.web") / "static"
+    known = {entry.name for entry in folder.iterdir()}
+    if kind is None or name not in known:
+        return None
+    return (folder / name).read_bytes(), kind

@@ -1,0 +1,51 @@
+"""What a page knows of the request it answers, and how a page is declared."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from homeostat.doors.web import rendering
+from homeostat.foundation import access
+from homeostat.foundation.database import Transaction
+
+T = TypeVar("T")
+
+
+class Visit(Protocol):
+    """One request for a page, as the application hands it over."""
+
+    request: Request
+    actor: access.Actor
+    project: str
+
+    @property
+    def path_params(self) -> dict[str, Any]:
+        """Parts of the path by name."""
+
+    async def read(self, fn: Callable[[Transaction], T]) -> T:
+        """Run `fn` in a read transaction on a thread."""
+
+
+class Page(NamedTuple):
+    """One address that answers HTML, and the access action it needs."""
+
+    method: str
+    path: str
+    action: str
+    endpoint: Callable[[Any], Awaitable[Response]]
+
+
+def show(visit: Visit, template: str, *, here: str, **shown: Any) -> Response:
+    """Return a page for a visit; `shown` is what the template needs."""
+    return rendering.render(
+        template, here=here, actor=visit.actor.name, project=visit.project, **shown
+    )
+
+
+def asked(visit: Visit, name: str) -> str:
+    """Return one query parameter of a page's address; empty when it is not there."""
+    return str(visit.request.query_params.get(name, ""))

@@ -1,0 +1,161 @@
+"""Rules on the shape of the code that no linter knows: sizes, documentation, imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCE = ROOT / "src" / "homeostat"
+MODULES = sorted(SOURCE.rglob("*.py"))
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 60
+DOCUMENTED = ("measures", "doors/client", "doors/api", "doors/local.py")
+
+FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+def functions(path: Path) -> list[tuple[str, FUNCTION]]:
+    found = []
+    todo: list[tuple[str, ast.AST]] = [("", ast.parse(path.read_text(encoding="utf-8")))]
+    while todo:
+        prefix, node = todo.pop()
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                todo.append((f"{prefix}{child.name}.", child))
+            elif isinstance(child, FUNCTION):
+                found.append((prefix + child.name, child))
+            else:
+                todo.append((prefix, child))
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_is_longer_than_400_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_function_is_longer_than_60_lines(path):
+    long = {
+        name: (node.end_lineno or 0) - node.lineno + 1
+        for name, node in functions(path)
+        if code_lines(node) > LONGEST_FUNCTION
+    }
+    assert not long
+
+
+def code_lines(node: FUNCTION) -> int:
+    """Count a function's lines without its docstring, which may be as long as it must."""
+    body = node.body
+    doc = body[0] if ast.get_docstring(node) else None
+    told = (doc.end_lineno or 0) - doc.lineno + 1 if doc is not None else 0
+    return (node.end_lineno or 0) - node.lineno + 1 - told
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_says_what_it_is(path):
+    text = path.read_text(encoding="utf-8")
+    assert not text.strip() or ast.get_docstring(ast.parse(text))
+
+
+PUBLIC = [path for path in MODULES if name_of(path).startswith(DOCUMENTED)]
+
+
+@pytest.mark.parametrize("path", PUBLIC, ids=name_of)
+def test_public_functions_are_documented(path):
+    silent = [
+        name
+        for name, node in functions(path)
+        if not any(part.startswith("_") for part in name.split("."))
+        and not ast.get_docstring(node)
+        and not is_overload(node)
+        and not is_field(node)
+    ]
+    assert not silent
+
+
+def is_overload(node: FUNCTION) -> bool:
+    return any("overload" in ast.unparse(mark) for mark in node.decorator_list)
+
+
+def is_field(node: FUNCTION) -> bool:
+    return len(node.body) == 1 and ast.unparse(node.body[0]) == "..."
+
+
+MEASURES = [path for path in MODULES if name_of(path).startswith("measures/")]
+
+
+@pytest.mark.parametrize("path", MEASURES, ids=name_of)
+def test_measures_document_every_parameter_and_what_they_return(path):
+    missing = {}
+    for name, node in functions(path):
+        if any(part.startswith("_") for part in name.split(".")) or is_overload(node):
+            continue
+        said = ast.get_docstring(node) or ""
+        arguments = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
+        gone = [a for a in arguments if a not in ("self", "cls") and a not in said]
+        if gone:
+            missing[name] = gone
+    assert not missing
+
+
+BANNED_NAMES = {"utils", "helpers", "common", "manager", "handler", "base", "misc"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_no_module_has_a_name_that_says_nothing(path):
+    assert path.stem not in BANNED_NAMES
+
+
+def run_python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return done.stdout
+
+
+def test_importing_homeostat_loads_nothing_heavy():
+    heavy = "sklearn polars numpy pandas scipy sqlalchemy httpx starlette msgspec pyarrow"
+    code = f"import sys, homeostat; print([m for m in {heavy.split()!r} if m in sys.modules])"
+    assert run_python(code).strip() == "[]"
+
+
+def test_help_of_the_command_line_loads_no_server_and_no_client():
+    code = (
+        "import sys\n"
+        "from homeostat.doors import cli\n"
+        "code = cli.invoke(['--help'])\n"
+        "heavy = 'uvicorn httpx starlette sqlalchemy polars numpy rich'.split()\n"
+        "print('LOADED', code, [m for m in heavy if m in sys.modules])\n"
+    )
+    assert run_python(code).splitlines()[-1] == "LOADED 0 []"
+
+
+def test_the_server_process_does_not_load_what_only_training_needs():
+    code = (
+        "import sys\n"
+        "import homeostat.doors.local, homeostat.doors.cli.server\n"
+        "heavy = 'sklearn scipy pandas pyarrow skops cloudpickle'.split()\n"
+        "print([m for m in heavy if m in sys.modules])\n"
+    )
+    assert run_python(code).strip() == "[]"
+
+
+def test_floors_are_kept():
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stdout

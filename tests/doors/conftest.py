@@ -1,0 +1,103 @@
+"""A client in this process, and a real server process on a free port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from homeostat.doors import local
+from homeostat.doors.cli import ports
+from homeostat.foundation import access, events, house, settings
+
+READY_S = 30
+
+
+@pytest.fixture
+def told(tmp_path):
+    return settings.Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def opened(told):
+    with house.open_house(told) as one:
+        yield one
+
+
+@pytest.fixture
+def app(opened):
+    made = local.build(opened)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(told):
+    with local.open_client(told) as one:
+        yield one
+
+
+@pytest.fixture
+def actor():
+    return access.local_owner("ada")
+
+
+@pytest.fixture
+def record(actor):
+    """Return a function that records one event in an open house."""
+
+    def recording(opened, *, kind="thing.happened", subject="model:x"):
+        return opened.write(
+            lambda tx: events.record(tx, actor, kind, subject=subject, facts={"n": 1})
+        )
+
+    return recording
+
+
+class Server:
+    """A real server process over a home of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port = ports.free("127.0.0.1")
+        self.url = f"http://127.0.0.1:{self.port}"
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("HOMEOSTAT_")}
+        environment["HOMEOSTAT_HOME"] = str(home)
+        arguments = [str(os.getpid()), "server", "--port", str(self.port)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "homeostat.doors.cli.child", *arguments],
+            env=environment,
+            cwd=home.parent,
+            stderr=subprocess.PIPE,
+        )
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + READY_S
+        while not ports.is_well("127.0.0.1", self.port):
+            assert self.process.poll() is None, self.process.stderr.read().decode()
+            assert time.monotonic() < deadline, "the server did not come up"
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=READY_S)
+        return self.process.returncode
+
+
+@pytest.fixture
+def server(tmp_path):
+    one = Server(tmp_path / "home")
+    one.wait()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def remote(server):
+    with local.connect(server.url) as one:
+        yield one
