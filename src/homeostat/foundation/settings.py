@@ -31,6 +31,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     home
         Folder of this installation: keys, default database, default blobs.
+    code
+        Folder of the user's own ``pipeline.py``; where the command was started when not set.
     database_url
         ``sqlite:///PATH`` or ``postgresql://...``; SQLite in `home` when empty.
     blobs_url
@@ -54,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     home: Path = Path(".homeostat")
+    code: Path = Path()
     database_url: str = ""
     blobs_url: str = ""
     s3_endpoint: str = ""
@@ -74,6 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         home = Path(self.home).expanduser().absolute()
         msgspec.structs.force_setattr(self, "home", home)
+        code = Path(self.code).expanduser().absolute()
+        msgspec.structs.force_setattr(self, "code", code)
         if not self.database_url:
             url = f"sqlite:///{home / 'homeostat.db'}"
             msgspec.structs.force_setattr(self, "database_url", url)
