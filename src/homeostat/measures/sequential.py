@@ -1,7 +1,7 @@
 """Anytime-valid tests: they may be looked at after every row and keep their error.
 
 The loop's harm alarm stands on `observe_error` (an e-CUSUM on the served error); its canary
-on `betting`. State is explicit and made of plain floats, so
+on `bet` (a betting e-process on paired losses). State is explicit and made of plain floats, so
 that a replayed decision is the same to the last bit.
 """
 
@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 
 import msgspec
+
+from homeostat.measures import evidence
 
 
 class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,56 +137,6 @@ def overdispersion(baseline: Sequence[float], rate: float, *, block_rows: int) -
     return max(1.0, variance / (rate * (1 - rate) / block_rows))
 
 
-def log_likelihood_ratio(
-    error: float, *, n_rows: int, accepted: float, harmful: float, dispersion: float = 1.0
-) -> float:
-    """Return the log evidence of one block for a harmful against the accepted error rate.
-
-    Parameters
-    ----------
-    error
-        Error rate of the block, in 0 to 1.
-    n_rows
-        Rows in the block, 1 or more.
-    accepted, harmful
-        Rates inside (0, 1), ``accepted < harmful``.
-    dispersion
-        1 or more; the log is divided by it.
-
-    Returns
-    -------
-    float
-        In nats. Its exponential is an e-value for "the rate is at most `accepted`" when rows
-        are exchangeable within the block; dividing by `dispersion` keeps it one (concavity).
-
-    Raises
-    ------
-    ValueError
-        When an argument is out of range.
-
-    References
-    ----------
-    .. [1] J. Shin, A. Ramdas and A. Rinaldo, "E-detectors: a nonparametric framework for
-       sequential change detection", NEJSDS, 2024.
-
-    Examples
-    --------
-    >>> log_likelihood_ratio(0.1, n_rows=200, accepted=0.1, harmful=0.2) < 0
-    True
-    >>> log_likelihood_ratio(0.2, n_rows=200, accepted=0.1, harmful=0.2) > 7
-    True
-    """
-    if not (0 < accepted < harmful < 1 and 0 <= error <= 1 and n_rows > 0 and dispersion >= 1):
-        msg = (
-            "need 0 < accepted < harmful < 1, error in 0 to 1, rows and dispersion >= 1; "
-            f"got {accepted}, {harmful}, {error}, {n_rows}, {dispersion}"
-        )
-        raise ValueError(msg)
-    rise = error * math.log(harmful / accepted)
-    fall = (1 - error) * math.log((1 - harmful) / (1 - accepted))
-    return n_rows * (rise + fall) / dispersion
-
-
 def observe_error(
     state: AlarmState,
     error: float,
@@ -220,8 +172,8 @@ def observe_error(
 
     Notes
     -----
-    A CUSUM of e-values (`log_likelihood_ratio`) for each shift, averaged: the average run
-    length to a false alarm is at least ``exp(log_threshold)`` blocks [1]_, up to the plug-in
+    A CUSUM of e-values (`evidence.log_likelihood_ratio`) for each shift, averaged: the run
+    length to a false alarm is on average at least ``exp(log_threshold)`` blocks [1]_, up to the plug-in
     of the accepted rate and of the dispersion. The change began at the last reset of the
     largest CUSUM [2]_. A rising CUSUM never enters the baseline.
 
@@ -267,7 +219,7 @@ def _accumulate(
     starts: list[int] = []
     for score, start, shift in zip(state.scores, state.starts, settings.shifts, strict=True):
         starts.append(block if score <= 0 else start)
-        gain = log_likelihood_ratio(
+        gain = evidence.log_likelihood_ratio(
             error,
             n_rows=n_rows,
             accepted=accepted,
@@ -281,7 +233,7 @@ def _accumulate(
         starts=tuple(starts),
         dispersion=dispersion,
         accepted=accepted,
-        log_evidence=log_mean_exp([max(0.0, score) for score in scores]),
+        log_evidence=evidence.log_mean_exp([max(0.0, score) for score in scores]),
     )
 
 
@@ -302,33 +254,81 @@ def _raise_alarm(
     return msgspec.structs.replace(quiet_alarm(settings), hold=hold), alarm
 
 
-def log_mean_exp(logs: Sequence[float]) -> float:
-    """Return ``ln(mean(exp(logs)))`` without overflow.
+class Betting(msgspec.Struct, frozen=True, kw_only=True):
+    """Wealth of a gambler who bets that a bounded mean is above `null_mean`.
+
+    Values lie in [`low`, `high`]. `log_wealth` belongs to `bets`, shares of the largest bet
+    that can never lose all; `n` counts values; `log_peak` is the largest `log_e` so far.
+    """
+
+    null_mean: float = 0.0
+    low: float = -1.0
+    high: float = 1.0
+    bets: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+    log_wealth: tuple[float, ...] = ()
+    n: int = 0
+    total: float = 0.0
+    log_peak: float = 0.0
+
+    @property
+    def log_e(self) -> float:
+        """Log of the mean wealth; an e-process for "the mean is at most `null_mean`"."""
+        return evidence.log_mean_exp(self.log_wealth) if self.log_wealth else 0.0
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the values; None before the first."""
+        return self.total / self.n if self.n else None
+
+
+def bet(state: Betting, value: float) -> Betting:
+    """Bet on one more value.
 
     Parameters
     ----------
-    logs
-        At least one value, in nats; ``-inf`` is allowed.
+    state
+        A `Betting` at its start or after the value before.
+    value
+        In [`low`, `high`]; given the past, with mean at most `null_mean` under the null.
 
     Returns
     -------
-    float
-        In nats.
+    Betting
+        By Ville's inequality ``P(log_peak ever >= ln(1 / error)) <= error`` under the null,
+        however often one looks and whenever one stops.
 
     Raises
     ------
     ValueError
-        When there is no value.
+        When `value` is outside its bounds, or they do not enclose `null_mean`.
+
+    References
+    ----------
+    .. [1] I. Waudby-Smith and A. Ramdas, "Estimating means of bounded random variables by
+       betting", JRSS B 86, 2024.
 
     Examples
     --------
-    >>> log_mean_exp([1000.0, 1000.0])
-    1000.0
+    >>> state = Betting()
+    >>> for _ in range(40):
+    ...     state = bet(state, 0.2)
+    >>> state.log_e > math.log(1 / 0.05)
+    True
     """
-    if not logs:
-        msg = "the mean of no values is not defined"
+    if not state.low < state.null_mean < state.high:
+        msg = f"need low < null_mean < high; got {state.low}, {state.null_mean}, {state.high}"
         raise ValueError(msg)
-    top = max(logs)
-    if math.isinf(top):
-        return top
-    return top + math.log(math.fsum(math.exp(x - top) for x in logs) / len(logs))
+    if not state.low <= value <= state.high:
+        msg = f"value must be in {state.low} to {state.high}; got {value}"
+        raise ValueError(msg)
+    room = state.null_mean - state.low
+    gain = (value - state.null_mean) / room
+    before = state.log_wealth or (0.0,) * len(state.bets)
+    after = tuple(w + math.log1p(b * gain) for w, b in zip(before, state.bets, strict=True))
+    return msgspec.structs.replace(
+        state,
+        log_wealth=after,
+        n=state.n + 1,
+        total=state.total + value,
+        log_peak=max(state.log_peak, evidence.log_mean_exp(after)),
+    )

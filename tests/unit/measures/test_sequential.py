@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.measures import sequential
+from homeostat.measures import evidence, sequential
 
 SETTINGS = sequential.AlarmSettings()
 
@@ -104,7 +104,7 @@ def test_the_ratio_is_an_e_value_at_the_accepted_rate(accepted, rise, dispersion
     for k in range(n + 1):
         chance = math.comb(n, k) * accepted**k * (1 - accepted) ** (n - k)
         total += chance * math.exp(
-            sequential.log_likelihood_ratio(
+            evidence.log_likelihood_ratio(
                 k / n,
                 n_rows=n,
                 accepted=accepted,
@@ -120,9 +120,9 @@ def test_the_ratio_is_an_e_value_at_the_accepted_rate(accepted, rise, dispersion
     [
         lambda: sequential.accepted_rate([], block_rows=1),
         lambda: sequential.overdispersion([0.1], 0.0, block_rows=1),
-        lambda: sequential.log_likelihood_ratio(0.1, n_rows=1, accepted=0.2, harmful=0.1),
+        lambda: evidence.log_likelihood_ratio(0.1, n_rows=1, accepted=0.2, harmful=0.1),
         lambda: _run([1.5]),
-        lambda: sequential.log_mean_exp([]),
+        lambda: evidence.log_mean_exp([]),
     ],
 )
 def test_wrong_arguments_are_value_errors(call):

@@ -1,102 +1,19 @@
-"""Tests and intervals for a bounded mean by betting, valid at every look.
+"""Confidence sequences: intervals for a bounded mean that hold at every look.
 
-The canary bets on paired losses row by row (`bet`); pages draw the confidence sequence.
+Pages draw them for a rollout; the test that goes with them is `sequential.bet`.
 """
 
 from __future__ import annotations
 
 import math
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
-
-from homeostat.measures import sequential
 
 Floats = NDArray[np.float64]
 
 
-class Betting(msgspec.Struct, frozen=True, kw_only=True):
-    """Wealth of a gambler who bets that a bounded mean is above `null_mean`.
-
-    Values lie in [`low`, `high`]. `log_wealth` belongs to `bets`, shares of the largest bet
-    that can never lose all; `n` counts values; `log_peak` is the largest `log_e` so far.
-    """
-
-    null_mean: float = 0.0
-    low: float = -1.0
-    high: float = 1.0
-    bets: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
-    log_wealth: tuple[float, ...] = ()
-    n: int = 0
-    total: float = 0.0
-    log_peak: float = 0.0
-
-    @property
-    def log_e(self) -> float:
-        """Log of the mean wealth; an e-process for "the mean is at most `null_mean`"."""
-        return sequential.log_mean_exp(self.log_wealth) if self.log_wealth else 0.0
-
-    @property
-    def mean(self) -> float | None:
-        """Mean of the values; None before the first."""
-        return self.total / self.n if self.n else None
-
-
-def bet(state: Betting, value: float) -> Betting:
-    """Bet on one more value.
-
-    Parameters
-    ----------
-    state
-        A `Betting` at its start or after the value before.
-    value
-        In [`low`, `high`]; given the past, with mean at most `null_mean` under the null.
-
-    Returns
-    -------
-    Betting
-        By Ville's inequality ``P(log_peak ever >= ln(1 / error)) <= error`` under the null,
-        however often one looks and whenever one stops.
-
-    Raises
-    ------
-    ValueError
-        When `value` is outside its bounds, or they do not enclose `null_mean`.
-
-    References
-    ----------
-    .. [1] I. Waudby-Smith and A. Ramdas, "Estimating means of bounded random variables by
-       betting", JRSS B 86, 2024.
-
-    Examples
-    --------
-    >>> state = Betting()
-    >>> for _ in range(40):
-    ...     state = bet(state, 0.2)
-    >>> state.log_e > math.log(1 / 0.05)
-    True
-    """
-    if not state.low < state.null_mean < state.high:
-        msg = f"need low < null_mean < high; got {state.low}, {state.null_mean}, {state.high}"
-        raise ValueError(msg)
-    if not state.low <= value <= state.high:
-        msg = f"value must be in {state.low} to {state.high}; got {value}"
-        raise ValueError(msg)
-    room = state.null_mean - state.low
-    gain = (value - state.null_mean) / room
-    before = state.log_wealth or (0.0,) * len(state.bets)
-    after = tuple(w + math.log1p(b * gain) for w, b in zip(before, state.bets, strict=True))
-    return msgspec.structs.replace(
-        state,
-        log_wealth=after,
-        n=state.n + 1,
-        total=state.total + value,
-        log_peak=max(state.log_peak, sequential.log_mean_exp(after)),
-    )
-
-
-def confidence_sequence(
+def sequence(
     values: Floats,
     *,
     low: float = -1.0,
@@ -141,7 +58,7 @@ def confidence_sequence(
 
     Examples
     --------
-    >>> lower, upper = confidence_sequence(np.full(500, 0.2))
+    >>> lower, upper = sequence(np.full(500, 0.2))
     >>> bool(lower[-1] <= 0.2 <= upper[-1]), bool(upper[-1] - lower[-1] < 0.15)
     (True, True)
     """

@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from homeostat.measures import betting
+from homeostat.measures import confidence, sequential
 
 
 def _play(values, **start):
-    state = betting.Betting(**start)
+    state = sequential.Betting(**start)
     for value in values:
-        state = betting.bet(state, float(value))
+        state = sequential.bet(state, float(value))
     return state
 
 
@@ -37,8 +37,8 @@ def test_wealth_is_never_lost_wholly():
 
 
 def test_no_value_means_no_evidence():
-    assert betting.Betting().log_e == 0
-    assert betting.Betting().mean is None
+    assert sequential.Betting().log_e == 0
+    assert sequential.Betting().mean is None
 
 
 @pytest.mark.parametrize("mean", [-0.3, 0.0, 0.05])
@@ -46,14 +46,14 @@ def test_the_sequence_covers_at_every_look(mean):
     rng = np.random.default_rng(2)
     misses = 0
     for _ in range(100):
-        low, high = betting.confidence_sequence(rng.choice([-0.4, 0.4], size=200) + mean)
+        low, high = confidence.sequence(rng.choice([-0.4, 0.4], size=200) + mean)
         misses += bool((low > mean).any() or (high < mean).any())
     assert misses <= 100 * 0.05 + 2 * math.sqrt(100 * 0.05 * 0.95)
 
 
 def test_the_sequence_narrows_and_never_widens():
     rng = np.random.default_rng(3)
-    low, high = betting.confidence_sequence(rng.normal(0.1, 0.1, size=1000).clip(-1, 1))
+    low, high = confidence.sequence(rng.normal(0.1, 0.1, size=1000).clip(-1, 1))
     assert (np.diff(low) >= 0).all()
     assert (np.diff(high) <= 0).all()
     assert high[-1] - low[-1] < 0.06
@@ -61,7 +61,7 @@ def test_the_sequence_narrows_and_never_widens():
 
 def test_a_mean_that_moved_keeps_the_last_interval():
     x = np.concatenate([np.full(500, -0.9), np.full(2000, 0.9)])
-    low, high = betting.confidence_sequence(x)
+    low, high = confidence.sequence(x)
     assert np.isfinite(low).all()
     assert (low <= high).all()
 
@@ -71,8 +71,8 @@ def test_a_mean_that_moved_keeps_the_last_interval():
     [
         lambda: _play([2.0]),
         lambda: _play([0.0], null_mean=-1.0),
-        lambda: betting.confidence_sequence(np.zeros(3), error=0),
-        lambda: betting.confidence_sequence(np.full(3, 2.0)),
+        lambda: confidence.sequence(np.zeros(3), error=0),
+        lambda: confidence.sequence(np.full(3, 2.0)),
     ],
 )
 def test_wrong_arguments_are_value_errors(call):
