@@ -79,10 +79,11 @@ def observe(
 
     Notes
     -----
-    Three e-processes by betting, each against ``1 / error``: the canary is worse (mean difference > 0: rolls back an equal one with
-    probability at most `error`), the canary is sound (mean difference < tolerance: promotes
-    one that is worse by more with probability at most `error`), and it fails more often than
-    `ACCEPTED_FAILURES`. By Ville's inequality the levels hold at every look.
+    Three e-processes by betting [1]_, each against ``1 / error``: the canary is worse (mean
+    difference > 0; rolls an equal one back with probability at most `error`), the canary is
+    sound (mean difference < tolerance; promotes one that is worse by more with probability
+    at most `error`), and it fails more often than `ACCEPTED_FAILURES`. By Ville's inequality
+    the levels hold at every look.
 
     References
     ----------

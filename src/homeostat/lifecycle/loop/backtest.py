@@ -1,0 +1,168 @@
+"""What a policy would have done on a history: test-then-train through the live `decide`.
+
+Called by `homeostat backtest`. Each batch is answered before its labels are known; labels
+come `label_delay` rows later. Gates and canary are taken as passed: what is replayed is
+which model the loop would have fitted, when, and how much it would have been listened to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+from msgspec import structs
+
+from homeostat.foundation.errors import InvalidInputError
+from homeostat.lifecycle.loop import clocked, history, looped, prequential, testbed
+from homeostat.lifecycle.policy import entities as policies
+
+Progress = Callable[[int, int], None]
+WINDOW_ROWS = 4000
+"""Rows that ``cron`` and ``every-batch`` learn from; a refresh of the loop takes as many."""
+SMALLEST_BATCH = 20
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy did; the fields are the keys of ``--json``.
+
+    `fits` counts the fits after the first; `labels_used` the rows whose label was used, the
+    warm-up included. `kappa_temporal` is None where the previous label is never wrong.
+    """
+
+    rows_scored: int
+    accuracy: float
+    log_loss: float
+    kappa_temporal: float | None
+    previous_label_accuracy: float
+    fits: int
+    corrector_fits: int
+    promotions: tuple[testbed.Promotion, ...]
+    alarms: tuple[testbed.Alarm, ...]
+    labels_used: int
+    wall_s: float
+    strategy: str
+
+
+def run(
+    rows: history.History,
+    policy: policies.Policy,
+    *,
+    batch: int = 200,
+    label_delay: int = 0,
+    strategy: str = "loop",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Answer a history with a strategy.
+
+    Parameters
+    ----------
+    rows
+        From `history.prepare`.
+    policy
+        What `loop` follows; its block is replaced by `batch`.
+    batch
+        Rows answered at once, and labelled rows judged at once; 20 or more.
+    label_delay
+        Rows after which a label is known, 0 or more.
+    strategy
+        ``loop``; ``static``, the first model for ever; ``cron:K``, a fit on the last 4000
+        labelled rows after every K batches; ``every-batch``, a fit after each batch on the
+        last 4000 labelled rows or on all, whichever turned out better.
+    seed
+        Of the estimators.
+    progress
+        Is told rows answered and rows to answer.
+
+    Returns
+    -------
+    Outcome
+        The same for the same arguments, `wall_s` apart.
+
+    Raises
+    ------
+    InvalidInputError
+        When an option is out of range, or the strategy is not known.
+    """
+    _check(rows, batch=batch, label_delay=label_delay)
+    started = time.perf_counter()
+    bed = testbed.Testbed(rows, batch=batch, label_delay=label_delay, seed=seed)
+    if strategy == "loop":
+        answers = looped.answer(bed, _at_once(policy, batch=batch), progress=progress)
+        found = _scores(bed, answers)
+    elif strategy == "every-batch":
+        found, answers = _better(bed, progress)
+    else:
+        every = _period(strategy)
+        answers = clocked.answer(bed, every=every, window=WINDOW_ROWS, progress=progress)
+        found = _scores(bed, answers)
+    return Outcome(
+        **structs.asdict(found),
+        fits=answers.fits,
+        corrector_fits=0,
+        promotions=answers.promotions,
+        alarms=answers.alarms,
+        labels_used=answers.labels_used,
+        wall_s=time.perf_counter() - started,
+        strategy=strategy,
+    )
+
+
+def policy_for(target: str) -> policies.Policy:
+    """Return the policy a backtest follows when none is given: harm and plain refreshes."""
+    return policies.Policy(
+        model=policies.Model(name="backtest", target=target),
+        retraining=policies.Retraining(on=("harm", "refresh")),
+    )
+
+
+def _at_once(policy: policies.Policy, *, batch: int) -> policies.Policy:
+    return structs.replace(
+        policy,
+        retraining=structs.replace(policy.retraining, block=batch),
+        rollout=structs.replace(policy.rollout, strategy="blue-green"),
+    )
+
+
+def _better(
+    bed: testbed.Testbed, progress: Progress | None
+) -> tuple[prequential.Scores, testbed.Answers]:
+    """Refit after each batch on recent rows and on all rows; the better one counts."""
+    both = [
+        clocked.answer(bed, every=1, window=window, progress=progress)
+        for window in (WINDOW_ROWS, None)
+    ]
+    scored = [(_scores(bed, answers), answers) for answers in both]
+    return max(scored, key=lambda pair: pair[0].accuracy)
+
+
+def _scores(bed: testbed.Testbed, answers: testbed.Answers) -> prequential.Scores:
+    return prequential.scores(
+        bed.rows.labels, answers.chances, first=bed.rows.warmup, delay=bed.label_delay
+    )
+
+
+def _period(strategy: str) -> int | None:
+    """Return the batches between two fits; None for never."""
+    if strategy == "static":
+        return None
+    name, _, number = strategy.partition(":")
+    if name == "cron" and number.isdigit() and int(number) > 0:
+        return int(number)
+    raise InvalidInputError(
+        f"there is no strategy '{strategy}'",
+        hint="choose loop, static, every-batch or cron:K with K batches between fits",
+    )
+
+
+def _check(rows: history.History, *, batch: int, label_delay: int) -> None:
+    n_after = len(rows.labels) - rows.warmup
+    if batch < SMALLEST_BATCH:
+        raise InvalidInputError(f"a batch needs {SMALLEST_BATCH} rows or more; got {batch}")
+    if label_delay < 0:
+        raise InvalidInputError(f"labels cannot come before their rows; got {label_delay}")
+    if n_after < batch:
+        raise InvalidInputError(
+            f"{n_after} rows are left after the warm-up; one batch of {batch} is needed"
+        )

@@ -1,0 +1,185 @@
+"""A table as a backtest needs it: in time order, features that trees can take, 0/1 labels.
+
+Called by `backtest.run`. Whatever is left out or changed is said in `notes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.foundation.errors import InvalidInputError
+
+CLOCK_SHARE = 0.99
+"""A column that moves one way in this share of its steps is a clock."""
+CLOCK_VALUES = 20
+"""With fewer distinct values in the warm-up, moving one way may be chance."""
+KEY_SHARE = 0.9
+"""A text column with this share of distinct values names rows; it does not describe them."""
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows in the order they happened.
+
+    `features` has only numbers (Float64, missing as null) and text; `labels` is shape
+    ``(n,)`` of 0 and 1, where 1 stands for the class `positive`.
+    """
+
+    features: pl.DataFrame
+    labels: NDArray[np.int8]
+    positive: str
+    negative: str
+    warmup: int
+    notes: tuple[str, ...]
+
+
+def prepare(
+    frame: pl.DataFrame,
+    *,
+    target: str,
+    time: str | None = None,
+    drop: Sequence[str] = (),
+    warmup: float = 0.125,
+) -> History:
+    """Make a history of a table.
+
+    Parameters
+    ----------
+    frame
+        One row for each observation, in time order unless `time` is given.
+    target
+        Column with exactly two classes; the later in sorted order counts as 1.
+    time
+        Column to sort by, stably; not a feature.
+    drop
+        Columns that are no features.
+    warmup
+        Share of the rows, inside (0, 1), that train the first model.
+
+    Returns
+    -------
+    History
+        Never shares memory that the caller may change.
+
+    Raises
+    ------
+    InvalidInputError
+        When a column is not there, the target has not two classes, the warm-up has one
+        class only, or no feature is left.
+
+    Notes
+    -----
+    A numeric column that moves one way over the warm-up is a clock: each later row lies
+    outside all that was learned from it, so it is left out, and a note says so.
+    """
+    _check_columns(frame, [target, *([time] if time else []), *drop])
+    if not 0 < warmup < 1:
+        raise InvalidInputError(
+            f"the warm-up is a share of the rows inside (0, 1); got {warmup}"
+        )
+    if time is not None:
+        frame = frame.sort(time, maintain_order=True)
+    notes: list[str] = []
+    n_all = frame.height
+    frame = frame.filter(pl.col(target).is_not_null())
+    if frame.height < n_all:
+        notes.append(f"{n_all - frame.height} rows without a label are left out")
+    labels, negative, positive = _labels(frame[target])
+    n_warmup = int(frame.height * warmup)
+    if n_warmup < 2 or len(np.unique(labels[:n_warmup])) < 2:  # noqa: PLR2004 - two classes
+        raise InvalidInputError(
+            f"the first {n_warmup} rows hold one class of '{target}' only",
+            hint="choose a larger --warmup",
+        )
+    unwanted = {target, *drop} | ({time} if time else set())
+    columns = [name for name in frame.columns if name not in unwanted]
+    features = _features(frame.select(columns), n_warmup=n_warmup, notes=notes)
+    return History(
+        features=features,
+        labels=labels,
+        positive=positive,
+        negative=negative,
+        warmup=n_warmup,
+        notes=tuple(notes),
+    )
+
+
+def _check_columns(frame: pl.DataFrame, names: Sequence[str]) -> None:
+    if frame.is_empty():
+        raise InvalidInputError("the table has no rows")
+    for name in names:
+        if name not in frame.columns:
+            raise InvalidInputError(
+                f"the table has no column '{name}'",
+                hint=f"its columns are {', '.join(frame.columns[:30])}",
+            )
+
+
+def _labels(column: pl.Series) -> tuple[NDArray[np.int8], str, str]:
+    if column.is_empty():
+        raise InvalidInputError(f"the target '{column.name}' has no value in any row")
+    classes = column.unique().sort().to_list()
+    if len(classes) == 1:
+        raise InvalidInputError(
+            f"the target '{column.name}' has one class only: {classes[0]!r}; "
+            "a classifier needs two"
+        )
+    if len(classes) > 2:  # noqa: PLR2004 - two classes
+        raise InvalidInputError(
+            f"the target '{column.name}' has {column.n_unique()} classes; "
+            "the backtest takes two",
+            hint="make one class of interest a column of yes and no",
+        )
+    labels = (column == classes[1]).to_numpy().astype(np.int8)
+    return labels, str(classes[0]), str(classes[1])
+
+
+def _features(frame: pl.DataFrame, *, n_warmup: int, notes: list[str]) -> pl.DataFrame:
+    kept: list[pl.Series] = []
+    for column in frame.iter_columns():
+        feature, reason = _feature(column, n_warmup=n_warmup)
+        if reason:
+            notes.append(f"'{column.name}' is no feature: {reason}")
+        if feature is not None:
+            kept.append(feature)
+    if not kept:
+        raise InvalidInputError("no feature is left", hint="; ".join(notes))
+    return pl.DataFrame(kept)
+
+
+def _feature(column: pl.Series, *, n_warmup: int) -> tuple[pl.Series | None, str]:
+    kind = column.dtype
+    if column.null_count() == len(column):
+        return None, "it has no value in any row"
+    if kind in (pl.String, pl.Categorical) or isinstance(kind, pl.Enum):
+        text = column.cast(pl.String)
+        if text.n_unique() > KEY_SHARE * len(text):
+            return None, "nearly every row has its own text"
+        return text, ""
+    if kind.is_temporal():
+        number = column.to_physical().cast(pl.Float64)
+    elif kind.is_numeric() or kind == pl.Boolean:
+        number = column.cast(pl.Float64)
+    else:
+        return None, f"the type {kind} is neither number nor text"
+    finite = pl.Series(column.name, np.where(np.isfinite(number.to_numpy()), number, np.nan))
+    finite = finite.fill_nan(None)
+    if finite.null_count() == len(finite):
+        return None, "it has no finite value in any row"
+    if _is_clock(finite[:n_warmup]):
+        return None, "it only ever moves one way, so later rows are unlike all learned ones"
+    return finite, ""
+
+
+def _is_clock(column: pl.Series) -> bool:
+    values = column.drop_nulls()
+    if values.n_unique() < CLOCK_VALUES:
+        return False
+    steps = np.diff(values.to_numpy())
+    steps = steps[steps != 0]
+    rising = float(np.mean(steps > 0))
+    return max(rising, 1 - rising) >= CLOCK_SHARE

@@ -1,0 +1,171 @@
+"""The loop on a history: answers, windows, labelled blocks and fits through the live `decide`.
+
+Called by `backtest`. The order for each batch is that of life: labels that have come,
+answers, what monitoring says of the rows just answered.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from homeostat.lifecycle.loop import decide, entities, testbed
+from homeostat.lifecycle.policy import entities as policies
+
+
+def answer(
+    bed: testbed.Testbed,
+    policy: policies.Policy,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> testbed.Answers:
+    """Answer a history as the loop would have, gates and canary taken as passed.
+
+    Parameters
+    ----------
+    bed
+        The history with its options.
+    policy
+        What `decide` follows; `retraining.block` is the batch of `bed`.
+    progress
+        Is told rows answered and rows to answer.
+    """
+    life = Life(bed, policy)
+    start = bed.rows.warmup
+    for first, end in bed.batches():
+        life.take_labels(before=bed.n_labelled(first), at=first)
+        life.answer(first, end)
+        if progress is not None:
+            progress(end - start, bed.n_rows - start)
+    return testbed.Answers(
+        chances=life.chances[start:],
+        fits=life.n_fits,
+        labels_used=life.n_labels,
+        promotions=tuple(life.promotions),
+        alarms=tuple(life.alarms),
+    )
+
+
+class Life:
+    """One deployment lived through a history."""
+
+    def __init__(self, bed: testbed.Testbed, policy: policies.Policy) -> None:
+        self.bed = bed
+        self.policy = policy
+        self.state = decide.begin("1", rows=(0, bed.rows.warmup), origin_row=0)
+        self.models: dict[str, testbed.Member] = {"1": bed.first}
+        self.chances = np.full(bed.n_rows, np.nan)
+        self.kept_out = np.zeros(bed.n_rows, dtype=bool)
+        self.promotions: list[testbed.Promotion] = []
+        self.alarms: list[testbed.Alarm] = []
+        self.n_fits = 0
+        self.n_labels = bed.rows.warmup
+        self._n_versions = 1
+        self._n_taken = bed.rows.warmup
+        self._waiting: list[int] = []
+
+    def answer(self, first: int, end: int) -> None:
+        """Answer a batch with the composite in force."""
+        total = np.zeros(end - first)
+        for version, weight in self.state.stable.items():
+            total += weight * self.models[version].chances(first, end)
+        self.chances[first:end] = total
+
+    def take_labels(self, *, before: int, at: int) -> None:
+        """Take the labels that have come and judge each block they complete.
+
+        Parameters
+        ----------
+        before
+            End of the rows whose label is known.
+        at
+            The row that will be answered next.
+        """
+        fresh = range(self._n_taken, before)
+        self._n_taken = before
+        self.n_labels += len(fresh)
+        self._waiting += [row for row in fresh if not self.kept_out[row]]
+        size = self.policy.retraining.block
+        while len(self._waiting) >= size:
+            block = np.array(self._waiting[:size])
+            del self._waiting[:size]
+            self.happen(self._judged(block), at=at)
+
+    def happen(self, event: entities.Event, *, at: int) -> None:
+        """Let the loop decide on an event, and do at once what it asks for."""
+        events = deque([event])
+        while events:
+            self.state, verdicts = decide.decide(self.state, events.popleft(), self.policy)
+            for verdict in verdicts:
+                if verdict.kind == "promote":
+                    self._note_promotions(at)
+                for act in verdict.acts:
+                    following = self._do(act, at=at)
+                    if following is not None:
+                        events.append(following)
+
+    def _judged(self, block: np.ndarray) -> entities.BlockLabelled:
+        """Score what was answered and every member on rows it was not trained on."""
+        labels = self.bed.rows.labels[block]
+        chances = self.chances[block]
+        first = int(block[0])
+        members = {
+            member.version: _brier(self.models[member.version].at(block), labels)
+            for member in self.state.members
+            if member.rows[1] <= first
+        }
+        return entities.BlockLabelled(
+            first_row=first,
+            end_row=int(block[-1]) + 1,
+            n_rows=len(block),
+            error=float(np.mean((chances >= 0.5) != labels)),  # noqa: PLR2004 - the threshold
+            mixture=_brier(chances, labels),
+            members=members,
+        )
+
+    def _do(self, act: entities.Act, *, at: int) -> entities.Event | None:
+        match act:
+            case entities.StartFit(fit=fit):
+                return self._fit(fit)
+            case entities.JudgeGates(version=version):
+                return entities.GateJudged(version=version, passed=True, report="backtest")
+            case entities.OpenAlert(alert=kind):
+                self.alarms.append(testbed.Alarm(row=at, kind=kind))
+            case entities.KeepOut(rows=ranges):
+                self._keep_out(ranges)
+            case entities.Retire(versions=versions):
+                for version in versions:
+                    self.models.pop(version, None)
+            case entities.AskApproval(version=version):
+                return entities.Approved(version=version, by="backtest")
+            case _:  # a plan is read from the state; an alert that ends changes no answer
+                pass
+        return None
+
+    def _fit(self, fit: entities.Fit) -> entities.Event:
+        chosen = testbed.rows_between(fit.rows[0], fit.rows[1], fit.without)
+        model = self.bed.fit(chosen)
+        if model is None:
+            return entities.FitFailed(fit=fit.id, sentence="its rows hold one class only")
+        self.n_fits += 1
+        self._n_versions += 1
+        version = str(self._n_versions)
+        self.models[version] = model
+        return entities.FitFinished(fit=fit.id, version=version)
+
+    def _keep_out(self, ranges: tuple[entities.RowRange, ...]) -> None:
+        for first, end in ranges:
+            self.kept_out[first:end] = True
+        self._waiting = [row for row in self._waiting if not self.kept_out[row]]
+
+    def _note_promotions(self, at: int) -> None:
+        noted = {promotion.version for promotion in self.promotions} | {"1"}
+        for version in self.state.answered:
+            if version not in noted:
+                self.promotions.append(testbed.Promotion(row=at, version=version))
+
+
+def _brier(chances: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean((chances - labels) ** 2))
