@@ -1,0 +1,1 @@
+"""Datasets and their snapshots: tables, schemas, checks; what every model is made from."""
