@@ -120,6 +120,16 @@ def encode(frame: pl.DataFrame) -> bytes:
     return target.getvalue()
 
 
+def empty_predictions() -> pl.DataFrame:
+    """Return a log without rows, features or context; its columns have their types."""
+    return _table(_NO_LAYOUT, [])
+
+
+def empty_labels() -> pl.DataFrame:
+    """Return a table of no labels; its columns have their types."""
+    return _labels([])
+
+
 def _predictions(found: list[frames.Frame]) -> pl.DataFrame:
     runs: list[tuple[frames.Layout, list[frames.Batch]]] = []
     for one in found:
@@ -144,7 +154,7 @@ def _table(layout: frames.Layout, batches: list[frames.Batch]) -> pl.DataFrame:
     columns.append(pl.Series("member_scores", _flat(scores), dtype=_MEMBERS["member_scores"]))
     for at, (name, kind) in enumerate(zip(layout.features, layout.kinds, strict=True)):
         values = _flat([one.features[at] for one in batches])
-        columns.append(_loose(FEATURE + name, values, dtype=_KINDS.get(kind)))
+        columns.append(_loose(FEATURE + name, values, kind=kind))
     for at, name in enumerate(layout.context):
         columns.append(_loose(CONTEXT + name, _flat([one.context[at] for one in batches])))
     return pl.DataFrame(columns)
@@ -175,10 +185,12 @@ def _labels(found: list[frames.Labels]) -> pl.DataFrame:
     )
 
 
-def _loose(name: str, values: list[Any], *, dtype: pl.DataType | None = None) -> pl.Series:
+def _loose(name: str, values: list[Any], *, kind: str = "") -> pl.Series:
     """Make a column of values that a request supplied; what has two types becomes text."""
     try:
-        return pl.Series(name, values, dtype=dtype, strict=True)
+        if kind == "timestamp":
+            return pl.Series(name, values, dtype=pl.String()).str.to_datetime(time_unit="ms")
+        return pl.Series(name, values, dtype=_KINDS.get(kind), strict=True)
     except (TypeError, pl.exceptions.PolarsError):
         pass
     kinds = {type(one) for one in values if one is not None}

@@ -18,9 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import structlog
-
-from homeostat.foundation import clock, errors, ids
+from homeostat.foundation import clock, errors, ids, log
 from homeostat.lifecycle.predictions import frames
 
 Durability = Literal["none", "process", "ack"]
@@ -30,7 +28,7 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _BEING_BORN_MS = (
     10_000  # an empty file this young may be one that its writer has not locked yet
 )
-_log = structlog.get_logger("homeostat.spool")
+_log = log.get(__name__)
 
 
 class Limits(NamedTuple):

@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from typing import Any, NamedTuple
 
-import structlog
-
-from homeostat.foundation import clock, errors
+from homeostat.foundation import clock, errors, log
 from homeostat.lifecycle.predictions import frames, spool
 from homeostat.lifecycle.serving import batcher, composite, meters
 
 _THRESHOLD = 0.5
-_log = structlog.get_logger("homeostat.serving")
+_log = log.get(__name__)
 
 
 class Request(NamedTuple):

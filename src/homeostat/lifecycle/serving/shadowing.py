@@ -10,11 +10,10 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import structlog
-
+from homeostat.foundation import log
 from homeostat.lifecycle.serving import answering, router
 
-_log = structlog.get_logger("homeostat.serving")
+_log = log.get(__name__)
 
 
 class Watcher(NamedTuple):

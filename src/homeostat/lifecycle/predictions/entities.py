@@ -1,0 +1,124 @@
+"""The nouns of the prediction log: rows, JSON and documentation at once."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a deployment's log that a prediction server handed over; never changes.
+
+    Attributes
+    ----------
+    id, deployment, number
+        Its reference is ``segment:<id>``; numbers count from 0 in order of acceptance.
+    digest
+        BLAKE3 of the bytes as handed over.
+    first_row, n_rows
+        Its predictions are rows [first_row, first_row + n_rows) of the deployment.
+    first_label, n_labels
+        The same for its labels, which are numbered apart.
+    n_failed_rows
+        Rows that a member could not score; told in full by `read.failures`.
+    predictions, labels
+        Digests of the sealed Parquet, owner ``deployment:<name>``; empty where there are none.
+    size_bytes
+        Of both.
+    first_served_at, last_served_at
+        Of its predictions; None without any.
+    """
+
+    id: str
+    deployment: str
+    number: int
+    digest: str
+    first_row: int
+    n_rows: int
+    first_label: int
+    n_labels: int
+    n_failed_rows: int
+    predictions: str
+    labels: str
+    size_bytes: int
+    first_served_at: int | None
+    last_served_at: int | None
+    accepted_at: int
+    accepted_by: str
+
+    @property
+    def reference(self) -> str:
+        """How events and lineage name it."""
+        return f"segment:{self.id}"
+
+
+class Sealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment whose tables are stored, before the row that names them is written."""
+
+    id: str
+    deployment: str
+    digest: str
+    n_rows: int
+    n_labels: int
+    predictions: str
+    labels: str
+    size_bytes: int
+    first_served_at: int | None
+    last_served_at: int | None
+    failures: tuple[Failed, ...]
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows that a member could not score; `kind` is raised, shape, not-finite or load."""
+
+    at: int
+    generation: int
+    arm: str
+    member: str
+    n_rows: int
+    kind: str
+    sentence: str
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a deployment's log has come."""
+
+    deployment: str
+    n_segments: int
+    n_rows: int
+    n_labels: int
+
+
+class LateLabel(msgspec.Struct, frozen=True, kw_only=True):
+    """What became known of a prediction; `event_at` is when it came true, milliseconds UTC."""
+
+    key: str
+    label: str | int | float | bool
+    event_at: int | None = None
+
+
+class LabelReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How predictions and labels fit together; lists hold up to 100 keys.
+
+    Attributes
+    ----------
+    n_predictions, n_labels
+        Answered predictions and labels in the log.
+    n_labelled
+        Predictions whose key has a label.
+    n_unknown, unknown_keys
+        Labels whose key was never predicted; kept, for the prediction may still come.
+    n_relabelled, relabelled_keys
+        Keys with more than one label; the one known last counts, as of any instant.
+    n_repeated, repeated_keys
+        Keys predicted more than once; a label counts for each.
+    """
+
+    n_predictions: int
+    n_labels: int
+    n_labelled: int
+    n_unknown: int
+    unknown_keys: tuple[str, ...]
+    n_relabelled: int
+    relabelled_keys: tuple[str, ...]
+    n_repeated: int
+    repeated_keys: tuple[str, ...]
