@@ -16,6 +16,7 @@ from homeostat.doors.cli import ports
 from homeostat.foundation import access, events, house, settings
 
 READY_S = 30
+PAUSE_S = 0.05
 
 
 @pytest.fixture
@@ -59,6 +60,15 @@ def record(actor):
     return recording
 
 
+def has_ended(process) -> bool:
+    """Give a process a moment; true when it is over."""
+    try:
+        process.wait(PAUSE_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
 class Server:
     """A real server process over a home of its own."""
 
@@ -79,7 +89,7 @@ class Server:
     def wait(self) -> None:
         deadline = time.monotonic() + READY_S
         while not ports.is_well("127.0.0.1", self.port):
-            assert self.process.poll() is None, self.process.stderr.read().decode()
+            assert not has_ended(self.process), self.process.stderr.read().decode()
             assert time.monotonic() < deadline, "the server did not come up"
 
     def stop(self) -> int:
@@ -97,7 +107,16 @@ def server(tmp_path):
     one.stop()
 
 
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory):
+    """A server that tests only read from."""
+    one = Server(tmp_path_factory.mktemp("shared") / "home")
+    one.wait()
+    yield one
+    one.stop()
+
+
 @pytest.fixture
-def remote(server):
-    with local.connect(server.url) as one:
+def remote(shared_server):
+    with local.connect(shared_server.url) as one:
         yield one

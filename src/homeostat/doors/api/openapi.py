@@ -33,7 +33,7 @@ def document(routes: Sequence[routing.Route], *, version: str) -> dict[str, Any]
     for route in told:
         place = paths.setdefault(re.sub(r":\w+}", "}", route.path), {})
         place[route.method.lower()] = _operation(route, schema_of)
-    return {
+    whole = {
         "openapi": "3.1.0",
         "info": {
             "title": "Homeostat",
@@ -43,6 +43,8 @@ def document(routes: Sequence[routing.Route], *, version: str) -> dict[str, Any]
         "paths": paths,
         "components": {"schemas": components},
     }
+    plain: dict[str, Any] = msgspec.to_builtins(whole)  # defaults that are tuples become lists
+    return plain
 
 
 def _schemas(routes: Sequence[routing.Route]) -> tuple[dict[Any, Any], dict[str, Any]]:

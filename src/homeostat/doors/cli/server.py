@@ -46,7 +46,7 @@ def serve(told: settings.Settings) -> None:
     UnavailableError
         When the port is in use or the database cannot be opened.
     """
-    log.configure(level=told.log_level, output=told.log_format)
+    session.speak(told)
     taken = ports.bind(told.host, told.port, option="--port")
     # uvicorn raises the signal again when it is done; we still have a house to close.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import click
 
 from homeostat.doors import local
 from homeostat.doors.client import Client
-from homeostat.foundation import settings
+from homeostat.foundation import log, settings
 
 
 def chosen() -> dict[str, Any]:
@@ -41,3 +42,9 @@ def client() -> Iterator[Client]:
     """Open the SDK as the settings say: a server where `url` is set, else in this process."""
     with local.open_client(load()) as opened:
         yield opened
+
+
+def speak(told: settings.Settings) -> None:
+    """Send this process's logs to standard error; for commands that run until stopped."""
+    log.configure(level=told.log_level, output=told.log_format)
+    logging.getLogger("alembic").setLevel(logging.WARNING)

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from homeostat.doors.cli import ports, session, supervision
-from homeostat.foundation import log, settings
+from homeostat.foundation import settings
 
 READY_S = 60.0
 
@@ -21,7 +21,7 @@ READY_S = 60.0
 def up(port: int | None, predict_port: int | None) -> None:
     """Start everything on this machine; Ctrl-C or SIGTERM drains all."""
     told = session.load(port=port, predict_port=predict_port)
-    log.configure(level=told.log_level, output=told.log_format)
+    session.speak(told)
     with Household(told) as running:
         if not running.wait():
             return

@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from homeostat.doors.client import audit, events, transport
+from homeostat.doors.client import audit, events, jobs, lineage, transport
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -37,6 +37,8 @@ class Client:
         self.transport = speaking
         self.audit = audit.Audit(speaking)
         self.events = events.Events(speaking)
+        self.jobs = jobs.Jobs(speaking)
+        self.lineage = lineage.Lineage(speaking)
 
     def health(self) -> Health:
         """Return whether the server is well, and its version.

@@ -1,0 +1,46 @@
+"""Ask from Python what was made of what; one subject of the SDK."""
+
+from __future__ import annotations
+
+from homeostat.doors.client import transport
+from homeostat.foundation import lineage
+
+
+class Lineage:
+    """Edges between references such as ``run:<id>`` and ``model:credit@3``.
+
+    Parameters
+    ----------
+    speaking
+        The transport of the client.
+    """
+
+    def __init__(self, speaking: transport.Transport) -> None:
+        self._transport = speaking
+
+    def ancestors(self, reference: str, *, limit: int = 1000) -> list[lineage.Edge]:
+        """Return every edge on a way that leads to `reference`, oldest first.
+
+        Parameters
+        ----------
+        reference
+            A typed id; need not be known.
+        limit
+            At most so many edges, 1 to 10,000.
+
+        Raises
+        ------
+        InvalidInputError
+            When a value is out of its range.
+        """
+        return self._walk(reference, "ancestors", limit)
+
+    def descendants(self, reference: str, *, limit: int = 1000) -> list[lineage.Edge]:
+        """Return every edge on a way that leads from `reference`; as `ancestors`."""
+        return self._walk(reference, "descendants", limit)
+
+    def _walk(self, reference: str, direction: str, limit: int) -> list[lineage.Edge]:
+        query = {"reference": reference, "direction": direction, "limit": limit}
+        return self._transport.call(
+            "GET", "/api/lineage", answer=list[lineage.Edge], query=query
+        )

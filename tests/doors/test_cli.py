@@ -1,0 +1,211 @@
+"""The command line: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from homeostat.doors import cli
+from homeostat.doors.cli import ports, supervision
+from homeostat.foundation import errors, house, settings
+from homeostat.lifecycle import policy
+
+WAIT_S = 60
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """Run commands in an empty folder with a home of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_help_lists_every_command_and_the_exit_codes(here, capsys):
+    assert cli.invoke(["--help"]) == 0
+    told = capsys.readouterr().out
+    for name, entry in cli.COMMANDS.items():
+        assert name in told
+        assert entry.help[:30] in told
+    assert "Exit codes" in told
+
+
+def test_an_unknown_command_is_an_input_error(here, capsys):
+    assert cli.invoke(["modle"]) == 2
+    assert "modle" in capsys.readouterr().err
+
+
+def test_an_unknown_key_in_the_toml_is_one_sentence(here, capsys):
+    Path("homeostat.toml").write_text("[server]\nprot = 5000\n")
+    assert cli.invoke(["audit", "verify"]) == 2
+    told = capsys.readouterr().err
+    assert "prot" in told
+    assert "port" in told
+    assert "Traceback" not in told
+
+
+def test_errors_are_json_for_programs(here, capsys):
+    Path("homeostat.toml").write_text("[server]\nprot = 5000\n")
+    assert cli.invoke(["audit", "verify", "--json"]) == 2
+    assert json.loads(capsys.readouterr().err)["code"] == "invalid-input"
+
+
+def test_audit_verify_says_the_log_is_whole(here, capsys):
+    assert cli.invoke(["audit", "verify"]) == 0
+    assert "whole" in capsys.readouterr().out
+    assert cli.invoke(["audit", "verify", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+def test_audit_verify_fails_with_code_9_when_a_byte_was_changed(here, capsys, record):
+    with house.open_house(settings.load()) as opened:
+        record(opened)
+        raw = opened.database.writing.raw_connection()
+        raw.cursor().execute("UPDATE events SET facts = replace(facts, '1', '2')")
+        raw.commit()
+        raw.close()
+    assert cli.invoke(["audit", "verify"]) == 9
+    assert "event 1" in capsys.readouterr().err
+
+
+def test_audit_log_lists_the_latest_first(here, capsys, record):
+    with house.open_house(settings.load()) as opened:
+        record(opened, kind="first.done")
+        record(opened, kind="second.done")
+    assert cli.invoke(["audit", "log", "--json"]) == 0
+    kinds = [event["kind"] for event in json.loads(capsys.readouterr().out)]
+    assert kinds == ["second.done", "first.done"]
+
+
+def test_init_writes_a_project_and_never_over_another(here, capsys):
+    assert cli.invoke(["init", "loans", "--json"]) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert all((here / "loans" / name).exists() for name in files)
+    assert cli.invoke(["init", "loans"]) == 5
+    assert "nothing was written" in capsys.readouterr().err
+
+
+def test_the_test_of_a_new_project_passes(here):
+    assert cli.invoke(["init", "loans"]) == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=here / "loans",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=WAIT_S,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_policy_of_a_new_project_is_understood(here):
+    assert cli.invoke(["init", "loans"]) == 0
+    assert policy.read(here / "loans" / "homeostat.toml").model.name == "credit"
+
+
+def test_doctor_is_content_with_an_empty_folder_and_leaves_it_empty(here, capsys, monkeypatch):
+    monkeypatch.setenv("HOMEOSTAT_PORT", str(ports.free("127.0.0.1")))
+    monkeypatch.setenv("HOMEOSTAT_PREDICT_PORT", str(ports.free("127.0.0.1")))
+    assert cli.invoke(["doctor", "--json"]) == 0
+    assert all(one["ok"] for one in json.loads(capsys.readouterr().out))
+    assert list(here.iterdir()) == []
+
+
+def test_doctor_names_a_key_that_others_can_read(here, capsys):
+    house.open_house(settings.load()).close()
+    (here / "home" / "master.key").chmod(0o644)
+    assert cli.invoke(["doctor", "--json"]) == 3
+    bad = [one["name"] for one in json.loads(capsys.readouterr().out) if not one["ok"]]
+    assert "master key" in bad
+
+
+@pytest.fixture
+def taken():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        yield one.getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "command", ["server --port", "up --port", "up --port 0 --predict-port"]
+)
+def test_a_port_in_use_is_named_with_the_option_that_changes_it(here, capsys, taken, command):
+    assert cli.invoke([*command.split(), str(taken)]) == 7
+    told = capsys.readouterr().err
+    assert f"port {taken} is in use" in told
+    assert command.split()[-1] in told
+
+
+def test_a_host_others_can_reach_is_refused_with_the_reason(here, capsys, monkeypatch):
+    monkeypatch.setenv("HOMEOSTAT_HOST", "0.0.0.0")
+    assert cli.invoke(["server"]) == 2
+    assert "sign-in" in capsys.readouterr().err
+
+
+def test_sigterm_ends_a_server_with_code_0(server):
+    assert server.stop() == 0
+
+
+def test_a_child_ends_when_its_parent_is_killed(here):
+    code = (
+        "import os, sys\n"
+        "from homeostat.doors.cli import supervision\n"
+        f"port = {ports.free('127.0.0.1')}\n"
+        "one = supervision.Child('server', ['--port', str(port)], environment=os.environ)\n"
+        "one.start()\n"
+        "print(one.process.pid, port, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    child, port = (int(word) for word in parent.stdout.readline().split())
+    reading = os.pidfd_open(child)
+    while not ports.is_well("127.0.0.1", port):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            pytest.fail(f"the parent ended with {parent.wait(0.05)}")
+    parent.send_signal(signal.SIGKILL)
+    parent.communicate()
+    assert select.select([reading], [], [], WAIT_S)[0] == [reading]
+    os.close(reading)
+
+
+def test_a_child_that_dies_is_started_again(here):
+    environment = dict(os.environ)
+    port = ports.free("127.0.0.1")
+    one = supervision.Child("server", ["--port", str(port)], environment=environment)
+    family = supervision.Family([one])
+    one.start()
+    try:
+        assert family.until(
+            lambda: ports.is_well("127.0.0.1", port), timeout_s=WAIT_S, what="the server"
+        )
+        one.process.kill()
+        one.process.wait()
+        assert family.until(
+            lambda: one.restarts == 1 and ports.is_well("127.0.0.1", port),
+            timeout_s=WAIT_S,
+            what="the server",
+        )
+    finally:
+        family.stop()
+    assert one.process.returncode == 0
+
+
+def test_a_child_with_wrong_input_is_not_started_again(here):
+    environment = {**os.environ, "HOMEOSTAT_PROT": "1"}
+    one = supervision.Child("server", [], environment=environment)
+    one.start()
+    one.process.wait(WAIT_S)
+    with pytest.raises(errors.UnavailableError, match="ended with code 2"):
+        one.tend()
