@@ -1,0 +1,1 @@
+"""Steps and pipelines: what is called, what is cached, what is recorded."""

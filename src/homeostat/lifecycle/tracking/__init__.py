@@ -1,0 +1,1 @@
+"""Experiments and runs: parameters, metrics, tags, artifacts and where they came from."""

@@ -1,0 +1,201 @@
+"""What an actor may do with pipeline runs; called by recorders and the doors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from homeostat.foundation import access, errors, lineage
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.pipeline import entities, records
+from homeostat.lifecycle.tracking import actions as tracking
+from homeostat.lifecycle.tracking import entities as tracked
+from homeostat.lifecycle.tracking import origin
+
+
+def begin_run(
+    tx: Transaction,
+    actor: access.Actor,
+    start: entities.RunStart,
+    *,
+    experiment: str = tracked.DEFAULT_EXPERIMENT,
+) -> tracked.Run:
+    """Record that a pipeline works.
+
+    Parameters
+    ----------
+    tx, actor
+        Transaction to write in, and who runs it.
+    start
+        The run; its id is new.
+    experiment
+        Name; made when missing.
+
+    Returns
+    -------
+    Run
+        Running.
+
+    Raises
+    ------
+    NotAllowedError
+        When the actor may not write runs.
+    ConflictError
+        When the run id is in use.
+    """
+    run = tracking.create_run(
+        tx,
+        actor,
+        experiment=experiment,
+        run_id=start.run_id,
+        started_at=start.started_at,
+        pipeline=start.pipeline,
+        executor=start.executor,
+    )
+    _describe(tx, run, start)
+    return run
+
+
+def finish_run(
+    tx: Transaction,
+    actor: access.Actor,
+    start: entities.RunStart,
+    *,
+    end: entities.RunEnd,
+    experiment: str = tracked.DEFAULT_EXPERIMENT,
+) -> tracked.Run:
+    """Record how a pipeline's run ended: its steps, what they reused, its cost and its code.
+
+    Parameters
+    ----------
+    tx, actor
+        Transaction to write in, and who ran it.
+    start
+        The run; recorded here where it was not begun before.
+    end
+        How it ended.
+    experiment
+        Name; made when missing.
+
+    Returns
+    -------
+    Run
+        Ended.
+
+    Raises
+    ------
+    NotAllowedError
+        When the actor may not write runs.
+    ConflictError
+        When it ended already.
+    """
+    access.require(actor, "run.write")
+    run = tracking.find_run(tx, actor, start.run_id)
+    if run is None:
+        run = tracking.insert_run(
+            tx,
+            actor,
+            experiment=experiment,
+            run_id=start.run_id,
+            started_at=start.started_at,
+            pipeline=start.pipeline,
+            executor=start.executor,
+        )
+        _describe(tx, run, start)
+    elif run.status != "running":
+        raise errors.ConflictError(f"run:{run.id} ended as {run.status} already")
+    _write_steps(tx, run.id, end)
+    if end.environment:
+        origin.keep_environment(tx, end.environment, end.packages)
+    ended = msgspec.structs.replace(
+        run,
+        status=end.status,
+        ended_at=end.ended_at,
+        error=end.error,
+        commit=end.commit,
+        dirty=end.dirty,
+        environment=end.environment,
+        wall_s=end.wall_s,
+        cpu_s=end.cpu_s,
+        max_rss_bytes=end.max_rss_bytes,
+    )
+    counts: dict[str, Any] = {"hit": 0, "ran": 0, "failed": 0}
+    for step in end.steps:
+        counts[step.status] += 1
+    return tracking.end_run(tx, actor, ended, facts={"pipeline": run.pipeline, "steps": counts})
+
+
+def list_steps(tx: Transaction, actor: access.Actor, run_id: str) -> list[entities.StepRecord]:
+    """Return the steps of a run in order of their calls.
+
+    Parameters
+    ----------
+    tx, actor
+        Transaction to read in, and who asks.
+    run_id
+        32 hexadecimal digits.
+
+    Returns
+    -------
+    list of StepRecord
+        Empty for a run that no pipeline made, or that has not ended.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such run.
+    """
+    access.require(actor, "run.read")
+    tracking.existing(tx, run_id)
+    which = {"in_project": tx.project, "in_run": run_id}
+    return [records.step_from(row) for row in tx.execute(records.STEPS_OF_RUN, which)]
+
+
+def get_code(tx: Transaction, actor: access.Actor, digest: str) -> entities.ReachedCode:
+    """Return what a step's code digest stands for.
+
+    Parameters
+    ----------
+    tx, actor
+        Transaction to read in, and who asks.
+    digest
+        `code` of a step.
+
+    Returns
+    -------
+    ReachedCode
+        Functions, classes, constants and packages with their digests.
+
+    Raises
+    ------
+    NotFoundError
+        When no recorded step reached it.
+    """
+    access.require(actor, "run.read")
+    which = {"in_project": tx.project, "in_digest": digest}
+    found = tx.execute(records.CODE, which).first()
+    if found is None:
+        raise errors.NotFoundError(f"no recorded step reached code {digest[:12]}")
+    return records.code_from(digest, found.parts)
+
+
+def _describe(tx: Transaction, run: tracked.Run, start: entities.RunStart) -> None:
+    tracking.insert_params(tx, run, values=start.parameters, known={})
+    tracking.insert_inputs(
+        tx,
+        run.id,
+        read=[tracked.Input(i.name, i.reference, i.digest) for i in start.inputs],
+    )
+
+
+def _write_steps(tx: Transaction, run_id: str, end: entities.RunEnd) -> None:
+    if end.steps:
+        rows = [records.step_row(s, project=tx.project, run_id=run_id) for s in end.steps]
+        tx.execute(records.INSERT_STEPS, rows)
+    if end.codes:
+        rows = [records.code_row(code, project=tx.project) for code in end.codes]
+        tx.execute(records.INSERT_CODES[tx.dialect], rows)
+    makers = {step.made_by for step in end.steps if step.status == "hit"} - {run_id}
+    for maker in sorted(makers):
+        lineage.connect(tx, source=f"run:{maker}", target=f"run:{run_id}", kind="reused-by")
