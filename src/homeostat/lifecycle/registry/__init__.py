@@ -1,0 +1,1 @@
+"""Models, their immutable versions, aliases with history, approvals, and how they load."""

@@ -1,0 +1,173 @@
+"""The nouns of the registry: models, versions, their files, aliases and approvals."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from homeostat.lifecycle.data.entities import Schema
+
+Tier = Literal["low", "medium", "high"]
+Status = Literal["registered", "approved"]
+ModelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")]
+Alias = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,49}\Z")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+FilePath = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\Z")
+]
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A name under which versions are registered.
+
+    Attributes
+    ----------
+    tier
+        How much review a version needs before it answers.
+    latest
+        Highest number given so far; numbers are never used again.
+    """
+
+    name: str
+    owner: str
+    tier: Tier
+    latest: int
+    created_at: int
+    created_by: str
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of a version; its bytes are a blob owned by ``model:<name>``."""
+
+    path: FilePath
+    digest: Digest
+    size_bytes: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a model; only its status ever changes.
+
+    Attributes
+    ----------
+    digest
+        BLAKE3 over paths, digests and sizes of all files.
+    flavour
+        ``sklearn``.
+    schema
+        Of the features it takes.
+    baseline
+        Digest of the monitoring baseline, a blob of the model; empty when there is none.
+    report_id
+        Of the gate report that let it in; empty when no gate was judged.
+    trained_by, registered_by
+        Neither may approve it where the tier is ``high``.
+    by_system
+        Whether a part of the system registered it, inside the envelope of the policy.
+    trained_rows
+        First row and row after the last of its training data; None when not known.
+    purpose
+        Why it was fitted: ``initial``, ``since-change``, ``refresh`` and so on.
+    snapshots
+        References of the snapshots it was trained on.
+    """
+
+    model: str
+    number: int
+    digest: str
+    flavour: str
+    files: tuple[File, ...]
+    schema: Schema
+    baseline: str
+    run_id: str
+    report_id: str
+    trained_by: str
+    registered_by: str
+    by_system: bool
+    trained_rows: tuple[int, int] | None
+    purpose: str
+    snapshots: tuple[str, ...]
+    status: Status
+    created_at: int
+
+    @property
+    def reference(self) -> str:
+        """How events, runs and lineage name it."""
+        return f"model:{self.model}@{self.number}"
+
+    @property
+    def owner(self) -> str:
+        """Whose key seals its files."""
+        return f"model:{self.model}"
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all its files."""
+        return sum(file.size_bytes for file in self.files)
+
+
+class AliasChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One move of an alias; the newest says where it stands.
+
+    Attributes
+    ----------
+    place
+        Counts the moves of this alias from 1.
+    number
+        Version it points to since `at`; None when it was taken away.
+    """
+
+    model: str
+    alias: str
+    place: int
+    number: int | None
+    at: int
+    actor: str
+    reason: str
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """One person's word that a version may answer."""
+
+    model: str
+    number: int
+    actor: str
+    at: int
+    note: str
+
+
+class Description(msgspec.Struct, frozen=True, kw_only=True):
+    """What serving needs to know of a model beside its file.
+
+    Attributes
+    ----------
+    format
+        Of this description; 1.
+    schema
+        Of the features, in the order the estimator was fitted.
+    target
+        What it predicts; may be empty.
+    classes
+        Labels in the estimator's order, as text.
+    positive
+        Place of the positive class in `classes`.
+    by_name
+        Whether the estimator was fitted on a table with column names.
+    example, scores
+        Some rows and the scores they must get wherever the model is loaded.
+    trusted
+        Types in the file that skops does not know itself; all are in `trust.ALLOWED`.
+    packages
+        Versions it was made with.
+    """
+
+    format: int
+    schema: Schema
+    target: str
+    classes: tuple[str, ...]
+    positive: int
+    by_name: bool
+    example: dict[str, list[Any]]
+    scores: tuple[float, ...]
+    trusted: tuple[str, ...]
+    packages: dict[str, str]

@@ -1,0 +1,289 @@
+"""The folder of a model in MLflow's format: written by pipelines, read by serving and MLflow.
+
+`MLmodel` names the flavours ``sklearn`` (skops) and ``python_function``, so that
+``mlflow.sklearn.load_model`` and ``mlflow.pyfunc.load_model`` take the folder as it is;
+`homeostat.json` adds what serving needs and MLflow does not know.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+import yaml
+
+from homeostat.foundation import clock, errors, ids
+from homeostat.lifecycle.data.entities import Schema
+from homeostat.lifecycle.registry import columns, predictor, trust
+from homeostat.lifecycle.registry.entities import Description
+
+MLMODEL = "MLmodel"
+MODEL = "model.skops"
+DESCRIPTION = "homeostat.json"
+EXAMPLE = "input_example.json"
+EXAMPLE_ROWS = 20
+PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
+
+_MLFLOW_TYPES = {
+    "number": "double",
+    "integer": "long",
+    "boolean": "boolean",
+    "category": "string",
+    "text": "string",
+    "timestamp": "datetime",
+}
+
+
+def pack(
+    estimator: Any,
+    *,
+    schema: Schema,
+    example: pl.DataFrame,
+    target: str = "",
+    positive: object = None,
+    run_id: str = "",
+) -> dict[str, bytes]:
+    """Write a fitted estimator as the files of a version.
+
+    Parameters
+    ----------
+    estimator
+        A scikit-learn classifier of two or more classes with ``predict_proba``.
+    schema
+        Of the features it was fitted on, in that order.
+    example
+        Some rows of the training data; the first `EXAMPLE_ROWS` are kept, so give none that
+        must not be shown.
+    target
+        Column it predicts.
+    positive
+        Label whose probability is the score; the last of its classes when None.
+    run_id
+        Run that made it.
+
+    Returns
+    -------
+    dict
+        Path to bytes.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is no fitted classifier, knows one class only, or skops cannot write it.
+    NotAllowedError
+        When it holds a type that would be refused on loading.
+    UserCodeError
+        When it cannot score the example.
+    """
+    classes = _classes(estimator)
+    skops_file = _dump(estimator)
+    rows = columns.lists(example.head(EXAMPLE_ROWS), schema)
+    draft = Description(
+        format=1,
+        schema=schema,
+        target=target,
+        classes=tuple(str(label) for label in classes),
+        positive=_positive(classes, positive),
+        by_name=hasattr(estimator, "feature_names_in_"),
+        example={name: [_plain(value) for value in values] for name, values in rows.items()},
+        scores=(),
+        trusted=tuple(trust.types(skops_file)),
+        packages={name: metadata.version(name) for name in PACKAGES},
+    )
+    scores = predictor.Predictor(trust.loads(skops_file), draft).scores(rows).tolist()
+    described = msgspec.structs.replace(draft, scores=tuple(scores))
+    files = {MODEL: skops_file, DESCRIPTION: msgspec.json.encode(described)}
+    files.update(_for_mlflow(described, classes, run_id=run_id, size_bytes=len(skops_file)))
+    return files
+
+
+def read(files: Mapping[str, bytes]) -> Description:
+    """Return what the files of a version say of themselves.
+
+    Parameters
+    ----------
+    files
+        Path to bytes.
+
+    Returns
+    -------
+    Description
+        Of the model.
+
+    Raises
+    ------
+    InvalidInputError
+        When a file is missing or is not what it should be.
+    NotAllowedError
+        When the model is pickled.
+    """
+    if MODEL not in files:
+        pickled = [path for path in files if path.endswith((".pkl", ".pickle", ".joblib"))]
+        if pickled:
+            raise errors.NotAllowedError(
+                f"{pickled[0]} is pickled and is not loaded: a pickle can run any code",
+                hint="save the model with serialization_format='skops'",
+            )
+    for path in (MODEL, DESCRIPTION):
+        if path not in files:
+            raise errors.InvalidInputError(
+                f"the version has no file {path}", hint="write it with registry.format.pack"
+            )
+    try:
+        return msgspec.json.decode(files[DESCRIPTION], type=Description)
+    except msgspec.DecodeError as error:
+        raise errors.InvalidInputError(f"{DESCRIPTION} cannot be read: {error}") from None
+
+
+def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write the files of a version into a folder, which is made."""
+    for path, data in files.items():
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """Return the files of a model's folder; NotFoundError when it is none."""
+    if not (folder / MLMODEL).is_file():
+        raise errors.NotFoundError(f"{folder} is no folder of a model: it has no {MLMODEL}")
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def _classes(estimator: Any) -> list[Any]:
+    kind = type(estimator).__name__
+    classes = getattr(estimator, "classes_", None)
+    if classes is None or not hasattr(estimator, "predict_proba"):
+        raise errors.InvalidInputError(
+            f"{kind} is no fitted classifier with predict_proba",
+            hint="return a fitted scikit-learn classifier from the pipeline",
+        )
+    found: list[Any] = classes.tolist()
+    if len(found) < 2:  # noqa: PLR2004 - nothing to tell apart
+        raise errors.InvalidInputError(
+            f"{kind} was fitted on one class only ({found}); there is nothing to predict"
+        )
+    return found
+
+
+def _positive(classes: list[Any], positive: object) -> int:
+    if positive is None:
+        return len(classes) - 1
+    if positive not in classes:
+        raise errors.InvalidInputError(
+            f"the positive label {positive!r} is not among the classes {classes}"
+        )
+    return classes.index(positive)
+
+
+def _dump(estimator: Any) -> bytes:
+    import skops.io  # noqa: PLC0415 - only processes that write models need it
+
+    try:
+        data: bytes = skops.io.dumps(estimator)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise errors.InvalidInputError(
+            f"{type(estimator).__name__} cannot be written without pickle: {error}",
+            hint="build it from scikit-learn's own estimators and numpy functions",
+        ) from error
+    return data
+
+
+def _for_mlflow(
+    described: Description, classes: list[Any], *, run_id: str, size_bytes: int
+) -> dict[str, bytes]:
+    """Return the files that MLflow reads beside the model."""
+    requirements = [f"{name}=={version}" for name, version in described.packages.items()]
+    requirements.append("mlflow>=3.0")
+    python = platform.python_version()
+    rows = [list(row) for row in zip(*described.example.values(), strict=True)]
+    conda = {
+        "channels": ["conda-forge"],
+        "dependencies": [f"python={python}", "pip", {"pip": requirements}],
+        "name": "mlflow-env",
+    }
+    environment = {
+        "python": python,
+        "build_dependencies": ["pip", "setuptools", "wheel"],
+        "dependencies": ["-r requirements.txt"],
+    }
+    example = {"columns": list(described.schema.names), "data": rows}
+    about = _about(described, classes, run_id=run_id, size_bytes=size_bytes)
+    return {
+        MLMODEL: _yaml(about),
+        "requirements.txt": ("\n".join(requirements) + "\n").encode(),
+        "conda.yaml": _yaml(conda),
+        "python_env.yaml": _yaml(environment),
+        EXAMPLE: msgspec.json.encode(example),
+    }
+
+
+def _about(
+    described: Description, classes: list[Any], *, run_id: str, size_bytes: int
+) -> dict[str, Any]:
+    inputs = [
+        {
+            # MLflow's integers cannot be missing; as doubles they can.
+            "type": "double"
+            if column.kind == "integer" and column.nullable
+            else _MLFLOW_TYPES[column.kind],
+            "name": column.name,
+            "required": not column.nullable,
+        }
+        for column in described.schema.columns
+    ]
+    is_text = isinstance(classes[0], str)
+    label = "string" if is_text else "long" if isinstance(classes[0], int) else "double"
+    about: dict[str, Any] = {
+        "flavors": {
+            "python_function": {
+                "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+                "loader_module": "mlflow.sklearn",
+                "model_path": MODEL,
+                "predict_fn": "predict",
+                "python_version": platform.python_version(),
+            },
+            "sklearn": {
+                "code": None,
+                "pickled_model": MODEL,
+                "serialization_format": "skops",
+                "sklearn_version": described.packages["scikit-learn"],
+                "skops_trusted_types": list(described.trusted),
+            },
+        },
+        "model_size_bytes": size_bytes,
+        "model_uuid": ids.new_id(),
+        "saved_input_example_info": {
+            "artifact_path": EXAMPLE,
+            "pandas_orient": "split",
+            "type": "dataframe",
+        },
+        "signature": {
+            "inputs": msgspec.json.encode(inputs).decode(),
+            "outputs": msgspec.json.encode([{"type": label, "required": True}]).decode(),
+            "params": None,
+        },
+        "utc_time_created": clock.iso(clock.now_ms()).rstrip("Z").replace("T", " "),
+    }
+    return {**about, "run_id": run_id} if run_id else about
+
+
+def _yaml(value: Any) -> bytes:
+    return yaml.safe_dump(value, sort_keys=True).encode()
+
+
+def _plain(value: Any) -> Any:
+    """Return a value JSON can hold."""
+    if isinstance(value, (dt.datetime, dt.date)):
+        return value.isoformat()
+    return value

@@ -1,0 +1,114 @@
+"""Which types a model file may hold; anything else is refused before it is made.
+
+Skops writes a model as plain data with the names of its types and makes them again on loading;
+nothing is unpickled. It knows scikit-learn's estimators and numpy's types; the private parts of
+fitted trees and the like are listed here one by one: none runs code, opens a file or reaches
+out when it is made or asked for a prediction.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+from homeostat.foundation import errors
+
+ALLOWED = frozenset(
+    {
+        "collections.OrderedDict",
+        "collections.defaultdict",
+        "datetime.date",
+        "datetime.datetime",
+        "datetime.timedelta",
+        # Calls what it holds, and that is checked by the same list.
+        "functools.partial",
+        "numpy.dtype",
+        "sklearn._loss._loss.CyHalfBinomialLoss",
+        "sklearn._loss._loss.CyHalfMultinomialLoss",
+        "sklearn._loss._loss.CyHalfSquaredError",
+        "sklearn._loss._loss.CyExponentialLoss",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.compose._column_transformer._RemainderColsList",
+        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.linear_model._sgd_fast.Hinge",
+        "sklearn.linear_model._sgd_fast.Log",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.neighbors._ball_tree.BallTree",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.preprocessing._label.LabelEncoder",
+        "sklearn.tree._tree.Tree",
+        "sklearn.utils._bunch.Bunch",
+        "sklearn.utils.validation.check_array",
+    }
+)
+MOST_BYTES = 2_000_000_000
+MOST_PARTS = 200_000
+
+
+def loads(data: bytes, *, name: str = "model.skops") -> Any:
+    """Make the object of a skops file, after checking every type in it.
+
+    Parameters
+    ----------
+    data
+        The file.
+    name
+        For messages.
+
+    Returns
+    -------
+    object
+        Usually a fitted estimator.
+
+    Raises
+    ------
+    NotAllowedError
+        When the file holds a type that is not allowed; it is named.
+    InvalidInputError
+        When it is no skops file, or unpacks to more than can be meant.
+    """
+    import skops.io  # noqa: PLC0415 - only processes that load models need it
+
+    _bounded(data, name)
+    try:
+        unknown = skops.io.get_untrusted_types(data=data)
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise errors.InvalidInputError(f"{name} is no skops file: {error}") from error
+    refused = sorted(set(unknown) - ALLOWED)
+    if refused:
+        raise errors.NotAllowedError(
+            f"{name} holds {refused[0]}, a type that is not trusted",
+            hint="build the model from scikit-learn's own estimators; functions and classes of "
+            "your own belong into the pipeline's steps",
+            type=refused[0],
+            n_refused=len(refused),
+        )
+    return skops.io.loads(data, trusted=sorted(unknown))
+
+
+def types(data: bytes) -> list[str]:
+    """Return the allowed types that skops itself does not know, for the model's description."""
+    import skops.io  # noqa: PLC0415 - only processes that write models need it
+
+    return sorted(skops.io.get_untrusted_types(data=data))
+
+
+def _bounded(data: bytes, name: str) -> None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            parts = archive.infolist()
+    except zipfile.BadZipFile:
+        raise errors.InvalidInputError(
+            f"{name} is no skops file",
+            hint="pickled models are not loaded; register them again with skops",
+        ) from None
+    size = sum(part.file_size for part in parts)
+    if size > MOST_BYTES or len(parts) > MOST_PARTS:
+        raise errors.TooLargeError(
+            f"{name} unpacks to {size} bytes in {len(parts)} parts; "
+            f"{MOST_BYTES} bytes in {MOST_PARTS} parts are the most"
+        )
