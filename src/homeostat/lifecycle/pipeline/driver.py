@@ -179,13 +179,17 @@ class Driver:
             reference, cell = "", None
             if isinstance(value, sources.Source):
                 reference = value.reference
-                cell = lazy.Cell(value.digest, value.read)
+                cell = lazy.Cell(digests.of_parts("source", value.digest), value.read)
             elif digests.shown(value) is None:
                 cell = lazy.Cell.of(calls.content(value, what=f"input {name!r}"), value)
             if cell is not None:
                 cell.name = f"input {name!r}"
                 passed[name] = lazy.Output(cell)
-            digest = calls.content(passed[name], what=f"input {name!r}")
+            digest = (
+                value.digest
+                if isinstance(value, sources.Source)
+                else calls.content(passed[name], what=f"input {name!r}")
+            )
             inputs.append(entities.RunInput(name=name, reference=reference, digest=digest))
         self._start = msgspec.structs.replace(
             self._start, inputs=tuple(inputs), parameters=settings

@@ -15,13 +15,12 @@ import importlib
 import sys
 import types
 import weakref
-from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.pipeline import digests, installed, source
+from homeostat.lifecycle.pipeline import digests, installed, members, source
 
 _PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 _IMMUTABLE: Final = (bool, int, float, str, bytes, type(None), types.FunctionType, type)
@@ -247,7 +246,7 @@ class _Walk:
         self.parts[place] = Part(name, "function", content)
         self._closure(function, name)
         self._globals(function, chains, from_syntax=node is not None)
-        for place_name, default in _defaults(function):
+        for place_name, default in members.defaults(function):
             if not isinstance(default, bool | int | float | str | None):
                 self.visit(default, f"{name}({place_name}=)")
 
@@ -325,12 +324,12 @@ class _Walk:
         self.parts.append(Part(name, "class", content))
         for base in kind.__mro__[1:]:
             self.visit(base, base.__qualname__)
-        for label, member in _members(kind):
+        for label, member in members.of_class(kind):
             if node is not None and isinstance(member, bool | int | float | str | None):
                 continue  # its value stands in the syntax already
             self.visit(member, f"{name}.{label}")
         if node is None and not content:
-            plain = [label for label, _ in _members(kind)]
+            plain = [label for label, _ in members.of_class(kind)]
             self.parts[place] = Part(name, "class", digests.of(plain))
 
     def _constant(self, thing: Any, name: str, kind: str) -> None:
@@ -351,42 +350,3 @@ class _Walk:
     def _inner_code(self, code: Any) -> bytes:
         self.visit(code, getattr(code, "__qualname__", "code"))
         return b""
-
-
-def _defaults(function: types.FunctionType) -> Iterator[tuple[str, Any]]:
-    code = function.__code__
-    positional = code.co_varnames[: code.co_argcount]
-    values = function.__defaults__ or ()
-    yield from zip(positional[len(positional) - len(values) :], values, strict=True)
-    yield from (function.__kwdefaults__ or {}).items()
-
-
-_CLASS_MACHINERY: Final = frozenset(
-    {
-        *("__dict__", "__weakref__", "__module__", "__doc__"),
-        *("__qualname__", "__annotations__", "__slots__", "__abstractmethods__"),
-        *("_abc_impl", "__parameters__", "__orig_bases__", "__firstlineno__"),
-        *("__static_attributes__", "__struct_config__", "__dataclass_fields__", "__match_args__"),
-        *("__dataclass_params__", "__init_subclass__", "__subclasshook__"),
-    }
-)
-)
-_MADE_BY_CLASS: Final = (
-    types.MemberDescriptorType,
-    types.GetSetDescriptorType,
-    types.WrapperDescriptorType,
-    types.MethodDescriptorType,
-    types.ClassMethodDescriptorType,
-)
-
-
-def _members(kind: type) -> Iterator[tuple[str, Any]]:
-    for label, member in vars(kind).items():
-        if label in _CLASS_MACHINERY or isinstance(member, _MADE_BY_CLASS):
-            continue
-        is_made = isinstance(member, types.FunctionType) and member.__code__.co_filename in {
-            "<string>",
-            "<attrs generated init>",
-        }
-        if not is_made:
-            yield label, member

@@ -16,7 +16,7 @@ class Source(msgspec.Struct, frozen=True):
     reference
         `snapshot:<id>`, ….
     digest
-        Of its content; equal content has an equal digest.
+        Any text that is equal when, and only when, the content is.
     read
         Gives the value.
 
