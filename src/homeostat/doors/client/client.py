@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from homeostat.doors.client import audit, events, jobs, lineage, transport
+from homeostat.doors.client import audit, data, events, jobs, lineage, transport
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -36,6 +36,7 @@ class Client:
     def __init__(self, speaking: transport.Transport) -> None:
         self.transport = speaking
         self.audit = audit.Audit(speaking)
+        self.data = data.Data(speaking)
         self.events = events.Events(speaking)
         self.jobs = jobs.Jobs(speaking)
         self.lineage = lineage.Lineage(speaking)

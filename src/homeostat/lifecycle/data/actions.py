@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from homeostat.foundation import access, events, ids, lineage
 from homeostat.foundation.access import Actor
 from homeostat.foundation.database import Transaction
-from homeostat.foundation.errors import ConflictError, InvalidInputError, NotFoundError
-from homeostat.lifecycle.data import records
+from homeostat.foundation.errors import ConflictError, NotFoundError
+from homeostat.lifecycle.data import entities, records
 from homeostat.lifecycle.data import schema as schemas
-from homeostat.lifecycle.data.entities import Dataset, DatasetName, Snapshot
+from homeostat.lifecycle.data.entities import Dataset, Snapshot
 from homeostat.lifecycle.data.inspection import Delivery
 
 PAGE = 100
@@ -56,7 +54,7 @@ def add_snapshot(
         When the schema breaks with that of the snapshot before.
     """
     access.require(actor, "data.write")
-    check_name(name)
+    entities.check_name(name)
     which = {"in_project": tx.project, "in_dataset": name}
     same = tx.execute(records.FIND_BY_DIGEST, {**which, "in_digest": delivery.digest}).first()
     if same is not None:
@@ -214,23 +212,6 @@ def list_datasets(
     access.require(actor, "data.read")
     which = {"in_project": tx.project, "after": after, "up_to": limit}
     return [records.dataset_of(row) for row in tx.execute(records.LIST_DATASETS, which)]
-
-
-def check_name(name: str) -> None:
-    """Refuse what cannot name a dataset.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is not made of letters, digits, ``.``, ``_`` and ``-``, or over 100 of them.
-    """
-    try:
-        msgspec.convert(name, DatasetName)
-    except msgspec.ValidationError:
-        raise InvalidInputError(
-            f"{name!r} cannot name a dataset",
-            hint="use up to 100 letters, digits, '.', '_' and '-', the first a letter or digit",
-        ) from None
 
 
 def _newest(tx: Transaction, name: str) -> Snapshot | None:

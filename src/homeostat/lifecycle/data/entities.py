@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from homeostat.foundation.errors import InvalidInputError
+
 Kind = Literal["number", "integer", "boolean", "category", "text", "timestamp"]
 CheckKind = Literal[
     "type",
@@ -199,3 +201,20 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     def owner(self) -> str:
         """Whose key seals its bytes."""
         return f"dataset:{self.dataset}"
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name a dataset.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is not made of letters, digits, ``.``, ``_`` and ``-``, or over 100 of them.
+    """
+    try:
+        msgspec.convert(name, DatasetName)
+    except msgspec.ValidationError:
+        raise InvalidInputError(
+            f"{name!r} cannot name a dataset",
+            hint="use up to 100 letters, digits, '.', '_' and '-', the first a letter or digit",
+        ) from None

@@ -12,7 +12,7 @@ import polars as pl
 from homeostat.foundation import access
 from homeostat.foundation.access import Actor
 from homeostat.foundation.house import House
-from homeostat.lifecycle.data import actions, inspection, tables
+from homeostat.lifecycle.data import actions, entities, inspection, tables
 from homeostat.lifecycle.data.entities import Check, Snapshot
 from homeostat.lifecycle.data.inspection import Delivery, Offer, Summary
 
@@ -56,7 +56,7 @@ def take(
         When it cannot be stored.
     """
     access.require(actor, "data.write")
-    actions.check_name(name)
+    entities.check_name(name)
     before = house.read(lambda tx: actions.newest_snapshot(tx, actor, name), project=project)
     if before is not None:
         offer = msgspec.structs.replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from homeostat.foundation import access, events, house, lineage, settings
+from homeostat.foundation import access, events, lineage
 from homeostat.foundation.errors import (
     ConflictError,
     InvalidInputError,
@@ -23,9 +23,8 @@ FRAME = pl.DataFrame(
 
 
 @pytest.fixture
-def opened(tmp_path):
-    with house.open_house(settings.Settings(home=tmp_path)) as opened:
-        yield opened
+def opened(house):
+    return house
 
 
 def add(opened, frame=FRAME, *, name="loans", actor=OWNER, key=None, time=None, **more):

@@ -1,0 +1,94 @@
+"""A snapshot's column summaries in numbers a person reads; doors show them."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from homeostat.lifecycle.data.entities import Column, Schema
+from homeostat.lifecycle.data.inspection import Summary
+from homeostat.measures import bins, summary
+
+_FREQUENT = 5
+
+
+class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What one column of a snapshot holds.
+
+    Attributes
+    ----------
+    name, kind
+        As in the schema.
+    n_rows, n_missing
+        All rows, and those without a value (null or NaN).
+    minimum, maximum, mean, deviation
+        Of the finite values, in the unit of the column; None where there is no number.
+    median
+        Estimated to the width of a bin.
+    frequent
+        The most frequent categories with their number of rows.
+    """
+
+    name: str
+    kind: str
+    n_rows: int
+    n_missing: int
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    deviation: float | None = None
+    median: float | None = None
+    frequent: tuple[tuple[str, int], ...] = ()
+
+
+def profile(found: Summary, schema: Schema) -> tuple[ColumnProfile, ...]:
+    """Say in numbers what each column holds.
+
+    Parameters
+    ----------
+    found
+        The frozen summary of a snapshot.
+    schema
+        Of the same snapshot.
+
+    Returns
+    -------
+    tuple of ColumnProfile
+        In the order of the schema; columns without a summary are left out.
+    """
+    return tuple(
+        _describe(column, found)
+        for column in schema.columns
+        if column.name in found.columns.columns
+    )
+
+
+def _describe(column: Column, found: Summary) -> ColumnProfile:
+    seen = found.columns.columns[column.name]
+    frozen = found.bins.columns[column.name]
+    if isinstance(seen, summary.NumericSummary) and isinstance(frozen, bins.NumericBins):
+        variance = seen.variance
+        is_number = column.kind != "timestamp"
+        return ColumnProfile(
+            name=column.name,
+            kind=column.kind,
+            n_rows=seen.n,
+            n_missing=seen.nulls + seen.nans,
+            minimum=column.minimum,
+            maximum=column.maximum,
+            mean=seen.mean if is_number else None,
+            deviation=math.sqrt(variance) if is_number and variance is not None else None,
+            median=summary.quantile(seen, frozen, 0.5) if is_number else None,
+        )
+    counted: dict[str, int] = {}
+    if isinstance(seen, summary.CategorySummary) and isinstance(frozen, bins.CategoryBins):
+        counted = dict(zip(frozen.categories, seen.counts, strict=False))
+    order = sorted(counted, key=lambda name: (-counted[name], name))[:_FREQUENT]
+    return ColumnProfile(
+        name=column.name,
+        kind=column.kind,
+        n_rows=seen.n,
+        n_missing=seen.nulls,
+        frequent=tuple((name, counted[name]) for name in order),
+    )
