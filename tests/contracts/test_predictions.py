@@ -91,7 +91,7 @@ def test_any_range_of_rows_is_read(log):
 
 
 def test_handing_over_again_changes_nothing(log):
-    handed = log.segment(LAYOUT, batch("a"), frames.Labels(5, ["a"], [1], [None]))
+    handed = log.segment(LAYOUT, batch("a"), frames.Labels(5, ["a"], ["1"], [None]))
     first = log.accept(*handed)
     assert log.accept(*handed) == first
     assert len(log.predictions()) == len(log.labels()) == 1
@@ -136,9 +136,9 @@ def test_who_may_not_write_predictions_is_refused(log):
 
 def test_labels_are_numbered_apart_and_read_as_of_any_instant(log):
     log.accept(
-        *log.segment(LAYOUT, batch("a"), frames.Labels(5, ["a", "b"], [1, 0], [4, None]))
+        *log.segment(LAYOUT, batch("a"), frames.Labels(5, ["a", "b"], ["1", "0"], [4, None]))
     )
-    log.accept(*log.segment(frames.Labels(9, ["a"], [0], [None])))
+    log.accept(*log.segment(frames.Labels(9, ["a"], ["0"], [None])))
     assert log.labels()["known_at"].to_list() == [5, 5, 9]
     assert log.labels(as_of=8)["key"].to_list() == ["a", "b"]
     assert log.labels(first_label=1)["key"].to_list() == ["b", "a"]
@@ -162,11 +162,11 @@ def test_a_feature_that_comes_later_is_null_before(log):
 def test_labels_given_to_the_server_are_in_the_same_log(log):
     given = [entities.LateLabel(key="a", label=1), entities.LateLabel(key="b", label=0)]
     log.accept(*actions.labels_segment("credit", given))
-    assert log.labels().select("key", "label").rows() == [("a", 1), ("b", 0)]
+    assert log.labels().select("key", "label").rows() == [("a", "1"), ("b", "0")]
 
 
 def test_unknown_and_doubled_keys_are_counted_and_listed(log):
-    labels = frames.Labels(5, ["a", "x", "a"], [1, 0, 0], [None] * 3)
+    labels = frames.Labels(5, ["a", "x", "a"], ["1", "0", "0"], [None] * 3)
     log.accept(*log.segment(LAYOUT, batch("a", "b", "b"), labels))
     report = log.house.read(
         lambda tx: actions.label_report(tx, OWNER, log.house, deployment="credit")

@@ -236,7 +236,7 @@ def labels_segment(deployment: str, labels: Sequence[LateLabel]) -> tuple[str, b
     known = frames.Labels(
         now,
         [one.key for one in labels],
-        [one.label for one in labels],
+        [frames.label_text(one.label) for one in labels],
         [one.event_at for one in labels],
     )
     return segment, frames.encode(opened) + frames.encode(known)

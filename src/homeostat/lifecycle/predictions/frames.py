@@ -57,11 +57,14 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch"):
 
 
 class Labels(msgspec.Struct, frozen=True, array_like=True, tag="labels"):
-    """What became known later, by key; `event_at` is when it happened, where that is known."""
+    """What became known later, by key; `event_at` is when it happened, where that is known.
+
+    Labels are text as `label_text` writes it, whatever type a request had for them.
+    """
 
     known_at: int
     keys: list[str]
-    labels: list[Any]
+    labels: list[str]
     event_at: list[int | None]
 
 
@@ -81,6 +84,29 @@ Frame = Opened | Layout | Batch | Labels | Failure
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+
+
+def label_text(value: str | float | bool) -> str:  # noqa: FBT001 - a label, not a switch
+    """Write a label as the log keeps it, so that 1, 1.0 and "1" are one label.
+
+    Parameters
+    ----------
+    value
+        As a request had it.
+
+    Returns
+    -------
+    str
+        As a classifier's classes are written.
+
+    Examples
+    --------
+    >>> [label_text(one) for one in (1, 1.0, "1", 0.5, True)]
+    ['1', '1', '1', '0.5', 'True']
+    """
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def n_rows(frame: Frame) -> int:

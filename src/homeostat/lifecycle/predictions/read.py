@@ -102,7 +102,7 @@ def labels(
     Returns
     -------
     polars.DataFrame
-        key, label, event_at, known_at. A key may come several times; nothing is dropped.
+        key, label (text), event_at, known_at. A key may come several times; nothing is dropped.
     """
     end = END if end_label is None else end_label
     found = _segments(tx, records.SEGMENTS_WITH_LABELS, deployment, first=first_label, end=end)

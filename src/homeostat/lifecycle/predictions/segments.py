@@ -178,7 +178,7 @@ def _labels(found: list[frames.Labels]) -> pl.DataFrame:
     return pl.DataFrame(
         [
             pl.Series("key", _flat([one.keys for one in found]), dtype=pl.String()),
-            _loose("label", _flat([one.labels for one in found])),
+            pl.Series("label", _flat([one.labels for one in found]), dtype=pl.String()),
             pl.Series("event_at", _flat([one.event_at for one in found]), dtype=pl.Int64()),
             pl.Series("known_at", _flat(known), dtype=pl.Int64()),
         ]

@@ -97,8 +97,8 @@ class AnsweringArm:
         What the log says of its rows.
     seats
         Its members.
-    classes
-        The two labels, negative first; empty for a regression.
+    labels
+        What is answered below a score of 0.5 and from there on; None answers the score.
     post
         The log, threads and counts of this process.
     """
@@ -108,25 +108,28 @@ class AnsweringArm:
         place: Place,
         seats: Sequence[composite.Seat],
         *,
-        classes: Sequence[Any],
+        labels: tuple[str | None, str] | None,
         post: Post,
     ) -> None:
         self.place = place
         self._seats = seats
-        self._classes = tuple(classes)
+        self._labels = labels
         self._members = [str(seat.version) for seat in seats]
         self._post = post
         self.lane: batcher.Lane[Request, Answer] = batcher.Lane(self._score)
 
     async def _score(self, batch: list[Request]) -> list[Answer | BaseException]:
         rows = [row for request in batch for row in request.rows]
+        columns = {name: [row[name] for row in rows] for name in self.place.layout.features}
         loop = asyncio.get_running_loop()
-        scored = await loop.run_in_executor(self._post.pool, composite.score, self._seats, rows)
+        scored = await loop.run_in_executor(
+            self._post.pool, composite.score, self._seats, columns, len(rows)
+        )
         answers, logged = self._share_out(batch, scored)
         if scored.faults:
             self._report(scored.faults)
         if logged:
-            await self._record(batch, scored, logged)
+            await self._record(columns, scored, logged, is_whole=len(logged) == len(batch))
         return answers
 
     def _share_out(
@@ -152,23 +155,26 @@ class AnsweringArm:
         return answers, logged
 
     def _label(self, score: float) -> Any:
-        if len(self._classes) != 2:  # noqa: PLR2004 - a binary classifier has two labels
+        if self._labels is None:
             return score
-        return self._classes[1] if score >= _THRESHOLD else self._classes[0]
+        return self._labels[score >= _THRESHOLD]
 
     async def _record(
         self,
-        batch: list[Request],
+        columns: dict[str, list[Any]],
         scored: composite.Scored,
         logged: list[tuple[Request, int, Answer]],
+        *,
+        is_whole: bool,
     ) -> None:
         """Write one frame for the batch; raises when the log refuses, so nobody is answered."""
         place, post = self.place, self._post
         members: list[list[float]] = scored.member_scores.tolist()
-        if len(logged) < len(batch):
+        features: list[list[Any]] = list(columns.values())
+        if not is_whole:
             spans = [(start, start + request.n_rows) for request, start, _ in logged]
             members = [[s for a, b in spans for s in one[a:b]] for one in members]
-        rows = [row for request, _, _ in logged for row in request.rows]
+            features = [[s for a, b in spans for s in one[a:b]] for one in features]
         context = [one for request, _, _ in logged for one in request.context]
         frame = frames.Batch(
             served_at=clock.now_ms(),
@@ -178,7 +184,7 @@ class AnsweringArm:
             version=place.version,
             ids=[one for request, _, _ in logged for one in request.ids],
             keys=[one for request, _, _ in logged for one in request.keys],
-            features=[[row.get(name) for row in rows] for name in place.layout.features],
+            features=features,
             context=[[one.get(name) for one in context] for name in place.layout.context],
             scores=[score for _, _, answer in logged for score in answer.scores],
             answers=[one for _, _, answer in logged for one in answer.answers],
@@ -186,7 +192,7 @@ class AnsweringArm:
             member_scores=members,
         )
         post.log.write(place.deployment, frame, layout=place.layout)
-        post.meters.rows[place.deployment, place.arm, place.version] += len(rows)
+        post.meters.rows[place.deployment, place.arm, place.version] += len(frame.ids)
         post.meters.batches[place.deployment, place.arm] += 1
         if post.log.durability == "ack":
             await asyncio.get_running_loop().run_in_executor(post.pool, post.log.sync)

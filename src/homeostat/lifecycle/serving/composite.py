@@ -11,18 +11,16 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = Sequence[Mapping[str, Any]]
+from homeostat.foundation import errors
+
+Columns = Mapping[str, Sequence[Any]]
 _TRIES = 40  # calls spent on telling bad rows from good ones in a batch that raised
 
 
 class Predictor(Protocol):
     """A loaded version, as `registry.load` makes it."""
 
-    @property
-    def classes(self) -> Sequence[Any]:
-        """The two labels, negative first; empty for a regression."""
-
-    def scores(self, rows: Rows) -> NDArray[np.float64]:
+    def scores(self, rows: Columns) -> NDArray[np.float64]:
         """Return one finite number per row: the probability of the positive class."""
 
 
@@ -50,26 +48,28 @@ class Scored(NamedTuple):
     faults: dict[int, Fault]
 
 
-def score(seats: Sequence[Seat], rows: Rows) -> Scored:
+def score(seats: Sequence[Seat], columns: Columns, n_rows: int) -> Scored:
     """Score rows by all members.
 
     Parameters
     ----------
     seats
         1 or more, weights adding up to 1.
-    rows
-        n validated rows.
+    columns
+        Validated features by name, each of `n_rows` values.
+    n_rows
+        1 or more.
 
     Returns
     -------
     Scored
-        `scores` of shape ``(n,)``, `member_scores` of shape ``(members, n)``, and the fault of
-        each row that a member could not score.
+        `scores` of shape ``(n_rows,)``, `member_scores` of shape ``(members, n_rows)``, and
+        the fault of each row that a member could not score.
     """
     faults: dict[int, Fault] = {}
-    member_scores = np.full((len(seats), len(rows)), np.nan)
+    member_scores = np.full((len(seats), n_rows), np.nan)
     for index, seat in enumerate(seats):
-        _fill(seat, rows, member_scores[index], faults)
+        _fill(seat, columns, member_scores[index], faults)
     return Scored(mean(member_scores, [seat.weight for seat in seats]), member_scores, faults)
 
 
@@ -99,15 +99,18 @@ def mean(member_scores: NDArray[np.float64], weights: Sequence[float]) -> NDArra
 
 
 def _fill(
-    seat: Seat, rows: Rows, target: NDArray[np.float64], faults: dict[int, Fault]
+    seat: Seat, columns: Columns, target: NDArray[np.float64], faults: dict[int, Fault]
 ) -> None:
     """Score all rows at once; after a failure halve, so that good rows keep their answer."""
-    todo = [(0, len(rows))]
+    todo = [(0, len(target))]
     tries = 0
     while todo:
         start, end = todo.pop()
         tries += 1
-        got = _call(seat, rows[start:end])
+        part = columns
+        if end - start < len(target):
+            part = {name: values[start:end] for name, values in columns.items()}
+        got = _call(seat, part, end - start)
         if not isinstance(got, Fault):
             target[start:end] = got
             for row in np.flatnonzero(~np.isfinite(got)):
@@ -120,13 +123,15 @@ def _fill(
             faults.update(dict.fromkeys(range(start, end), got))
 
 
-def _call(seat: Seat, rows: Rows) -> NDArray[np.float64] | Fault:
+def _call(seat: Seat, columns: Columns, n_rows: int) -> NDArray[np.float64] | Fault:
     try:
-        got = np.asarray(seat.predictor.scores(rows), dtype=np.float64)
+        got = np.asarray(seat.predictor.scores(columns), dtype=np.float64)
+    except errors.HomeostatError as error:
+        return Fault(seat.version, "raised", f"version {seat.version}: {error.message}")
     except Exception as error:  # noqa: BLE001 - a model is the user's code
         kind = type(error).__name__
         return Fault(seat.version, "raised", f"version {seat.version} raised {kind}: {error}")
-    if got.shape != (len(rows),):
-        sentence = f"version {seat.version} answered shape {got.shape}, not ({len(rows)},)"
+    if got.shape != (n_rows,):
+        sentence = f"version {seat.version} answered shape {got.shape}, not ({n_rows},)"
         return Fault(seat.version, "shape", sentence)
     return got

@@ -34,7 +34,7 @@ class Label(NamedTuple):
     """A late label, by key; `event_at` is when it came true, where that is known."""
 
     key: str
-    label: Any
+    label: str | float
     event_at: int | None = None
 
 
@@ -67,38 +67,22 @@ class Engine:
         """The deployments that it answers for."""
         return tuple(self._served)
 
-    async def install(
+    def install(
         self, document: entities.PlanDocument, loaded: Mapping[int, served.Loaded]
     ) -> None:
-        """Warm a plan's versions, then let it answer from the next request on.
+        """Let a plan answer from the next request on.
 
         Parameters
         ----------
         document
-            The plan; one with a generation that is not newer is ignored.
+            The plan; one that is not newer than the present one is ignored.
         loaded
-            Every version that the plan names.
-
-        Raises
-        ------
-        UserCodeError
-            When a version cannot score its own example; the plan before goes on answering.
+            Every version that the plan names, warm: it has scored its own example.
         """
         now = self._served.get(document.deployment)
-        if now is not None and now.document.plan.generation >= document.plan.generation:
+        if now is not None and now.document.changed >= document.changed:
             return
         coming = served.Served(document, loaded=loaded, post=self._post)
-        loop = asyncio.get_running_loop()
-        for version, one in loaded.items():
-            if one.example:
-                seat = composite.Seat(version, 1.0, one.predictor)
-                scored = await loop.run_in_executor(
-                    self._pool, composite.score, [seat], one.example
-                )
-                if scored.faults:
-                    fault = scored.faults[min(scored.faults)]
-                    self.report(document, fault, n_rows=len(scored.faults))
-                    raise _refused(document.deployment, scored.faults)
         if now is not None:
             self._previous[document.deployment] = now
         self._served[document.deployment] = coming
@@ -143,26 +127,16 @@ class Engine:
         self._served.pop(name, None)
         self._previous.pop(name, None)
 
-    def versions_in_memory(self, name: str) -> frozenset[tuple[int, str]]:
-        """Return what must stay loaded: the versions of the plan and of the one before.
-
-        Parameters
-        ----------
-        name
-            A deployment.
+    def digests_in_use(self) -> frozenset[str]:
+        """Return which versions must stay loaded: of all plans and of the ones before.
 
         Returns
         -------
-        frozenset
-            (version, digest of its files' manifest) pairs.
+        frozenset of str
+            Digests of versions.
         """
-        plans = [one.get(name) for one in (self._served, self._previous)]
-        return frozenset(
-            (one.version, manifest(one))
-            for found in plans
-            if found is not None
-            for one in found.document.versions
-        )
+        plans = (*self._served.values(), *self._previous.values())
+        return frozenset(one.digest for held in plans for one in held.document.versions)
 
     def get(self, name: str) -> served.Served:
         """Return a deployment's present generation.
@@ -310,22 +284,6 @@ class Engine:
             return await now.arms[0].lane.submit(request)
         except answering.FaultedError as error:
             raise _refused(name, error.faults) from None
-
-
-def manifest(files: entities.VersionFiles) -> str:
-    """Return one string that names the content of a version.
-
-    Parameters
-    ----------
-    files
-        A version's files.
-
-    Returns
-    -------
-    str
-        Equal for equal files, whatever deployment they came with.
-    """
-    return "|".join(f"{path}={digest}" for path, digest in sorted(files.files.items()))
 
 
 def _assemble(

@@ -42,7 +42,21 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
-    """A served name; `policy` is the text of homeostat.toml it lives under."""
+    """A served name.
+
+    Attributes
+    ----------
+    name, model
+        Its reference is ``deployment:<name>``; all its members are versions of `model`.
+    key
+        Column that joins predictions with late labels; empty when rows have none.
+    policy, policy_digest
+        Text of the homeostat.toml it lives under, and what identifies its meaning.
+    plan
+        Who answers now.
+    changed
+        Sequence number of the event that last changed it; grows over all deployments.
+    """
 
     name: str
     model: str
@@ -54,6 +68,11 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
     changed_at: int
     changed: int
+
+    @property
+    def reference(self) -> str:
+        """How events and lineage name it."""
+        return f"deployment:{self.name}"
 
 
 class PlanChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,13 +89,21 @@ class VersionFiles(msgspec.Struct, frozen=True, kw_only=True):
     """What a replica fetches to answer with a version: BLAKE3 digests by path."""
 
     version: int
+    digest: str
     files: dict[str, str]
 
 
 class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a prediction server must know of a deployment; it holds no database credentials.
+    """All that a prediction server must know of a deployment; it has no other source.
 
-    `changed` grows with every change of any deployment; a follower asks for what is newer.
+    Attributes
+    ----------
+    protected
+        Columns of a request that are logged as context and never given to a model.
+    versions
+        Every version the plan names.
+    changed
+        As in `Deployment`; a follower asks for what is newer.
     """
 
     deployment: str

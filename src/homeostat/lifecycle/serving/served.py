@@ -25,14 +25,17 @@ ROWS_AT_MOST = 10_000
 class Loaded(NamedTuple):
     """A version ready to answer.
 
-    `columns` are its features as (name, kind of the schema); `validate` returns a request's row
-    with the types of the schema or raises InvalidInputError naming the column.
+    `classes` are all its labels, `labels` what is answered below a score of 0.5 and from there
+    on; both empty for a regression. `columns` are its features as (name, kind of the schema);
+    ``validate(row, index)`` returns a request's row with the types of the schema or raises
+    InvalidInputError naming its path.
     """
 
     predictor: composite.Predictor
+    classes: tuple[str, ...]
+    labels: tuple[str | None, str] | None
     columns: tuple[tuple[str, str], ...]
-    validate: Callable[[dict[str, Any]], dict[str, Any]]
-    example: tuple[dict[str, Any], ...] = ()
+    validate: Callable[..., dict[str, Any]]
 
 
 class Served:
@@ -57,7 +60,7 @@ class Served:
     ) -> None:
         self.document = document
         champion = loaded[plan.champion(document.plan)]
-        self.classes = tuple(champion.predictor.classes)
+        self.classes = champion.classes
         self.columns = champion.columns
         self._validate = champion.validate
         features = tuple(name for name, _ in champion.columns)
@@ -153,7 +156,7 @@ class Served:
             dealt.setdefault(self._router.arm(key), []).append(at)
         return dealt
 
-    def label(self, value: Any) -> Any:
+    def label(self, value: str | float) -> str:
         """Return a late label as one of the model's own classes.
 
         Parameters
@@ -163,22 +166,23 @@ class Served:
 
         Returns
         -------
-        object
-            The class that equals it; a number for a regression.
+        str
+            The class that it means; 1, 1.0 and "1" are one.
 
         Raises
         ------
         InvalidInputError
             When the model knows no such class.
         """
-        if not self.classes and isinstance(value, int | float):
-            return value
+        text = frames.label_text(value)
+        if not self.classes or text in self.classes:
+            return text
         for known in self.classes:
-            if known == value and isinstance(known, str) == isinstance(value, str):
+            if known.lower() == text.lower() or _number(known) == _number(text) is not None:
                 return known
         raise errors.InvalidInputError(
             f"{value!r} is no label of deployment {self.document.deployment!r}; "
-            f"it knows {list(self.classes)}"
+            f"it knows {', '.join(self.classes)}"
         )
 
     async def idle(self) -> None:
@@ -191,12 +195,7 @@ class Served:
         given = row
         if aside:
             given = {name: value for name, value in row.items() if name not in aside}
-        try:
-            return self._validate(given)
-        except errors.InvalidInputError as error:
-            raise errors.InvalidInputError(
-                f"rows[{at}]: {error.message}", hint=error.hint, **(error.facts | {"row": at})
-            ) from None
+        return self._validate(given, at)
 
 
 def _arm(
@@ -220,10 +219,17 @@ def _arm(
         arm.name != plan.SHADOW,
         layout,
     )
-    classes = loaded[members[0].version].predictor.classes
-    return answering.AnsweringArm(place, seats, classes=classes, post=post)
+    labels = loaded[members[0].version].labels
+    return answering.AnsweringArm(place, seats, labels=labels, post=post)
 
 
 def _plain(value: Any) -> Any:
     """Keep what a log can hold; anything else is context as text."""
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -29,7 +29,7 @@ def segment(*found):
 
 @pytest.mark.parametrize("at", [0, 5, 9, 40, -1])
 def test_a_changed_byte_is_found(at):
-    raw = bytearray(segment(frames.Labels(0, ["a"], [1], [None])))
+    raw = bytearray(segment(frames.Labels(0, ["a"], ["1"], [None])))
     raw[at] ^= 1
     with pytest.raises(errors.CorruptError):
         segments.decode(bytes(raw))
@@ -72,10 +72,21 @@ scalar = st.none() | st.booleans() | st.integers(-(2**62), 2**62) | st.floats() 
 
 
 @given(st.lists(scalar, min_size=1, max_size=20))
-def test_any_label_survives_to_parquet(values):
+def test_any_context_survives_to_parquet(values):
     n = len(values)
-    raw = segment(frames.Labels(0, ["k"] * n, values, [None] * n))
-    table = segments.decode(raw).labels
+    layout = frames.Layout((), (), ("note",))
+    given_batch = frames.Batch(
+        0, 1, "stable", True, "1", ["i"] * n, ["k"] * n, [], [values], [0.5] * n,
+        ["1"] * n, ["1"], [[0.5] * n],
+    )  # fmt: skip
+    table = segments.decode(segment(layout, given_batch)).predictions
     again = pl.read_parquet(io.BytesIO(segments.encode(table)))
     assert again.equals(table, null_equal=True)
-    assert again["label"].is_null().to_list() == [one is None for one in values]
+    assert again["c.note"].is_null().to_list() == [one is None for one in values]
+
+
+@pytest.mark.parametrize(
+    ("given_label", "kept"), [(1, "1"), (1.0, "1"), ("1", "1"), (0.25, "0.25"), (True, "True")]
+)
+def test_equal_labels_are_one_label_whatever_their_type(given_label, kept):
+    assert frames.label_text(given_label) == kept

@@ -104,10 +104,10 @@ def test_each_segment_names_its_columns_again(tmp_path):
 
 def test_labels_share_the_log(tmp_path):
     log = spool.Spool(tmp_path, limits=never())
-    log.write("credit", frames.Labels(7, ["a", "b"], [1, 0], [5, None]))
+    log.write("credit", frames.Labels(7, ["a", "b"], ["1", "0"], [5, None]))
     log.close()
     labels = segments.decode(log.closed()[0].path.read_bytes()).labels
-    assert labels.rows() == [("a", 1, 5, 7), ("b", 0, None, 7)]
+    assert labels.rows() == [("a", "1", 5, 7), ("b", "0", None, 7)]
 
 
 def test_deployments_do_not_mix(tmp_path):
@@ -133,7 +133,7 @@ from homeostat.lifecycle.predictions import frames, spool
 log = spool.Spool(pathlib.Path(sys.argv[1]), limits=spool.Limits(max_rows=40, max_age_s=0.02))
 n = 0
 while True:
-    log.write("credit", frames.Labels(n, [str(n)], [1], [None]))
+    log.write("credit", frames.Labels(n, [str(n)], ["1"], [None]))
     print(n, flush=True)
     n += 1
 """
@@ -168,8 +168,8 @@ def test_recovery_drops_only_the_torn_end(tmp_path):
     folder = tmp_path / "credit"
     folder.mkdir()
     whole = frames.encode(frames.Opened("s1", "credit", 0))
-    whole += frames.encode(frames.Labels(1, ["a"], [1], [None]))
-    torn = frames.encode(frames.Labels(2, ["b"], [1], [None]))
+    whole += frames.encode(frames.Labels(1, ["a"], ["1"], [None]))
+    torn = frames.encode(frames.Labels(2, ["b"], ["1"], [None]))
     for cut in range(1, len(torn)):
         (folder / "s1.open").write_bytes(whole + torn[:cut])
         assert spool.recover(tmp_path) == 1
@@ -191,14 +191,14 @@ from homeostat.foundation import errors
 from homeostat.lifecycle.predictions import frames, spool
 limits = spool.Limits(max_age_s=3600)
 log = spool.Spool(pathlib.Path(sys.argv[1]), durability=sys.argv[2], limits=limits)
-log.write("credit", frames.Labels(0, ["small"], [1], [None]))
+log.write("credit", frames.Labels(0, ["small"], ["1"], [None]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
 try:
-    log.write("credit", frames.Labels(0, ["x" * 8000], [1], [None]))
+    log.write("credit", frames.Labels(0, ["x" * 8000], ["1"], [None]))
     print("answered, lost", log.lost_rows)
 except errors.UnavailableError as error:
     print(error.http_status, error.message)
-log.write("credit", frames.Labels(0, ["after"], [1], [None]))
+log.write("credit", frames.Labels(0, ["after"], ["1"], [None]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 log.close()
 """

@@ -10,40 +10,39 @@ import pytest
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.predictions import segments, spool
-from homeostat.lifecycle.serving import engine, entities, plan, served
+from homeostat.lifecycle.serving import composite, engine, entities, plan, served
 
 
 class Scaled:
     """The income times a factor; answers nonsense for an income of -1, raises for -2."""
 
-    classes = ("no", "yes")
-
     def __init__(self, factor):
         self.factor = factor
 
-    def scores(self, rows):
-        incomes = np.array([row["income"] for row in rows], dtype=float)
+    def scores(self, columns):
+        incomes = np.array(columns["income"], dtype=float)
         if (incomes == -2).any():
             raise ArithmeticError("negative")
         return np.where(incomes == -1, np.nan, incomes * self.factor)
 
 
-def validate(row):
+def validate(row, index=0):
     if set(row) != {"income"} or not isinstance(row["income"], int | float):
-        raise errors.InvalidInputError(f"income: a number is needed; seen {row}")
+        raise errors.InvalidInputError(f"rows[{index}].income: a number is needed")
     return {"income": float(row["income"])}
 
 
-def loaded(factor=0.1, **changes):
-    one = served.Loaded(Scaled(factor), (("income", "number"),), validate)
-    return one._replace(**changes)
+def loaded(factor=0.1):
+    return served.Loaded(
+        predictor=Scaled(factor),
+        classes=("no", "yes"),
+        labels=("no", "yes"),
+        columns=(("income", "number"),),
+        validate=validate,
+    )
 
 
-def document(made, generation=None):
-    if generation is not None:
-        made = entities.Plan(
-            generation=generation, arms=made.arms, shadow=made.shadow, salt=made.salt
-        )
+def document(made):
     return entities.PlanDocument(
         deployment="credit",
         model="credit",
@@ -51,7 +50,7 @@ def document(made, generation=None):
         protected=("sex",),
         plan=made,
         versions=(),
-        changed=1,
+        changed=made.generation,
     )
 
 
@@ -92,7 +91,7 @@ def run(story):
 def test_what_is_answered_is_in_the_log(tmp_path):
     async def story():
         made = Bench(tmp_path)
-        await made.engine.install(document(plan.single(1)), {1: loaded()})
+        made.engine.install(document(plan.single(1)), {1: loaded()})
         got = await made.engine.predict(
             "credit",
             [{"income": 2, "sex": "f", "customer": 7}, {"income": 9}],
@@ -115,7 +114,7 @@ def test_what_is_answered_is_in_the_log(tmp_path):
 def test_a_row_without_a_key_is_known_by_its_id(tmp_path):
     async def story():
         async with bench(tmp_path) as made:
-            await made.engine.install(document(plan.single(1)), {1: loaded()})
+            made.engine.install(document(plan.single(1)), {1: loaded()})
             got = await made.engine.predict("credit", [{"income": 2}])
             assert got.keys == got.ids
 
@@ -126,7 +125,7 @@ def test_a_row_without_a_key_is_known_by_its_id(tmp_path):
 def test_a_bad_row_is_refused_with_its_place_and_harms_no_neighbour(tmp_path, row):
     async def story():
         async with bench(tmp_path) as made:
-            await made.engine.install(document(plan.single(1)), {1: loaded()})
+            made.engine.install(document(plan.single(1)), {1: loaded()})
             good, bad = await asyncio.gather(
                 made.engine.predict("credit", [{"income": 5}]),
                 made.engine.predict("credit", [{"income": 1}, row]),
@@ -134,7 +133,7 @@ def test_a_bad_row_is_refused_with_its_place_and_harms_no_neighbour(tmp_path, ro
             )
             assert good.scores == [0.5]
             assert isinstance(bad, errors.InvalidInputError)
-            assert bad.message.startswith("rows[1]: income")
+            assert bad.message.startswith("rows[1].income")
 
     run(story())
 
@@ -143,7 +142,7 @@ def test_a_bad_row_is_refused_with_its_place_and_harms_no_neighbour(tmp_path, ro
 def test_a_failing_model_fails_its_rows_only_and_the_log_says_so(tmp_path, income, kind):
     async def story():
         made = Bench(tmp_path)
-        await made.engine.install(document(plan.single(1)), {1: loaded()})
+        made.engine.install(document(plan.single(1)), {1: loaded()})
         good, bad = await asyncio.gather(
             made.engine.predict("credit", [{"income": 5}]),
             made.engine.predict("credit", [{"income": 5}, {"income": income}]),
@@ -165,7 +164,7 @@ def test_where_a_canary_fails_the_stable_arm_answers_and_the_log_tells_both(tmp_
     async def story():
         made = Bench(tmp_path)
         broken = loaded(factor=float("nan"))
-        await made.engine.install(document(canary(0.5)), {1: loaded(), 2: broken})
+        made.engine.install(document(canary(0.5)), {1: loaded(), 2: broken})
         rows = [{"income": 5}] * 40
         got = await made.engine.predict("credit", rows, keys=[str(i) for i in range(40)])
         assert set(got.scores) == {0.5}
@@ -184,7 +183,7 @@ def test_a_composite_answers_once_with_all_its_members(tmp_path):
         made = Bench(tmp_path)
         arm = entities.Arm("stable", 1.0, (entities.Member(4, 0.25), entities.Member(3, 0.75)))
         both = entities.Plan(generation=1, arms=(arm,))
-        await made.engine.install(document(both), {3: loaded(0.1), 4: loaded(0.02)})
+        made.engine.install(document(both), {3: loaded(0.1), 4: loaded(0.02)})
         got = await made.engine.predict("credit", [{"income": 5}])
         assert got.scores == pytest.approx([0.75 * 0.5 + 0.25 * 0.1])
         assert got.versions == ["3+4"]
@@ -202,7 +201,7 @@ def test_a_shadow_is_logged_and_never_answers(tmp_path):
         shadowed = entities.Plan(
             generation=1, arms=plan.single(1).arms, shadow=(entities.Shadow(2, 0.5),)
         )
-        await made.engine.install(document(shadowed), {1: loaded(), 2: loaded(0.2)})
+        made.engine.install(document(shadowed), {1: loaded(), 2: loaded(0.2)})
         rows = [{"income": 2}] * 200
         got = await made.engine.predict("credit", rows, keys=[str(i) for i in range(200)])
         assert set(got.scores) == {0.2}
@@ -222,7 +221,7 @@ def test_plans_change_under_load_without_a_failed_request(tmp_path):
     async def story():
         made = Bench(tmp_path)
         versions = {1: loaded(), 2: loaded(0.05)}
-        await made.engine.install(document(canary(0.0)), versions)
+        made.engine.install(document(canary(0.0)), versions)
         stop = asyncio.Event()
         seen = []
 
@@ -236,7 +235,7 @@ def test_plans_change_under_load_without_a_failed_request(tmp_path):
         clients = [asyncio.create_task(client(name)) for name in range(8)]
         for generation in range(2, 22):
             share = generation / 21
-            await made.engine.install(document(canary(share, generation=generation)), versions)
+            made.engine.install(document(canary(share, generation=generation)), versions)
             while not seen or seen[-1][1] != generation:  # noqa: ASYNC110 - clients run
                 await asyncio.sleep(0)
         stop.set()
@@ -254,24 +253,23 @@ def test_plans_change_under_load_without_a_failed_request(tmp_path):
 def test_an_older_generation_is_ignored(tmp_path):
     async def story():
         async with bench(tmp_path) as made:
-            await made.engine.install(document(plan.single(1, generation=3)), {1: loaded()})
-            await made.engine.install(document(plan.single(2, generation=2)), {2: loaded()})
+            made.engine.install(document(plan.single(1, generation=3)), {1: loaded()})
+            made.engine.install(document(plan.single(2, generation=2)), {2: loaded()})
             assert made.engine.get("credit").document.plan.generation == 3
 
     run(story())
 
 
-def test_a_version_that_fails_its_example_never_answers(tmp_path):
+def test_a_version_that_cannot_take_its_place_is_told_to_the_log(tmp_path):
     async def story():
         made = Bench(tmp_path)
-        await made.engine.install(document(plan.single(1)), {1: loaded()})
-        bad = loaded(example=({"income": -2.0},))
-        with pytest.raises(errors.UserCodeError):
-            await made.engine.install(document(plan.single(2, generation=2)), {2: bad})
-        got = await made.engine.predict("credit", [{"income": 5}])
-        assert got.versions == ["1"]
+        made.engine.install(document(plan.single(1)), {1: loaded()})
+        fault = composite.Fault(2, "load", "version 2: a file is missing")
+        made.engine.report(document(canary(0.1, generation=2)), fault)
+        assert (await made.engine.predict("credit", [{"income": 5}])).versions == ["1"]
         (contents,) = await made.finish()
-        assert [one.member for one in contents.failures] == ["2"]
+        (failure,) = contents.failures
+        assert (failure.generation, failure.arm, failure.member) == (2, "canary", "2")
 
     run(story())
 
@@ -279,7 +277,7 @@ def test_a_version_that_fails_its_example_never_answers(tmp_path):
 def test_labels_are_the_models_own_classes(tmp_path):
     async def story():
         made = Bench(tmp_path)
-        await made.engine.install(document(plan.single(1)), {1: loaded()})
+        made.engine.install(document(plan.single(1)), {1: loaded()})
         given_labels = [engine.Label("a", "yes", 5), engine.Label("b", "no")]
         assert await made.engine.label("credit", given_labels) == 2
         with pytest.raises(errors.InvalidInputError, match=r"labels\[1\]: 1 is no label"):
@@ -296,7 +294,7 @@ def test_labels_are_the_models_own_classes(tmp_path):
 def test_what_is_not_served_is_named_with_what_is(tmp_path):
     async def story():
         async with bench(tmp_path) as made:
-            await made.engine.install(document(plan.single(1)), {1: loaded()})
+            made.engine.install(document(plan.single(1)), {1: loaded()})
             with pytest.raises(errors.NotFoundError, match=r"no deployment 'churn'.*credit"):
                 await made.engine.predict("churn", [{}])
 
@@ -306,7 +304,7 @@ def test_what_is_not_served_is_named_with_what_is(tmp_path):
 def test_too_many_rows_are_refused(tmp_path):
     async def story():
         async with bench(tmp_path) as made:
-            await made.engine.install(document(plan.single(1)), {1: loaded()})
+            made.engine.install(document(plan.single(1)), {1: loaded()})
             with pytest.raises(errors.TooLargeError, match="10000 rows; seen 10001"):
                 await made.engine.predict("credit", [{"income": 1}] * 10_001)
             with pytest.raises(errors.InvalidInputError, match="at least one row"):
