@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -77,7 +78,9 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def hide_secrets(_logger: Any, _method: str, entry: dict[str, Any]) -> dict[str, Any]:
+def hide_secrets(
+    _logger: Any, _method: str, entry: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
     """Replace values whose name says secret, and passwords inside addresses.
 
     Parameters
@@ -108,3 +111,17 @@ def _clean(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_clean(item) for item in value]
     return value
+
+
+# Until `configure` is called, as in a user's own program, warnings go to standard error through
+# the standard library, and nothing is written to standard output.
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        hide_secrets,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["event"]),
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    wrapper_class=structlog.stdlib.BoundLogger,
+)

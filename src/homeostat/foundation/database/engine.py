@@ -20,6 +20,8 @@ from homeostat.foundation.database import failures, transaction
 BUSY_TIMEOUT_MS = 20_000
 # Any constant no other application of the same PostgreSQL database uses.
 WRITE_LOCK = 0x686F6D656F
+# Without it an INSERT on PostgreSQL does not say how many rows it made.
+OPTIONS = {"preserve_rowcount": True}
 LOCK_FOR_WRITING = f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"
 
 logger = log.get(__name__)
@@ -243,6 +245,7 @@ def _sqlite_engine(url: sa.URL, *, is_writer: bool, schema: str) -> sa.Engine:
         url,
         pool_size=2 if is_writer else 8,
         max_overflow=64,
+        execution_options=OPTIONS,
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
     )
     begin = "BEGIN IMMEDIATE" if is_writer else "BEGIN"
@@ -272,6 +275,7 @@ def _postgres_engine(url: sa.URL, *, is_writer: bool, schema: str) -> sa.Engine:
         max_overflow=32,
         pool_pre_ping=True,
         isolation_level="READ COMMITTED" if is_writer else "REPEATABLE READ",
+        execution_options=OPTIONS,
         connect_args={"options": f"-csearch_path={schema}"} if schema else {},
     )
 

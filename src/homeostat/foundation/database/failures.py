@@ -12,6 +12,7 @@ SENTENCES = (
     ("no space left", "the disk of the database is full", "free some space, then try again"),
     ("is locked", "the database is busy with another process", "try again in a moment"),
     ("disk i/o error", "the disk of the database failed to read or write", "check the disk"),
+    ("read-only transaction", "the database cannot be written", "use a write"),
     ("readonly database", "the database cannot be written", "check the rights on its folder"),
     (
         "unable to open",

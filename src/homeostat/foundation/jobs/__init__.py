@@ -11,7 +11,13 @@ from homeostat.foundation.jobs.queue import (
     newest,
     pending,
 )
-from homeostat.foundation.jobs.schedules import enqueue_due, schedule, schedules, unschedule
+from homeostat.foundation.jobs.schedules import (
+    enqueue_due,
+    next_time,
+    schedule,
+    schedules,
+    unschedule,
+)
 
 __all__ = [
     "Job",
@@ -25,6 +31,7 @@ __all__ = [
     "get",
     "lease",
     "newest",
+    "next_time",
     "pending",
     "schedule",
     "schedules",

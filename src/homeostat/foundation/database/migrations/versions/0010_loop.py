@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+from alembic import op
+
 revision = "0010"
 down_revision = "0009"
 branch_labels = None
@@ -10,7 +13,36 @@ depends_on = None
 
 def upgrade() -> None:
     """Create the tables."""
+    op.create_table(
+        "loop_states",
+        sa.Column("project", sa.Text, primary_key=True),
+        sa.Column("deployment", sa.Text, primary_key=True),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("n_events", sa.BigInteger, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "decision_inputs",
+        sa.Column("project", sa.Text, primary_key=True),
+        sa.Column("digest", sa.Text, primary_key=True),
+        sa.Column("document", sa.Text, nullable=False),
+    )
+    op.create_table(
+        "decisions",
+        sa.Column("project", sa.Text, primary_key=True),
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("deployment", sa.Text, nullable=False),
+        sa.Column("kind", sa.Text, nullable=False),
+        sa.Column("inputs_digest", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("document", sa.Text, nullable=False),
+    )
+    op.create_index("decisions_deployment", "decisions", ["project", "deployment", "id"])
 
 
 def downgrade() -> None:
     """Drop the tables."""
+    op.drop_table("decisions")
+    op.drop_table("decision_inputs")
+    op.drop_table("loop_states")

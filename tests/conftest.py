@@ -1,0 +1,56 @@
+"""Fixtures for every test: a clean environment, a house in a folder, an actor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+from homeostat.foundation import access, house, settings
+from homeostat.foundation.database import Database, migrate
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch):
+    """The settings of whoever runs the tests must not reach them."""
+    for variable in os.environ:
+        if variable.startswith("HOMEOSTAT_") and not variable.startswith("HOMEOSTAT_TEST_"):
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory):
+    """A SQLite file with all tables, made once; tests copy it instead of migrating again."""
+    path = tmp_path_factory.mktemp("migrated") / "homeostat.db"
+    database = Database(f"sqlite:///{path}")
+    migrate.upgrade(database)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def home(tmp_path, migrated_file):
+    """The home of an installation that has its tables already."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o700)
+    shutil.copyfile(migrated_file, folder / "homeostat.db")
+    return folder
+
+
+@pytest.fixture
+def house_settings(home):
+    return settings.load(home=home)
+
+
+@pytest.fixture(name="house")
+def _house(house_settings):
+    """A whole house on SQLite and a folder."""
+    with house.open_house(house_settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def actor():
+    """The owner of everything."""
+    return access.local_owner("ada")

