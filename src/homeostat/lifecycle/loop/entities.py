@@ -194,7 +194,8 @@ class FitFailed(msgspec.Struct, frozen=True, kw_only=True, tag="fit-failed"):
 class GateJudged(msgspec.Struct, frozen=True, kw_only=True, tag="gate-judged"):
     """Evaluation has judged a candidate on its exam block.
 
-    `needs_approval` says that the policy's tier asks a person before this version answers.
+    `registered` is the version's number where the candidate was known by another label so
+    far. `needs_approval` says that the policy's tier asks a person before it answers.
     """
 
     version: str
@@ -202,6 +203,7 @@ class GateJudged(msgspec.Struct, frozen=True, kw_only=True, tag="gate-judged"):
     report: str
     sentence: str = ""
     needs_approval: bool = False
+    registered: str | None = None
 
 
 class Approved(msgspec.Struct, frozen=True, kw_only=True, tag="approved"):

@@ -104,15 +104,18 @@ def pass_gates(
             acts=(entities.Retire(versions=(event.version,)),),
         )
         return state, (verdict,)
+    version = event.registered or event.version
+    evidence["version"] = version
+    state = _renamed(state, event.version, version)
     if event.needs_approval:
         verdict = entities.Verdict(
             kind="ask",
-            sentence=f"version {event.version} passed its gates; a person must approve it",
+            sentence=f"version {version} passed its gates; a person must approve it",
             evidence=evidence,
-            acts=(entities.AskApproval(version=event.version),),
+            acts=(entities.AskApproval(version=version),),
         )
-        return _stand(state, event.version, "approval"), (verdict,)
-    return reweigh(_stand(state, event.version, "admitted"), policy, evidence=evidence)
+        return _stand(state, version, "approval"), (verdict,)
+    return reweigh(_stand(state, version, "admitted"), policy, evidence=evidence)
 
 
 def admit(
@@ -281,6 +284,24 @@ def _stand(
         for member in state.members
     )
     return structs.replace(state, members=members)
+
+
+def _renamed(state: entities.LoopState, label: str, version: str) -> entities.LoopState:
+    """Know a candidate by its version number from now on, in its scores too."""
+    if label == version:
+        return state
+    members = tuple(
+        structs.replace(member, version=version) if member.version == label else member
+        for member in state.members
+    )
+    history = tuple(
+        structs.replace(
+            block,
+            members={version if v == label else v: b for v, b in block.members.items()},
+        )
+        for block in state.history
+    )
+    return structs.replace(state, members=members, history=history)
 
 
 def _leave(state: entities.LoopState, versions: tuple[str, ...]) -> entities.LoopState:

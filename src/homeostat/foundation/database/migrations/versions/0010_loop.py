@@ -39,10 +39,29 @@ def upgrade() -> None:
         sa.Column("document", sa.Text, nullable=False),
     )
     op.create_index("decisions_deployment", "decisions", ["project", "deployment", "id"])
+    op.create_table(
+        "loop_places",
+        sa.Column("project", sa.Text, primary_key=True),
+        sa.Column("deployment", sa.Text, primary_key=True),
+        sa.Column("judged_row", sa.BigInteger, nullable=False),
+        sa.Column("block_row", sa.BigInteger, nullable=False),
+        sa.Column("canary_row", sa.BigInteger, nullable=False),
+    )
+    op.create_table(
+        "loop_candidates",
+        sa.Column("project", sa.Text, primary_key=True),
+        sa.Column("deployment", sa.Text, primary_key=True),
+        sa.Column("label", sa.Text, primary_key=True),
+        sa.Column("number", sa.BigInteger, nullable=True),
+        sa.Column("candidate", sa.Text, nullable=False),
+        sa.Column("made_at", sa.BigInteger, nullable=False),
+    )
 
 
 def downgrade() -> None:
     """Drop the tables."""
+    op.drop_table("loop_candidates")
+    op.drop_table("loop_places")
     op.drop_table("decisions")
     op.drop_table("decision_inputs")
     op.drop_table("loop_states")
