@@ -9,7 +9,7 @@ from importlib import metadata
 
 import msgspec
 
-from homeostat.doors.api import audit, data, events, jobs, lineage, routing
+from homeostat.doors.api import audit, data, decisions, events, jobs, lineage, routing
 
 VERSION = metadata.version("homeostat")
 
@@ -58,7 +58,7 @@ SERVER = (
     ),
 )
 
-SUBJECTS = (audit, data, events, jobs, lineage)
+SUBJECTS = (audit, data, decisions, events, jobs, lineage)
 
 TABLE: tuple[routing.Route, ...] = (
     *SERVER,

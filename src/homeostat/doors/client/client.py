@@ -7,7 +7,7 @@ from typing import Self
 
 import msgspec
 
-from homeostat.doors.client import audit, data, events, jobs, lineage, transport
+from homeostat.doors.client import audit, data, decisions, events, jobs, lineage, transport
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -37,6 +37,7 @@ class Client:
         self.transport = speaking
         self.audit = audit.Audit(speaking)
         self.data = data.Data(speaking)
+        self.decisions = decisions.Decisions(speaking)
         self.events = events.Events(speaking)
         self.jobs = jobs.Jobs(speaking)
         self.lineage = lineage.Lineage(speaking)

@@ -7,9 +7,8 @@ import msgspec
 from homeostat.foundation import access, errors, events, ids
 from homeostat.foundation.access import Actor
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.loop import decide, entities, records, replay
-from homeostat.lifecycle.policy import entities as policies
-from homeostat.lifecycle.policy import read as policy_files
 
 LARGEST_PAGE = 1000
 
@@ -149,7 +148,7 @@ def apply_event(  # noqa: PLR0917 - the contract of the live loop
                 evidence=verdict.evidence,
                 acts=verdict.acts,
                 at=tx.at,
-                policy_digest=policy_files.digest(policy),
+                policy_digest=policies.digest(policy),
                 inputs_digest=found.inputs_digest,
                 state_digest=found.state_digest,
             ),
