@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import subprocess
+import sys
 
 import boto3
 import obstore
@@ -174,3 +176,29 @@ def test_a_missing_bucket_is_said_to_be_missing(s3_endpoint):
     )
     with pytest.raises((UnavailableError, NotFoundError), match="no-such-bucket"):
         store.put(KEY, b"x")
+
+
+FILL = """
+import resource, sys
+from homeostat.foundation import blobs, errors
+store = blobs.open_store(sys.argv[1])
+key = blobs.DataKey(project="p", owner="o", generation=1, secret=b"a" * 32)
+small = store.put(key, b"small")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+try:
+    store.put(key, bytes(9_000_000))
+except errors.UnavailableError as error:
+    print(error)
+assert store.get(key, small.digest) == b"small"
+"""
+
+
+def test_a_disk_without_room_is_one_sentence_and_leaves_nothing(tmp_path):
+    folder = tmp_path / "blobs"
+    command = [sys.executable, "-c", FILL, str(folder)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.startswith(f"the blob store {folder} does not answer as it should: ")
+    assert "disk is not full" in told.stdout
+    assert "Traceback" not in told.stderr
+    objects = [path for path in folder.rglob("*") if path.is_file()]
+    assert [path.stat().st_size < 100 for path in objects] == [True]

@@ -118,9 +118,23 @@ def test_numbers_with_words_for_missing_are_numbers():
     assert frame["c"].to_list() == ["NA", "x", "NA"]
 
 
-def test_times_and_booleans_are_recognised():
-    frame = tables.decode(b"at,ok\n2026-01-02,true\n2026-01-01,false\n", "csv")
-    assert frame.schema == {"at": pl.Date, "ok": pl.Boolean}
+@pytest.mark.parametrize(
+    ("texts", "dtype"),
+    [
+        (["2026-01-02", "2026-01-01"], pl.Date),
+        (["2026-01-02 10:00:00", "2026-01-02 10:00:00.5"], pl.Datetime("us")),
+        (["2026-01-02T10:00:00"], pl.Datetime("us")),
+        (["2026-01-02 10:00"], pl.Datetime("us")),
+        (["2026-01-02T10:00:00Z", "2026-01-02T10:00:00+01:00"], pl.Datetime("us", "UTC")),
+        (["2026-01-02", "soon"], pl.String),
+        (["2026-01-02", "2026-13-02"], pl.String),
+    ],
+)
+def test_times_are_recognised_when_all_are(texts, dtype):
+    lines = "\n".join(f"{text},true" for text in ["at", *texts]).replace("at,true", "at,ok")
+    frame = tables.decode(lines.encode(), "csv")
+    assert frame.schema == {"at": dtype, "ok": pl.Boolean}
+    assert frame["at"].null_count() == 0
 
 
 def test_quoted_fields_may_hold_separators_and_lines():
