@@ -1,4 +1,4 @@
-"""A simulated lender: applicants with a documented causal structure; called by the demo's story.
+"""A simulated lender: applicants with a documented causal structure; the demo plays with it.
 
 Nothing in here is real data. Who causes whom:
 
@@ -62,15 +62,15 @@ class World:
 
 
 STEADY_INTAKE = Intake()
-CAMPAIGN_INTAKE = Intake(region_shares=(0.56, 0.11, 0.11, 0.11, 0.11), mean_age=42.0)
+CAMPAIGN_INTAKE = Intake(region_shares=(0.56, 0.11, 0.11, 0.11, 0.11))
 STEADY_WORLD = World()
 RECESSION_WORLD = World(
-    base=-0.9,
-    debt=1.8,
-    utilisation=-1.6,
-    history=0.4,
-    income=-1.0,
-    regions=(-1.6, 2.4, 2.4, -1.6, -1.6),
+    base=-1.2,
+    debt=3.6,
+    utilisation=-3.2,
+    history=0.6,
+    income=-2.0,
+    regions=(-3.4, 4.6, 4.6, -3.4, -3.4),
 )
 
 

@@ -1,0 +1,187 @@
+"""The worker: follows events, takes jobs and does them; started by `homeostat worker`.
+
+Two lanes run side by side, so that a long fit never keeps windows and blocks from being
+judged. A job's last writes and its completion are one transaction: a worker that is killed
+leaves a lease that runs out, and whoever takes the job next starts from what was committed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from homeostat.foundation import access, errors, events, house, jobs, log, settings
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.loop import duties
+
+LEASE_S = 15.0
+HEARTBEAT_S = 4.0
+POLL_S = 0.05
+READER = "worker"
+ACTOR = access.system("worker")
+
+_log = log.get(__name__)
+
+
+def run(told: settings.Settings) -> None:
+    """Work until SIGTERM or SIGINT; finishes the jobs at hand first.
+
+    Parameters
+    ----------
+    told
+        Which house to work in.
+    """
+    ending = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ending.set())
+    with house.open_house(told) as opened:
+        bench = duties.Bench(opened)
+        lanes = [
+            Lane("judge", bench.quick(), opened, ending=ending),
+            Lane("fit", bench.slow(), opened, ending=ending),
+        ]
+        for lane in lanes:
+            lane.start()
+        _log.info("worker is ready", home=str(told.home))
+        try:
+            follow(opened, ending)
+        finally:
+            ending.set()
+            for lane in lanes:
+                lane.join()
+
+
+def follow(opened: house.House, ending: threading.Event) -> None:
+    """Turn events into jobs until `ending`; the cursor and the jobs commit together."""
+    kinds = tuple(duties.TRIGGERS)
+    while not ending.is_set():
+        try:
+            news = opened.read(lambda tx: events.follow(tx, READER, kinds=kinds))
+            if news:
+                opened.write(lambda tx, seen=news: _answer(tx, seen))  # type: ignore[misc]
+                continue
+            opened.write(jobs.enqueue_due) if opened.read(jobs.schedules) else None
+        except errors.UnavailableError as error:
+            _log.warning("the store does not answer; trying again", error=str(error))
+            ending.wait(1.0)
+        ending.wait(POLL_S)
+
+
+def _answer(tx: Transaction, news: Sequence[events.Event]) -> None:
+    for event in news:
+        duties.TRIGGERS[event.kind](tx, ACTOR, event)
+    events.advance(tx, READER, news[-1].seq)
+
+
+class Lane(threading.Thread):
+    """Takes one job after the other, of some kinds.
+
+    Parameters
+    ----------
+    name
+        Of the thread, and in the lease.
+    handlers
+        What to do for each kind of job: returns what to write together with the completion.
+    opened
+        The house to work in.
+    ending
+        Set when no further job may be begun.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        handlers: Mapping[str, duties.Handler],
+        opened: house.House,
+        *,
+        ending: threading.Event,
+    ) -> None:
+        super().__init__(name=f"lane-{name}", daemon=True)
+        self._handlers = dict(handlers)
+        self._house = opened
+        self._ending = ending
+        self._who = f"{socket.gethostname()}:{os.getpid()}:{name}"
+
+    def run(self) -> None:
+        """Work until told to end."""
+        while not self._ending.is_set():
+            try:
+                if not self._work_once():
+                    self._ending.wait(POLL_S)
+            except errors.ConflictError as error:
+                _log.warning(
+                    "a lease was lost; its job is somebody else's now", error=str(error)
+                )
+            except errors.UnavailableError as error:
+                _log.warning("the store does not answer; trying again", error=str(error))
+                self._ending.wait(1.0)
+
+    def _work_once(self) -> bool:
+        if not self._house.read(jobs.pending):
+            return False
+        kinds = tuple(self._handlers)
+        job = self._house.write(
+            lambda tx: jobs.lease(tx, self._who, kinds=kinds, lease_s=LEASE_S)
+        )
+        if job is None:
+            return False
+        with Heartbeat(self._house, job):
+            self._do(job)
+        return True
+
+    def _do(self, job: jobs.Job) -> None:
+        try:
+            finish = self._handlers[job.kind](job)
+            self._house.write(lambda tx: _finish(tx, job, finish))
+        except (errors.ConflictError, errors.UnavailableError) as error:
+            sentence = str(error)
+            self._house.write(lambda tx: jobs.fail(tx, job, sentence, retry=True))
+            _log.warning("job comes again", kind=job.kind, error=sentence)
+        except errors.HomeostatError as error:
+            sentence = str(error)
+            self._house.write(lambda tx: jobs.fail(tx, job, sentence, retry=False))
+            _log.error("job failed", kind=job.kind, error=sentence)
+        except Exception as error:  # noqa: BLE001 - the outermost loop of a door: the lane must live on
+            sentence = f"{type(error).__name__}: {error}"
+            self._house.write(lambda tx: jobs.fail(tx, job, sentence, retry=True))
+            _log.exception("job raised", kind=job.kind)
+
+
+def _finish(tx: Transaction, job: jobs.Job, finish: Callable[[Transaction], Any]) -> None:
+    jobs.complete(tx, job, finish(tx))
+
+
+class Heartbeat:
+    """Extends a job's lease while it is worked on.
+
+    Parameters
+    ----------
+    opened
+        The house of the job.
+    job
+        As it was leased.
+    """
+
+    def __init__(self, opened: house.House, job: jobs.Job) -> None:
+        self._house = opened
+        self._job = job
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def _beat(self) -> None:
+        while not self._done.wait(HEARTBEAT_S):
+            try:
+                self._house.write(lambda tx: jobs.extend(tx, self._job, lease_s=LEASE_S))
+            except errors.HomeostatError as error:
+                _log.warning("lease not extended", job=self._job.id, error=str(error))
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()

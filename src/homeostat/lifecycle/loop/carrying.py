@@ -1,0 +1,125 @@
+"""Carries out what was decided, in the decision's own transaction; called by live and duties."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from homeostat.foundation import access, jobs
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.loop import entities
+from homeostat.lifecycle.monitoring import actions as monitoring
+from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving import plan as plans
+from homeostat.lifecycle.serving.entities import Arm, Member, Plan
+
+FIT = "loop.fit"
+EXAM = "loop.exam"
+CHAMPION = "champion"
+
+
+def carry_out(
+    tx: Transaction,
+    actor: access.Actor,
+    deployment: str,
+    decisions: Iterable[entities.Decision],
+) -> None:
+    """Do what decisions ask for.
+
+    Parameters
+    ----------
+    tx, actor
+        Opened for writing; a part of the system.
+    deployment
+        Whose decisions.
+    decisions
+        In their order.
+
+    Raises
+    ------
+    GateClosedError
+        When a plan names a version that may not answer.
+    """
+    for decision in decisions:
+        for act in decision.acts:
+            _do(tx, actor, decision, act, deployment=deployment)
+
+
+def _do(
+    tx: Transaction,
+    actor: access.Actor,
+    decision: entities.Decision,
+    act: entities.Act,
+    *,
+    deployment: str,
+) -> None:
+    match act:
+        case entities.StartFit():
+            payload = {"deployment": deployment, "fit": msgspec.to_builtins(act.fit)}
+            jobs.enqueue(tx, actor, FIT, payload=payload, key=f"{deployment}:{act.fit.id}")
+        case entities.JudgeGates():
+            payload = {"deployment": deployment, "label": act.version, "rows": list(act.rows)}
+            jobs.enqueue(tx, actor, EXAM, payload=payload, key=f"{deployment}:{act.version}")
+        case entities.Serve():
+            _serve(tx, actor, decision, act, deployment=deployment)
+        case entities.OpenAlert():
+            monitoring.open_alert(
+                tx,
+                actor,
+                deployment=deployment,
+                kind=act.alert,
+                cause=act.cause or "unknown",
+                column=act.column,
+                sentence=decision.sentence,
+                evidence=_told(decision),
+            )
+        case entities.ResolveAlert():
+            monitoring.resolve_alerts(
+                tx, actor, deployment=deployment, kind=act.alert, column=act.column
+            )
+        case entities.KeepOut() | entities.AskApproval() | entities.Retire():
+            # The state itself remembers these; the event of the decision tells whoever waits.
+            pass
+
+
+def _told(decision: entities.Decision) -> tuple[str, ...]:
+    facts = (f"{name}: {value}" for name, value in decision.evidence.items())
+    return (f"decision:{decision.id}", *facts)
+
+
+def _serve(
+    tx: Transaction,
+    actor: access.Actor,
+    decision: entities.Decision,
+    act: entities.Serve,
+    *,
+    deployment: str,
+) -> None:
+    before = serving.get_deployment(tx, actor, deployment)
+    arms = [Arm(plans.STABLE, 1.0 - act.share, _members(act.stable))]
+    if act.canary:
+        arms.append(Arm(plans.CANARY, act.share, _members(act.canary)))
+    else:
+        arms = [Arm(plans.STABLE, 1.0, _members(act.stable))]
+    plan = Plan(
+        generation=before.plan.generation + 1,
+        arms=tuple(arms),
+        shadow=before.plan.shadow,
+        salt=before.plan.salt,
+    )
+    serving.set_plan(tx, actor, deployment, plan, reason=f"decision:{decision.id}")
+    champion = max(act.stable, key=lambda version: act.stable[version])
+    registry.set_alias(
+        tx,
+        actor,
+        before.model,
+        CHAMPION,
+        number=int(champion),
+        reason=f"decision:{decision.id}",
+    )
+
+
+def _members(weights: dict[str, float]) -> tuple[Member, ...]:
+    return tuple(Member(int(version), weight) for version, weight in weights.items())

@@ -1,0 +1,348 @@
+"""What a worker does for the loop: jobs by kind, and the events that cause them.
+
+A handler does the slow part first and returns what is written together with the completion of
+its job, so that a job that is done is recorded exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from homeostat.foundation import access, errors, events, jobs
+from homeostat.foundation.database import Transaction
+from homeostat.foundation.house import House
+from homeostat.lifecycle import policy as policies
+from homeostat.lifecycle.data import actions as data
+from homeostat.lifecycle.data import inspection, intake, tables
+from homeostat.lifecycle.evaluation import entities as evaluated
+from homeostat.lifecycle.loop import (
+    actions,
+    asking,
+    candidates,
+    carrying,
+    entities,
+    gating,
+    live,
+    observing,
+    places,
+    scoring,
+)
+from homeostat.lifecycle.policy.entities import Policy
+from homeostat.lifecycle.serving import actions as serving
+
+Finish = Callable[[Transaction], Any]
+Handler = Callable[[jobs.Job], Finish]
+Trigger = Callable[[Transaction, access.Actor, events.Event], None]
+
+ADVANCE = "loop.advance"
+SMALLEST_TABLE = 20
+
+
+# --- events that cause work ----------------------------------------------------------------
+
+
+def _advance(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    name = str(event.facts["deployment"])
+    jobs.enqueue(tx, actor, ADVANCE, payload={"deployment": name}, key=name)
+
+
+def _begin(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    name = event.subject.removeprefix("deployment:")
+    found = serving.get_deployment(tx, actor, name)
+    actions.begin(tx, actor, name, version=str(found.plan.arms[0].members[0].version))
+
+
+def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    """Let in a version that waited for a person, wherever it waits."""
+    model, _, number = event.subject.removeprefix("model:").rpartition("@")
+    for deployment in serving.list_deployments(tx, actor, limit=1000):
+        if deployment.model != model:
+            continue
+        state = actions.state(tx, deployment.name)
+        waits = any(m.version == number and m.standing == "approval" for m in state.members)
+        if waits:
+            news = entities.Approved(version=number, by=event.actor)
+            policy = serving.get_policy(deployment)
+            made = actions.apply_event(tx, actor, deployment.name, news, policy)
+            carrying.carry_out(tx, actor, deployment.name, made)
+
+
+TRIGGERS: dict[str, Trigger] = {
+    "segment.closed": _advance,
+    "deployment.created": _begin,
+    "version.approved": _approved,
+}
+
+
+# --- jobs ----------------------------------------------------------------------------------
+
+
+class Bench:
+    """Everything the jobs share: models in memory, the pipeline's workshop.
+
+    Parameters
+    ----------
+    house
+        Open, for as long as the bench is used.
+    """
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._actor = access.system("loop")
+        self._scorer = scoring.Scorer(house)
+        self._loop = live.Loop(house, self._actor, self._scorer)
+        self._workshop = candidates.Workshop(house, self._actor)
+
+    def quick(self) -> dict[str, Handler]:
+        """Return the jobs that must never wait for a fit."""
+        return {ADVANCE: self.advance, carrying.EXAM: self.exam}
+
+    def slow(self) -> dict[str, Handler]:
+        """Return the jobs that fit models."""
+        return {carrying.FIT: self.fit, asking.TRAIN: self.train}
+
+    def advance(self, job: jobs.Job) -> Finish:
+        """Judge what came in for a deployment."""
+        done = self._loop.advance(str(job.payload["deployment"]))
+        return lambda _: msgspec.to_builtins(done)
+
+    # --- a challenger ----------------------------------------------------------------------
+
+    def fit(self, job: jobs.Job) -> Finish:
+        """Fit a challenger on logged rows; it becomes a candidate of the pool."""
+        name = str(job.payload["deployment"])
+        fit = msgspec.convert(job.payload["fit"], entities.Fit)
+        seen = self._house.read(lambda tx: self._loop.view(tx, name))
+        if all(pending.id != fit.id for pending in seen.state.pending):
+            return lambda _: {"fit": fit.id, "result": "not awaited any more"}
+        try:
+            packed = self._packed(seen, fit)
+        except (errors.UserCodeError, errors.InvalidInputError) as error:
+            sentence = error.message
+            return lambda tx: self._give_up(tx, seen, fit, sentence)
+        return lambda tx: self._enter(tx, seen, fit, packed)
+
+    def _packed(self, seen: live.View, fit: entities.Fit) -> candidates.Packed:
+        name, policy = seen.deployment.name, seen.policy
+        rows = self._house.read(
+            lambda tx: observing.labelled(
+                self._house, tx, name, rows=fit.rows, without=fit.without
+            )
+        )
+        table = observing.training_table(rows, policy)
+        _refuse_hopeless(table, policy)
+        offer = inspection.Offer(
+            data=tables.encode(table),
+            format="parquet",
+            source=f"predictions of {name}, rows {fit.rows[0]} to {fit.rows[1]}",
+            key=None,
+            time=None,
+        )
+        snapshot = intake.add(
+            self._house, self._actor, f"{name}.log", offer, allow_schema_change=True
+        )
+        fitted = self._workshop.fit(policy, snapshot, table)
+        return candidates.pack(
+            self._house, policy, fitted, frame=table, held_out=None, snapshot=snapshot
+        )
+
+    def _give_up(
+        self, tx: Transaction, seen: live.View, fit: entities.Fit, sentence: str
+    ) -> dict[str, str]:
+        self._loop.record(tx, seen, entities.FitFailed(fit=fit.id, sentence=sentence))
+        return {"fit": fit.id, "result": sentence}
+
+    def _enter(
+        self, tx: Transaction, seen: live.View, fit: entities.Fit, packed: candidates.Packed
+    ) -> dict[str, str]:
+        candidate = places.Candidate(
+            label=fit.id, packed=packed, rows=fit.rows, reason=fit.reason
+        )
+        places.keep(tx, seen.deployment.name, candidate)
+        event = entities.FitFinished(fit=fit.id, version=fit.id)
+        self._loop.record(tx, seen, event)
+        return {"fit": fit.id, "result": packed.digest}
+
+    # --- its exam --------------------------------------------------------------------------
+
+    def exam(self, job: jobs.Job) -> Finish:
+        """Judge a candidate on its first unseen block, beside what was served on it."""
+        name, label = str(job.payload["deployment"]), str(job.payload["label"])
+        first, end = job.payload["rows"]
+
+        def look(tx: Transaction) -> tuple[live.View, places.Candidate, pl.DataFrame]:
+            seen = self._loop.view(tx, name)
+            return (
+                seen,
+                places.candidate(tx, name, label),
+                observing.labelled(
+                    self._house, tx, name, rows=(first, end), without=seen.state.quarantined
+                ),
+            )
+
+        seen, candidate, rows = self._house.read(look)
+        packed, policy = candidate.packed, seen.policy
+        predictor = self._scorer.predictor(policy.model.name, packed.files)
+        try:
+            scores = predictor.scores(observing.features(rows))
+        except errors.UserCodeError as error:
+            refused = entities.GateJudged(
+                version=label, passed=False, report="", sentence=error.message
+            )
+            return lambda tx: self._loop.record(tx, seen, refused)
+        examined = gating.examine(
+            packed,
+            policy,
+            truth=observing.positives(rows, scoring.positive(predictor)),
+            scores=scores,
+            champion=rows["score"].to_numpy(),
+            protected=observing.contexts(rows),
+            rows=f"rows {first} to {end} of deployment:{name}",
+        )
+        return lambda tx: self._judged(tx, seen, candidate, examined)
+
+    def _judged(
+        self,
+        tx: Transaction,
+        seen: live.View,
+        candidate: places.Candidate,
+        examined: gating.Examined,
+    ) -> dict[str, Any]:
+        name, policy = seen.deployment.name, seen.policy
+        report = gating.save(
+            tx,
+            self._actor,
+            examined,
+            packed=candidate.packed,
+            policy=policy,
+            champion=f"deployment:{name}",
+        )
+        number = None
+        needs_approval = False
+        if examined.passed:
+            version = gating.register(
+                tx,
+                self._actor,
+                candidate.packed,
+                policy=policy,
+                report=report,
+                trained_rows=candidate.rows,
+                purpose=candidate.reason,
+            )
+            number = version.number
+            places.number(tx, name, candidate.label, version=number)
+            needs_approval = gating.needs_approval(tx, version, policy)
+        event = entities.GateJudged(
+            version=candidate.label,
+            registered=None if number is None else str(number),
+            passed=examined.passed,
+            report=f"report:{report.id}",
+            sentence=examined.judged.sentence,
+            needs_approval=needs_approval,
+        )
+        self._loop.record(tx, seen, event)
+        return {"candidate": candidate.label, "version": number, "report": report.id}
+
+    # --- a first model ---------------------------------------------------------------------
+
+    def train(self, job: jobs.Job) -> Finish:
+        """Fit a model on a snapshot's past, judge it on the latest quarter, register it."""
+        asked = msgspec.convert(job.payload, asking.Train)
+        policy = policies.parse(asked.policy, where="the policy of this job")
+        snapshot = self._house.read(
+            lambda tx: data.find_snapshot(tx, self._actor, asked.snapshot)
+        )
+        frame = intake.read_snapshot(self._house, snapshot)
+        tables.need_column(frame.columns, policy.model.target, role="target")
+        _refuse_hopeless(frame, policy)
+        past, latest = candidates.split(frame, policy)
+        fitted = self._workshop.fit(policy, snapshot, past, part="/past")
+        packed = candidates.pack(
+            self._house, policy, fitted, frame=past, held_out=latest, snapshot=snapshot
+        )
+        predictor = self._scorer.predictor(policy.model.name, packed.files)
+        truth = observing.positives(
+            latest.rename({policy.model.target: observing.LABEL}), scoring.positive(predictor)
+        )
+        examined = gating.examine(
+            packed,
+            policy,
+            truth=truth,
+            scores=predictor.scores(latest),
+            champion=None,
+            protected={
+                column: latest[column].cast(pl.String).fill_null("missing").to_list()
+                for column in policy.data.protected
+                if column in latest.columns
+            },
+            rows=f"the latest {latest.height} rows of {snapshot.reference}",
+        )
+        actor = _asker(job)
+        return lambda tx: self._trained(
+            tx, actor, policy=policy, packed=packed, examined=examined
+        )
+
+    def _trained(
+        self,
+        tx: Transaction,
+        actor: access.Actor,
+        *,
+        policy: Policy,
+        packed: candidates.Packed,
+        examined: gating.Examined,
+    ) -> dict[str, Any]:
+        report = gating.save(tx, actor, examined, packed=packed, policy=policy)
+        number = None
+        if examined.passed:
+            number = gating.register(
+                tx,
+                actor,
+                packed,
+                policy=policy,
+                report=report,
+                trained_rows=None,
+                purpose="initial",
+            ).number
+        told: dict[str, Any] = msgspec.to_builtins(_told(policy, packed, report, number))
+        return told
+
+
+def _asker(job: jobs.Job) -> access.Actor:
+    """Return the person a job is done for, so that nobody approves what they trained."""
+    return access.Actor(job.created_by, access.Role.CONTRIBUTOR, access.Kind.PERSON)
+
+
+def _told(
+    policy: Policy,
+    packed: candidates.Packed,
+    report: evaluated.GateReport,
+    number: int | None,
+) -> asking.Trained:
+    return asking.Trained(
+        model=policy.model.name,
+        report=report.id,
+        verdict=report.verdict,
+        sentence=report.judged.sentence,
+        version=number,
+        run=packed.run_id,
+    )
+
+
+def _refuse_hopeless(table: pl.DataFrame, policy: Policy) -> None:
+    """Refuse rows that nothing can be learned from."""
+    target = policy.model.target
+    if table.height < SMALLEST_TABLE:
+        raise errors.InvalidInputError(
+            f"{table.height} labelled rows are too few to learn from; {SMALLEST_TABLE} needed"
+        )
+    classes = table[target].drop_nulls().unique().sort().to_list()
+    if len(classes) < 2:  # noqa: PLR2004 - two classes make a classification
+        raise errors.InvalidInputError(
+            f"column {target!r} holds one class only ({classes[0] if classes else 'nothing'}); "
+            "there is nothing to learn",
+            column=target,
+        )

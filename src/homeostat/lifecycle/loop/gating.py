@@ -1,0 +1,141 @@
+"""Exams and gates: a candidate's first whole unseen block decides whether it becomes a version.
+
+Called by `duties` (challengers, on logged rows) and for first models (on held-out rows).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.foundation import access, errors
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle import policy as policies
+from homeostat.lifecycle.evaluation import actions as evaluation
+from homeostat.lifecycle.evaluation import entities as evaluated
+from homeostat.lifecycle.evaluation import exam as exams
+from homeostat.lifecycle.evaluation import gates
+from homeostat.lifecycle.loop.candidates import Packed
+from homeostat.lifecycle.policy.entities import Policy
+from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry import approvals
+from homeostat.lifecycle.registry.entities import Version
+
+
+class Examined(msgspec.Struct, frozen=True):
+    """What was seen on the exam's rows, and what the gates say of it."""
+
+    exam: evaluated.Exam
+    judged: evaluated.Judged
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing fails."""
+        return self.judged.verdict != "fail"
+
+
+def examine(
+    packed: Packed,
+    policy: Policy,
+    *,
+    truth: NDArray[np.bool_],
+    scores: NDArray[np.float64],
+    champion: NDArray[np.float64] | None,
+    protected: Mapping[str, Sequence[str]],
+    rows: str,
+) -> Examined:
+    """Judge a candidate on rows it has not seen.
+
+    Parameters
+    ----------
+    packed
+        The candidate; its latency and size are judged too.
+    policy
+        Its gates.
+    truth, scores, champion
+        Shape ``(n,)``: outcomes, the candidate's probabilities, and those that were served
+        on the same rows; None where nothing is served yet.
+    protected
+        Name to n categories.
+    rows
+        Which rows these are, for people.
+
+    Returns
+    -------
+    Examined
+        Pure: to be saved by `save`.
+    """
+    found = exams.sit(
+        truth,
+        scores,
+        rows=rows,
+        champion=champion,
+        protected=protected,
+        metric=msgspec.convert(policy.gates.metric, evaluated.Metric),
+        slice_needed=policy.gates.worst_slice_at_least,
+    )
+    measured = exams.measured(
+        found, latency_p99_ms=packed.latency_p99_ms, size_bytes=packed.size_bytes
+    )
+    return Examined(measured, gates.judge(measured, policy.gates))
+
+
+def save(
+    tx: Transaction,
+    actor: access.Actor,
+    examined: Examined,
+    *,
+    packed: Packed,
+    policy: Policy,
+    champion: str = "",
+) -> evaluated.GateReport:
+    """Date, sign and keep the report on a candidate."""
+    return evaluation.save_report(
+        tx,
+        actor,
+        policy.model.name,
+        candidate=packed.digest,
+        exam=examined.exam,
+        judged=examined.judged,
+        policy_digest=policies.digest(policy),
+        champion=champion,
+    )
+
+
+def register(
+    tx: Transaction,
+    actor: access.Actor,
+    packed: Packed,
+    *,
+    policy: Policy,
+    report: evaluated.GateReport,
+    trained_rows: tuple[int, int] | None,
+    purpose: str,
+) -> Version:
+    """Make a candidate that passed its gates a version."""
+    return registry.register_version(
+        tx,
+        actor,
+        policy.model.name,
+        files=packed.files,
+        schema=packed.schema,
+        baseline=packed.baseline,
+        run_id=packed.run_id,
+        report_id=report.id,
+        trained_rows=trained_rows,
+        purpose=purpose,
+        snapshots=(packed.snapshot,),
+        tier=policy.model.tier,
+    )
+
+
+def needs_approval(tx: Transaction, version: Version, policy: Policy) -> bool:
+    """Say whether a person must let the version in before it answers."""
+    try:
+        approvals.may_serve(tx, version, policy)
+    except errors.GateClosedError:
+        return True
+    return False

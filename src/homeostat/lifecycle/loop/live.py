@@ -1,0 +1,343 @@
+"""The live loop of one deployment: windows, blocks and canaries in log order, for `duties`.
+
+Everything here is reading, scoring and carrying out. What it means is `decide`'s alone, the
+same as in a backtest. Each step is one transaction: the decision, what it asks for, and how far
+the loop has come; whoever is killed between two steps goes on from the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from homeostat.foundation import access, errors, log
+from homeostat.foundation.database import Transaction
+from homeostat.foundation.house import House
+from homeostat.lifecycle.loop import (
+    actions,
+    carrying,
+    decide,
+    entities,
+    observing,
+    places,
+    scoring,
+)
+from homeostat.lifecycle.monitoring import actions as monitoring
+from homeostat.lifecycle.monitoring import baseline, blame, judge
+from homeostat.lifecycle.monitoring import entities as monitored
+from homeostat.lifecycle.policy.entities import Policy
+from homeostat.lifecycle.predictions import read
+from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry.entities import File
+from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving.entities import Deployment
+
+STEPS_AT_MOST = 10_000
+
+_log = log.get(__name__)
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step starts from, read in one transaction."""
+
+    deployment: Deployment
+    policy: Policy
+    state: entities.LoopState
+    place: places.Place
+
+
+class Advance(msgspec.Struct, frozen=True, kw_only=True):
+    """What one call of `Loop.advance` did."""
+
+    windows: int = 0
+    blocks: int = 0
+    looks: int = 0
+
+
+class Loop:
+    """Advances deployments; keeps models and baselines in memory between steps.
+
+    Parameters
+    ----------
+    house
+        Open.
+    actor
+        A part of the system.
+    scorer
+        Shared with the exams.
+    """
+
+    def __init__(self, house: House, actor: access.Actor, scorer: scoring.Scorer) -> None:
+        self._house = house
+        self._actor = actor
+        self._scorer = scorer
+        self._baselines: dict[str, baseline.Baseline] = {}
+
+    def advance(self, deployment: str) -> Advance:
+        """Judge every full window, take in every full block, look at the canary.
+
+        Parameters
+        ----------
+        deployment
+            Its name.
+
+        Returns
+        -------
+        Advance
+            How many steps were made.
+
+        Raises
+        ------
+        ConflictError
+            When another worker advances the same deployment; nothing is lost.
+        """
+        done = Advance(
+            windows=self._repeat(self._judge_window, deployment),
+            blocks=self._repeat(self._take_block, deployment),
+        )
+        return msgspec.structs.replace(done, looks=int(self._watch_canary(deployment)))
+
+    def _repeat(self, step: Callable[[str], bool], deployment: str) -> int:
+        for count in range(STEPS_AT_MOST):
+            if not step(deployment):
+                return count
+        return STEPS_AT_MOST
+
+    def view(self, tx: Transaction, deployment: str) -> View:
+        """Read what a step starts from; a deployment's first step begins its state."""
+        found = serving.get_deployment(tx, self._actor, deployment)
+        return View(
+            deployment=found,
+            policy=serving.get_policy(found),
+            state=actions.state(tx, deployment),
+            place=places.find(tx, deployment),
+        )
+
+    def record(
+        self,
+        tx: Transaction,
+        seen: View,
+        event: entities.Event,
+        *,
+        after: places.Place | None = None,
+    ) -> None:
+        """Decide on an event, carry it out, and go on; in one transaction."""
+        name = seen.deployment.name
+        made = actions.apply_event(tx, self._actor, name, event, seen.policy)
+        carrying.carry_out(tx, self._actor, name, made)
+        if after is not None:
+            places.move(tx, name, before=seen.place, after=after)
+
+    # --- windows ---------------------------------------------------------------------------
+
+    def _judge_window(self, deployment: str) -> bool:
+        def look(tx: Transaction) -> tuple[View, pl.DataFrame | None]:
+            seen = self.view(tx, deployment)
+            return seen, observing.window(
+                self._house,
+                tx,
+                deployment,
+                first_row=seen.place.judged_row,
+                policy=seen.policy,
+            )
+
+        seen, rows = self._house.read(look)
+        if rows is None:
+            return False
+        judgement = observing.placed(
+            judge.window(
+                observing.features(rows),
+                self._baseline(seen),
+                first_row=0,
+                budget=observing.budget(seen.policy),
+                tolerance=seen.policy.monitoring.tolerance,
+            ),
+            rows["row"].to_numpy(),
+        )
+        event = entities.WindowJudged(
+            first_row=seen.place.judged_row,
+            end_row=judgement.end_row,
+            findings=tuple((f.kind, f.column) for f in judgement.findings),
+            causes=observing.seen_causes(judgement.causes),
+            broken=judgement.broken or (),
+        )
+        after = msgspec.structs.replace(seen.place, judged_row=judgement.end_row)
+
+        def write(tx: Transaction) -> None:
+            monitoring.save_window(tx, self._actor, deployment, judgement)
+            self.record(tx, seen, event, after=after)
+
+        self._house.write(write)
+        return True
+
+    def _baseline(self, seen: View) -> baseline.Baseline:
+        """Return the baseline of the version that answers most."""
+        model = seen.deployment.model
+        answering = seen.state.stable
+        number = int(max(answering, key=lambda version: answering[version]))
+        version = self._house.read(
+            lambda tx: registry.get_version(tx, self._actor, model, number)
+        )
+        found = self._baselines.get(version.baseline)
+        if found is None:
+            packed = self._house.get_blob(version.owner, version.baseline)
+            found = self._baselines[version.baseline] = baseline.decode(packed)
+        return found
+
+    # --- blocks ----------------------------------------------------------------------------
+
+    def _take_block(self, deployment: str) -> bool:
+        def look(tx: Transaction) -> tuple[View, pl.DataFrame]:
+            seen = self.view(tx, deployment)
+            return seen, observing.labelled(
+                self._house,
+                tx,
+                deployment,
+                rows=(seen.place.block_row, seen.place.judged_row),
+                without=seen.state.quarantined,
+            )
+
+        seen, rows = self._house.read(look)
+        n_block = seen.policy.retraining.block
+        if rows.height < n_block:
+            return False
+        event = self._block_event(seen, rows[:n_block])
+        after = msgspec.structs.replace(seen.place, block_row=event.end_row)
+        canary = None if seen.state.rollout is None else self._paired(seen, rows[:n_block])
+
+        def write(tx: Transaction) -> None:
+            self.record(tx, seen, event, after=after)
+            if canary is not None and actions.state(tx, deployment).rollout is not None:
+                self.record(tx, seen, canary)
+
+        self._house.write(write)
+        return True
+
+    def _block_event(self, seen: View, rows: pl.DataFrame) -> entities.BlockLabelled:
+        first, end = int(rows["row"][0]), int(rows["row"][-1]) + 1
+        truth = observing.positives(rows, self._positive(seen))
+        served = rows["score"].to_numpy()
+        answered = served >= 0.5  # noqa: PLR2004 - the even chance
+        members = {}
+        for member in seen.state.members:
+            if member.rows[0] < end and member.rows[1] > first:
+                continue
+            try:
+                scores = self._scores(seen, member.version, rows)
+            except errors.UserCodeError as error:
+                # A model that raises has no record here; the others are judged all the same.
+                _log.warning("member cannot be scored", member=member.version, error=str(error))
+                continue
+            members[member.version] = observing.brier(scores, truth)
+        event = entities.BlockLabelled(
+            first_row=first,
+            end_row=end,
+            n_rows=rows.height,
+            error=float(np.count_nonzero(answered != truth)) / rows.height,
+            mixture=observing.brier(served, truth),
+            members=members,
+        )
+        if not decide.raises_harm(seen.state, event):
+            return event
+        return self._blamed(seen, event)
+
+    def _blamed(self, seen: View, event: entities.BlockLabelled) -> entities.BlockLabelled:
+        """Ask blame where the harm comes from, by the windows of the block's rows."""
+        harm = monitored.Harm(
+            first_row=event.first_row,
+            end_row=event.end_row,
+            accepted=actions.accepted_error(seen.state),
+            realised=event.error,
+            n_rows=event.n_rows,
+        )
+        windows = self._house.read(
+            lambda tx: monitoring.list_windows(
+                tx, self._actor, seen.deployment.name, before_row=event.end_row, limit=50
+            )
+        )
+        touching = [window for window in reversed(windows) if window.end_row > event.first_row]
+        causes = blame.rank(touching, harm=harm)
+        shifts = [window.shift.change for window in touching if window.shift is not None]
+        return msgspec.structs.replace(
+            event,
+            cause=observing.seen_causes(causes[:1])[0],
+            shift_loss=shifts[-1] if shifts else None,
+        )
+
+    def _scores(
+        self, seen: View, label: str, rows: pl.DataFrame
+    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        table = observing.features(rows)
+        return self._scorer.scores(seen.deployment.model, self._files(seen, label), table)
+
+    def _files(self, seen: View, label: str) -> tuple[File, ...]:
+        """Return the files of a member: a version by number, a candidate by its label."""
+        name, model = seen.deployment.name, seen.deployment.model
+        if label.isdigit():
+            return self._house.read(
+                lambda tx: registry.get_version(tx, self._actor, model, int(label))
+            ).files
+        return self._house.read(lambda tx: places.candidate(tx, name, label)).packed.files
+
+    def _positive(self, seen: View) -> str:
+        """Return the positive class as text, as the first member was trained."""
+        files = self._files(seen, seen.state.members[0].version)
+        return scoring.positive(self._scorer.predictor(seen.deployment.model, files))
+
+    # --- canary ----------------------------------------------------------------------------
+
+    def _paired(self, seen: View, rows: pl.DataFrame) -> entities.RolloutObserved:
+        """Compare the canary's composite with the stable one on freshly labelled rows."""
+        truth = observing.positives(rows, self._positive(seen)).astype(np.float64)
+        losses = []
+        for weights in (seen.state.weights, seen.state.stable):
+            chance = np.zeros(rows.height)
+            for label, weight in weights.items():
+                chance += weight * self._scores(seen, label, rows)
+            losses.append((chance - truth) ** 2)
+        return entities.RolloutObserved(paired=tuple((losses[0] - losses[1]).tolist()))
+
+    def _watch_canary(self, deployment: str) -> bool:
+        """Count what the canary answered and failed since the last look."""
+
+        def look(tx: Transaction) -> tuple[View, pl.DataFrame, int]:
+            seen = self.view(tx, deployment)
+            rows = read.predictions(
+                self._house,
+                tx,
+                deployment,
+                first_row=seen.place.canary_row,
+                end_row=seen.place.judged_row,
+                columns=("row", "arm", "answered", "score"),
+            )
+            failed = sum(
+                item.n_rows
+                for item in read.failures(
+                    tx, deployment, since_generation=seen.deployment.plan.generation
+                )
+                if item.arm == "canary"
+            )
+            return seen, rows, failed
+
+        seen, rows, failed = self._house.read(look)
+        if seen.place.canary_row >= seen.place.judged_row:
+            return False
+        after = msgspec.structs.replace(seen.place, canary_row=seen.place.judged_row)
+        canary = rows.filter((pl.col("arm") == "canary") & pl.col("answered"))
+        event = entities.RolloutObserved(
+            n_answered=canary.height,
+            n_failed=failed,
+            n_not_finite=int((~canary["score"].is_finite()).sum()),
+        )
+
+        def write(tx: Transaction) -> None:
+            if seen.state.rollout is None:
+                places.move(tx, deployment, before=seen.place, after=after)
+            else:
+                self.record(tx, seen, event, after=after)
+
+        self._house.write(write)
+        return seen.state.rollout is not None

@@ -1,0 +1,234 @@
+"""Reads the log as the loop sees it: windows to judge, blocks to learn from; for `live`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.foundation.database import Transaction
+from homeostat.foundation.house import House
+from homeostat.lifecycle.loop import entities
+from homeostat.lifecycle.monitoring import entities as monitored
+from homeostat.lifecycle.policy.entities import Policy
+from homeostat.lifecycle.predictions import join, read
+
+FEATURE = "x."
+CONTEXT = "c."
+LABEL = "label"
+LONGEST_WINDOW_ROWS = 10_000
+YEAR_S = 365 * 86_400.0
+
+
+def window(
+    house: House, tx: Transaction, deployment: str, *, first_row: int, policy: Policy
+) -> pl.DataFrame | None:
+    """Return the rows of the next window once it is full, answered rows only.
+
+    Parameters
+    ----------
+    house, tx
+        Where the log is.
+    deployment
+        Whose.
+    first_row
+        First row that was not judged yet.
+    policy
+        Its window is a number of rows or a time; a window of time also ends at 10,000 rows.
+
+    Returns
+    -------
+    polars.DataFrame or None
+        None while the window is not full.
+    """
+    span = policy.monitoring.window_span
+    most = span.rows or LONGEST_WINDOW_ROWS
+    rows = _answered(house, tx, deployment, first_row=first_row, at_least=most)
+    if rows.is_empty():
+        return None
+    if span.rows:
+        return rows[:most] if rows.height >= most else None
+    until = int(rows["served_at"][0] + (span.seconds or 0.0) * 1000)
+    inside = rows.filter(pl.col("served_at") < until)[:most]
+    is_over = inside.height < rows.height or tx.at >= until
+    return inside if is_over else None
+
+
+def _answered(
+    house: House, tx: Transaction, deployment: str, *, first_row: int, at_least: int
+) -> pl.DataFrame:
+    """Read on until there are enough answered rows, or no more; shadows lie between."""
+    asked = at_least
+    while True:
+        found = read.predictions(
+            house, tx, deployment, first_row=first_row, end_row=first_row + asked
+        )
+        rows = found.filter(pl.col("answered"))
+        if rows.height >= at_least or found.height < asked:
+            return rows
+        asked *= 2
+
+
+def features(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of the log with features as plain columns, beside ``score`` and ``row``."""
+    names = {n: n.removeprefix(FEATURE) for n in rows.columns if n.startswith(FEATURE)}
+    kept = [name for name in ("row", "score") if name in rows.columns]
+    return rows.select(
+        *[pl.col(name) for name in kept if name not in names.values()],
+        *[pl.col(old).alias(new) for old, new in names.items()],
+    )
+
+
+def contexts(rows: pl.DataFrame) -> dict[str, list[str]]:
+    """Return the protected attributes of rows, as text, by name."""
+    return {
+        name.removeprefix(CONTEXT): rows[name].cast(pl.String).fill_null("missing").to_list()
+        for name in rows.columns
+        if name.startswith(CONTEXT)
+    }
+
+
+def labelled(
+    house: House,
+    tx: Transaction,
+    deployment: str,
+    *,
+    rows: entities.RowRange,
+    without: Sequence[entities.RowRange] = (),
+    as_of: int | None = None,
+) -> pl.DataFrame:
+    """Return the answered rows of a range that have a label and are not quarantined.
+
+    Parameters
+    ----------
+    house, tx
+        Where the log is.
+    deployment
+        Whose.
+    rows
+        First row and row after the last.
+    without
+        Ranges that are kept out.
+    as_of
+        Only labels known then; milliseconds UTC, everything when None.
+
+    Returns
+    -------
+    polars.DataFrame
+        As `read.predictions`, with ``label``, in log order.
+    """
+    found = read.predictions(house, tx, deployment, first_row=rows[0], end_row=rows[1])
+    known = read.labels(house, tx, deployment)
+    joined = join.join(found.filter(pl.col("answered")), known, as_of=as_of)
+    keep = pl.col(LABEL).is_not_null()
+    for first, end in without:
+        keep = keep & ~pl.col("row").is_between(first, end, closed="left")
+    return joined.filter(keep)
+
+
+def training_table(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
+    """Return logged rows as the pipeline knows them: features, protected columns, target.
+
+    Parameters
+    ----------
+    rows
+        From `labelled`.
+    policy
+        Names target and key.
+
+    Returns
+    -------
+    polars.DataFrame
+        In log order; the target is a whole number where all labels are.
+    """
+    names = [n for n in rows.columns if n.startswith((FEATURE, CONTEXT))]
+    table = rows.select(
+        *[pl.col(name).alias(name.split(".", 1)[1]) for name in names],
+        pl.col(LABEL).alias(policy.model.target),
+    )
+    if policy.model.key and policy.model.key not in table.columns:
+        table = table.with_columns(rows["key"].alias(policy.model.key))
+    target = table[policy.model.target]
+    if target.dtype == pl.String:
+        numbers = target.cast(pl.Int64, strict=False)
+        if numbers.null_count() == target.null_count():
+            table = table.with_columns(numbers.alias(policy.model.target))
+    return table
+
+
+def positives(rows: pl.DataFrame, positive: str) -> NDArray[np.bool_]:
+    """Return where the label is the positive class, compared as text; shape ``(n,)``."""
+    return _as_text(rows[LABEL]).eq(positive).to_numpy()
+
+
+def _as_text(labels: pl.Series) -> pl.Series:
+    if labels.dtype == pl.Boolean:
+        return labels.cast(pl.Int8).cast(pl.String)
+    if labels.dtype.is_float():
+        whole = labels.cast(pl.Int64, strict=False)
+        if whole.cast(pl.Float64).eq(labels).all():
+            return whole.cast(pl.String)
+    return labels.cast(pl.String)
+
+
+def brier(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float:
+    """Return the mean squared error of probabilities, 0 to 1, summed in the order of rows."""
+    total = 0.0
+    for score, is_true in zip(scores.tolist(), truth.tolist(), strict=True):
+        total += (score - is_true) ** 2
+    return total / len(scores)
+
+
+def budget(policy: Policy) -> monitored.AlarmBudget:
+    """Return the budget of false alarms for one window; an hour where windows are of rows."""
+    seconds = policy.monitoring.window_span.seconds or 3600.0
+    return monitored.AlarmBudget(
+        false_alarms=policy.monitoring.false_alarms_per_year, windows=YEAR_S / seconds
+    )
+
+
+def placed(judgement: monitored.Judgement, rows: NDArray[np.int64]) -> monitored.Judgement:
+    """Return a judgement of positions 0, 1, ... as one of rows of the log.
+
+    Parameters
+    ----------
+    judgement
+        Judged with ``first_row=0``.
+    rows
+        Row of the log for each position; shadow rows lie between them.
+    """
+    end = int(rows[-1]) + 1
+
+    def moved(first: int, last: int) -> entities.RowRange:
+        return int(rows[first]), int(rows[last - 1]) + 1 if last else int(rows[0])
+
+    findings = tuple(
+        msgspec.structs.replace(f, first_row=span[0], end_row=span[1])
+        for f in judgement.findings
+        for span in [moved(f.first_row, f.end_row)]
+    )
+    broken = judgement.broken
+    return msgspec.structs.replace(
+        judgement,
+        first_row=int(rows[0]),
+        end_row=end,
+        findings=findings,
+        broken=None if broken is None else tuple(moved(*part) for part in broken),
+    )
+
+
+def seen_causes(causes: Sequence[monitored.Cause]) -> tuple[entities.SeenCause, ...]:
+    """Return what blame named, as far as decisions need it."""
+    return tuple(
+        entities.SeenCause(
+            kind=cause.kind,
+            column=cause.column,
+            factor=cause.factor,
+            share=cause.share,
+            sentence=cause.sentence,
+        )
+        for cause in causes
+    )
