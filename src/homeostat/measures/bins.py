@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 
 import msgspec
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _SAMPLE_ROWS = 100_000
+_FEW_ROWS = 5_000
 
 
 class NumericBins(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
@@ -86,13 +88,17 @@ def numbers(values: pl.Series) -> Floats:
         msg = f"column {values.name!r} holds {values.dtype}, not numbers"
         raise TypeError(msg)
     known = values.drop_nulls() if values.null_count() else values
-    return np.asarray(known.to_physical().cast(pl.Float64).to_numpy())
+    physical = known.to_physical() if known.dtype.is_temporal() else known
+    return np.asarray(physical.cast(pl.Float64).to_numpy())
 
 
 def category_counts(values: pl.Series) -> dict[str, int]:
     """Count each category; a column of nested values has none."""
     if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Object, pl.Null}:
         return {}
+    if len(values) < _FEW_ROWS:  # starting a query costs more than counting in Python
+        few = collections.Counter(values.cast(pl.String).to_list())
+        return {name: count for name, count in few.items() if name is not None}
     counted = values.drop_nulls().rename("value").value_counts(name="n")
     names = counted["value"].cast(pl.String).to_list()
     return dict(zip(names, counted["n"].to_list(), strict=True))

@@ -1,0 +1,1 @@
+"""Watches what is served: windows, data quality, drift, blame, alerts."""

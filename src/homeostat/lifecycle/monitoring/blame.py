@@ -1,0 +1,166 @@
+"""Rank what may have caused harm, with evidence; called when the loss has risen.
+
+The order of asking is the order of acting: a broken feed is quarantined, a new version rolled
+back, a shift of the covariates reweighted; what none of them explains is a changed world.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from homeostat.lifecycle.monitoring import entities, judge
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True):
+    """How requests fared on the rows of the harm."""
+
+    n_requests: int
+    n_failed: int
+
+
+_FAILING = 0.05
+_PART = 0.5
+
+
+def rank(
+    judgements: Sequence[entities.Judgement | entities.Window],
+    *,
+    harm: entities.Harm | None = None,
+    version_row: int | None = None,
+    service: Service | None = None,
+) -> tuple[entities.Cause, ...]:
+    """Name the causes of harm, the likeliest first.
+
+    Parameters
+    ----------
+    judgements
+        Of the windows of the harm, in order; those that do not touch its rows are left out.
+    harm
+        The rise in loss (share of wrong answers); None ranks findings alone.
+    version_row
+        First row answered by a version newer than the accepted loss; None when there is none.
+    service
+        Requests of the same rows, where counted.
+
+    Returns
+    -------
+    tuple
+        At least one cause when `harm` is given. Shares are parts of the rise that a cause
+        explains, 0 to 1; a broken feed, a new version and failing requests come before what
+        the data say, because they make the data untrustworthy.
+
+    References
+    ----------
+    .. [1] J. Quiñonero-Candela et al. (eds.), *Dataset Shift in Machine Learning*, 2009: the
+       loss moves because inputs move (covariate shift) or because outcomes do (concept).
+    """
+    touching = [
+        j
+        for j in judgements
+        if harm is None or (j.first_row < harm.end_row and j.end_row > harm.first_row)
+    ]
+    causes = _of_the_feed(touching, harm)
+    if service and service.n_requests and service.n_failed > _FAILING * service.n_requests:
+        causes.append(_of_the_service(service))
+    if harm is None:
+        causes += _shifts(touching)
+        return tuple(sorted(causes, key=lambda cause: -cause.share))
+    if version_row is not None and harm.first_row <= version_row < harm.end_row:
+        causes.append(_of_the_version(version_row, harm))
+    left = max(0.0, 1.0 - max((cause.share for cause in causes), default=0.0))
+    shift = _of_the_shift(touching, harm, left)
+    if shift:
+        causes.append(shift)
+        left = max(0.0, left - shift.share)
+    causes.append(_of_the_world(harm, left, shift))
+    return tuple(sorted(causes, key=lambda cause: -cause.share))
+
+
+def _of_the_feed(
+    judgements: Sequence[entities.Judgement | entities.Window], harm: entities.Harm | None
+) -> list[entities.Cause]:
+    """Each broken column once; its share is that of the rows it touches."""
+    first = min((j.first_row for j in judgements), default=0)
+    end = max((j.end_row for j in judgements), default=0)
+    if harm:
+        first, end = harm.first_row, harm.end_row
+    found: dict[tuple[str, str | None], list[entities.Cause]] = {}
+    for judgement in judgements:
+        for cause in judgement.causes:
+            if cause.kind in {"feed", "schema"}:
+                found.setdefault((cause.kind, cause.column), []).append(cause)
+    ranges = {r for j in judgements for r in j.broken or ()}
+    broken = sum(max(0, min(end, b) - max(first, a)) for a, b in ranges)
+    share = min(1.0, broken / max(1, end - first))
+    causes = []
+    for each in found.values():
+        evidence = tuple(dict.fromkeys(line for cause in each for line in cause.evidence))
+        causes.append(msgspec.structs.replace(each[0], share=share, evidence=evidence))
+    return causes
+
+
+def _of_the_service(service: Service) -> entities.Cause:
+    share = service.n_failed / service.n_requests
+    sentence = f"{service.n_failed} of {service.n_requests} requests failed"
+    return entities.Cause(
+        kind="infrastructure", share=share, sentence=sentence, evidence=(sentence,)
+    )
+
+
+def _of_the_version(row: int, harm: entities.Harm) -> entities.Cause:
+    share = (harm.end_row - row) / max(1, harm.end_row - harm.first_row)
+    sentence = f"a new version answers since row {row}, within the rows of the harm"
+    return entities.Cause(
+        kind="new-version",
+        share=_PART * share,
+        sentence=sentence,
+        evidence=(sentence, f"the loss rose from row {harm.first_row} on"),
+    )
+
+
+def _shifts(judgements: Sequence[entities.Judgement | entities.Window]) -> list[entities.Cause]:
+    """Return the shifted columns of all windows, each once, as last seen."""
+    last = {c.column: c for j in judgements for c in j.causes if c.kind == "covariate-shift"}
+    return list(last.values())
+
+
+def _of_the_shift(
+    judgements: Sequence[entities.Judgement | entities.Window], harm: entities.Harm, left: float
+) -> entities.Cause | None:
+    effects = [j.shift for j in judgements if j.shift is not None]
+    if not effects:
+        return None
+    rise = max(harm.realised - harm.accepted, 1e-9)
+    change = math.fsum(effect.change for effect in effects) / len(effects)
+    share = min(left, max(0.0, change / rise))
+    columns = tuple(dict.fromkeys(name for effect in effects for name in effect.columns))
+    sentence = (
+        f"other cases arrive ({', '.join(columns)}); weighting the reference like them "
+        f"explains {share:.0%} of the rise in loss"
+    )
+    return entities.Cause(
+        kind="covariate-shift",
+        column=columns[0],
+        share=share,
+        sentence=sentence,
+        evidence=(judge.tell(effects[-1]),),
+    )
+
+
+def _of_the_world(
+    harm: entities.Harm, share: float, shift: entities.Cause | None
+) -> entities.Cause:
+    seen = (
+        f"{harm.realised:.1%} of {harm.n_rows} rows since row {harm.first_row} were answered "
+        f"wrongly, {harm.accepted:.1%} is accepted"
+    )
+    why = "no shift of the inputs explains it" if shift is None else f"after that, {share:.0%}"
+    return entities.Cause(
+        kind="concept-change",
+        share=share,
+        sentence=f"the same cases have other outcomes than at training: {seen}",
+        evidence=(seen, why if shift is None else f"{why} of the rise is left unexplained"),
+    )

@@ -1,0 +1,55 @@
+"""How far a column has moved from its baseline, and whether by chance; for `columns`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from homeostat.lifecycle.monitoring import baseline
+from homeostat.measures import drift as distances
+
+# The usual border of "moderate" for this index, here after the noise of the window is taken
+# off; smaller shifts are real in large windows but nothing a person needs to hear of.
+LEAST_EFFECT = 0.1
+_LEAST_EXPECTED = 5.0
+
+
+class Shift(NamedTuple):
+    """Population stability index less its noise, and the chance of it without a shift."""
+
+    effect: float
+    p_value: float
+
+
+def shift(codes: baseline.Codes, profile: baseline.Profile) -> Shift:
+    """Compare the groups of a window with those of the baseline.
+
+    Parameters
+    ----------
+    codes
+        Shape ``(n,)``, from `baseline.group`; missing values are left out (they have a test
+        of their own).
+    profile
+        Of the baseline.
+
+    Returns
+    -------
+    Shift
+        No effect and p-value 1 when there is nothing to compare.
+    """
+    reference = np.array(profile.grouped[:-1], dtype=np.int64)
+    missing = len(reference)
+    current = np.bincount(codes, minlength=missing + 1)[:missing].astype(np.int64)
+    n, m = int(reference.sum()), int(current.sum())
+    if not n or not m:
+        return Shift(0.0, 1.0)
+    # Groups too rare for this window are joined, or chi-square would be too sure of itself.
+    expected = (reference + current) * (m / (n + m))
+    rare = expected < _LEAST_EXPECTED
+    if rare.any():
+        reference = np.append(reference[~rare], reference[rare].sum())
+        current = np.append(current[~rare], current[rare].sum())
+    found = distances.chi_square(reference, current)
+    index = distances.population_stability_index(reference, current)
+    return Shift(index.value - index.noise, found.p_value)

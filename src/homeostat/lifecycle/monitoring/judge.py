@@ -1,0 +1,186 @@
+"""Judge one window of predictions against the baseline of the version that answered.
+
+Pure: the live worker and the backtest call `window` with the same frames and get the same
+judgement. No label is needed; what labels add is in `blame`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import polars as pl
+
+from homeostat.lifecycle.monitoring import baseline, columns, entities, shift
+from homeostat.measures import drift as distances
+from homeostat.measures import summary
+
+AlarmBudget = entities.AlarmBudget
+
+
+def window(
+    frame: pl.DataFrame,
+    frozen: baseline.Baseline,
+    *,
+    first_row: int,
+    budget: entities.AlarmBudget,
+    tolerance: float = 0.02,
+) -> entities.Judgement:
+    """Judge the rows of one window.
+
+    Parameters
+    ----------
+    frame
+        Rows in the order of the log, one or more: features as plain columns, and ``score``
+        where the baseline has one. Other columns are left alone.
+    frozen
+        Baseline of the version.
+    first_row
+        Row of the log of the frame's first row.
+    budget
+        How many false alarms are acceptable; see `AlarmBudget`.
+    tolerance
+        How much more loss a shift may cause and be harmless, in the share of wrong answers.
+
+    Returns
+    -------
+    Judgement
+        Faults of the feed first, then what has moved, by size. Rows of `broken` are exact
+        where a unit changed or a value stood still, to a row or two where values vanished.
+    """
+    n = frame.height
+    end = first_row + n
+    seen = summary.summarise_table(frame, frozen.bins)
+    if not n:
+        return entities.Judgement(first_row=first_row, end_row=end, n_rows=0, summary=seen)
+    schema = _schema(frame, frozen, first_row=first_row)
+    wrong = {found.column for found, _ in schema}
+    looked = {
+        name: columns.look(
+            frame[name],
+            frozen,
+            first_row=first_row,
+            drift_kind="covariate-drift" if name in frozen.features else "prediction-drift",
+        )
+        for name in frozen.profiles
+        if name in frame.columns and name not in wrong
+    }
+    faults = [*schema, *(fault for each in looked.values() for fault in each.faults)]
+    suspicions = [
+        suspicion
+        for name, each in looked.items()
+        for suspicion in each.suspicions
+        # A broken column drags the score along: its drift would be the same news twice.
+        if not (faults and name not in frozen.features)
+    ]
+    moved = _significant(suspicions, level=budget.level)
+    drifted = [f.column for f in moved if f.kind == "covariate-drift" and f.column]
+    codes = {name: each.codes for name, each in looked.items()}
+    effect = shift.effect(frozen, codes, drifted, tolerance=tolerance) if drifted else None
+    causes = [cause for _, cause in faults]
+    causes += _shift_causes([f for f in moved if f.column in frozen.features], effect)
+    return entities.Judgement(
+        first_row=first_row,
+        end_row=end,
+        n_rows=n,
+        findings=(*(found for found, _ in faults), *moved),
+        causes=tuple(causes),
+        broken=_joined([(f.first_row, f.end_row) for f, _ in faults]),
+        shift=effect,
+        summary=seen,
+    )
+
+
+def _schema(
+    frame: pl.DataFrame, frozen: baseline.Baseline, *, first_row: int
+) -> list[tuple[entities.Finding, entities.Cause]]:
+    """Columns that are gone, or hold text where numbers were."""
+    faults: list[tuple[entities.Finding, entities.Cause]] = []
+    for name in frozen.features:
+        if name not in frame.columns:
+            sentence = f"column {name} is gone"
+        elif frozen.profiles[name].is_number and _holds_text(frame[name]):
+            sentence = f"column {name} holds text where numbers were"
+        else:
+            continue
+        found = entities.Finding(
+            kind="schema",
+            column=name,
+            statistic="rows",
+            value=float(frame.height),
+            needed=0.0,
+            first_row=first_row,
+            end_row=first_row + frame.height,
+            sentence=sentence,
+        )
+        cause = entities.Cause(
+            kind="schema",
+            column=name,
+            share=1.0,
+            sentence=f"the schema has changed: {sentence}",
+            evidence=(sentence,),
+        )
+        faults.append((found, cause))
+    return faults
+
+
+def _holds_text(values: pl.Series) -> bool:
+    if values.dtype != pl.String:
+        return values.dtype.is_nested()
+    return values.cast(pl.Float64, strict=False).null_count() > values.null_count()
+
+
+def _significant(
+    suspicions: Sequence[columns.Suspicion], *, level: float
+) -> list[entities.Finding]:
+    adjusted = distances.holm([s.chance for s in suspicions])
+    found = [
+        msgspec.structs.replace(s.finding, p_value=p)
+        for s, p in zip(suspicions, adjusted, strict=True)
+        if s.is_large and p <= level
+    ]
+    drifts = ("covariate-drift", "prediction-drift")
+    return sorted(found, key=lambda f: (f.kind not in drifts, -f.value, f.column or ""))
+
+
+def _shift_causes(
+    moved: Sequence[entities.Finding], effect: entities.ShiftEffect | None
+) -> list[entities.Cause]:
+    """One cause for each column, the loss it is expected to bring with the first."""
+    causes: list[entities.Cause] = []
+    for column in dict.fromkeys(f.column for f in moved):
+        evidence = [f.sentence for f in moved if f.column == column]
+        sentence = f"other cases arrive than at training: {evidence[0]}"
+        if effect and column in effect.columns:
+            evidence.append(tell(effect))
+            sentence = f"{sentence}; {effect.verdict}"
+        cause = entities.Cause(
+            kind="covariate-shift",
+            column=column,
+            share=0.0,
+            sentence=sentence,
+            evidence=tuple(evidence),
+        )
+        causes.append(cause)
+    return causes
+
+
+def tell(effect: entities.ShiftEffect) -> str:
+    """Say what a shift does to the loss, in a sentence."""
+    return (
+        f"reference rows weighted like this window are answered wrongly in "
+        f"{effect.loss_after:.1%} (before {effect.loss_before:.1%}, error of the change "
+        f"{effect.standard_error:.1%}, {effect.effective_rows:.0f} effective rows): "
+        f"{effect.verdict}"
+    )
+
+
+def _joined(ranges: list[entities.RowRange]) -> tuple[entities.RowRange, ...] | None:
+    """Join ranges that touch; None when there are none."""
+    joined: list[entities.RowRange] = []
+    for first, end in sorted(ranges):
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((first, end))
+    return tuple(joined) or None

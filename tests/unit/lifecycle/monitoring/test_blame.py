@@ -1,0 +1,85 @@
+"""Blame names the planted cause first, and says what it leaves unexplained."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from homeostat.lifecycle.monitoring import baseline, blame, entities, judge
+
+
+def _world(n, *, seed, slope=6.0, shift=0.0):
+    rng = np.random.default_rng(seed)
+    debt = rng.normal(0.35 + shift, 0.16, n)
+    scored = 1 / (1 + np.exp(-6.0 * (debt - 0.45)))
+    true = 1 / (1 + np.exp(-slope * (debt - 0.45)))
+    return pl.DataFrame(
+        {
+            "debt": debt,
+            "income": np.exp(rng.normal(10, 0.4, n)),
+            "score": scored,
+            "label": (rng.random(n) < true).astype(int),
+        }
+    )
+
+
+FROZEN = baseline.freeze(
+    _world(4000, seed=0), features=["debt", "income"], score="score", label="label"
+)
+
+
+def _loss(frame):
+    return float(((frame["score"] >= 0.5) != (frame["label"] == 1)).mean())
+
+
+def _ranked(frame, **more):
+    harm = entities.Harm(
+        first_row=0,
+        end_row=frame.height,
+        accepted=float(FROZEN.reference_wrong.mean()),
+        realised=_loss(frame),
+        n_rows=frame.height,
+    )
+    seen = [
+        judge.window(frame[i : i + 200], FROZEN, first_row=i, budget=judge.AlarmBudget())
+        for i in range(0, frame.height, 200)
+    ]
+    return blame.rank(seen, harm=harm, **more)
+
+
+def test_a_changed_world_is_a_concept_change():
+    causes = _ranked(_world(400, seed=1, slope=-6.0))
+    assert causes[0].kind == "concept-change"
+    assert causes[0].share == pytest.approx(1)
+
+
+def test_a_shift_that_explains_the_loss_is_named_with_its_share():
+    causes = _ranked(_world(1000, seed=2, shift=0.12))
+    assert causes[0].kind == "covariate-shift"
+    assert causes[0].column == "debt"
+    assert causes[0].share > 0.5
+    assert "effective rows" in causes[0].evidence[0]
+
+
+def test_a_broken_feed_comes_before_all():
+    frame = _world(400, seed=3, slope=-6.0).with_columns(pl.col("income") * 100)
+    causes = _ranked(frame, version_row=100)
+    assert (causes[0].kind, causes[0].column) == ("feed", "income")
+    assert causes[0].share == 1
+    assert causes[-1].kind == "concept-change"
+    assert causes[-1].share == 0
+
+
+def test_a_new_version_and_failing_requests_are_named():
+    frame = _world(400, seed=4, slope=-6.0)
+    causes = _ranked(frame, version_row=0, service=blame.Service(n_requests=100, n_failed=80))
+    assert causes[0].kind == "infrastructure"
+    assert {c.kind for c in causes} == {"infrastructure", "new-version", "concept-change"}
+
+
+def test_without_harm_findings_alone_are_ranked():
+    frame = _world(200, seed=5, shift=0.2)
+    seen = judge.window(frame, FROZEN, first_row=0, budget=judge.AlarmBudget())
+    assert [c.kind for c in blame.rank([seen])] == ["covariate-shift"]
+    assert blame.rank([]) == ()
