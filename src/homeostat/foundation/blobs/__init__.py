@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from homeostat.foundation.blobs.entities import Blob, DataKey
+from homeostat.foundation.blobs.entities import Blob, DataKey, digest_of
 from homeostat.foundation.blobs.master import MasterKey
 from homeostat.foundation.blobs.store import Store, open_store
 
-__all__ = ["Blob", "DataKey", "MasterKey", "Store", "open_store"]
+__all__ = ["Blob", "DataKey", "MasterKey", "Store", "digest_of", "open_store"]

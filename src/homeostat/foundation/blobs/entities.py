@@ -46,3 +46,14 @@ class DataKey(msgspec.Struct, frozen=True, kw_only=True):
         """Return the 32-byte key for one purpose, so that no key serves two."""
         context = f"homeostat blobs {purpose} v1"
         return blake3.blake3(self.secret, derive_key_context=context).digest()
+
+
+def digest_of(data: bytes) -> str:
+    """Return the digest that names a content: BLAKE3, 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> digest_of(b"")[:16]
+    'af1349b9f5f9a1a6'
+    """
+    return blake3.blake3(data).hexdigest()

@@ -17,7 +17,7 @@ from obstore import exceptions
 from obstore.store import LocalStore, S3Store
 
 from homeostat.foundation.blobs import seal
-from homeostat.foundation.blobs.entities import Blob, DataKey
+from homeostat.foundation.blobs.entities import Blob, DataKey, digest_of
 from homeostat.foundation.errors import InvalidInputError, NotFoundError, UnavailableError
 
 _DIGEST_DIGITS = 64
@@ -42,6 +42,7 @@ class Store:
     ) -> None:
         self._objects = objects
         self._folder = folder
+        self._durable_folders: set[Path] = set()
         self.place = place
 
     def put(self, key: DataKey, data: bytes) -> Blob:
@@ -64,7 +65,7 @@ class Store:
         UnavailableError
             When the place cannot be written: a full disk, a bucket that does not answer.
         """
-        digest = blake3.blake3(data).hexdigest()
+        digest = digest_of(data)
         self._write(key, digest, [data])
         return Blob(digest=digest, size_bytes=len(data))
 
@@ -161,7 +162,22 @@ class Store:
         with _translated(f"blob {digest}", self.place):
             obstore.put(self._objects, name, seal.seal(key, digest, pieces))
         if self._folder is not None:
-            _reach_disk(self._folder, name)
+            with _translated(f"blob {digest}", self.place):
+                self._reach_disk(self._folder, name)
+
+    def _reach_disk(self, folder: Path, name: str) -> None:
+        """Make the object and the names that lead to it survive a loss of power."""
+        path = folder / name
+        steps = [path, path.parent]
+        if path.parent not in self._durable_folders:
+            steps += [path.parent.parent, folder]
+        for step in steps:
+            descriptor = os.open(step, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        self._durable_folders.add(path.parent)
 
 
 def open_store(
@@ -246,17 +262,6 @@ def _pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(seal.FRAME_BYTES):
             yield piece
-
-
-def _reach_disk(folder: Path, name: str) -> None:
-    """Make the object and the names that lead to it survive a loss of power."""
-    path = folder / name
-    for step in (path, path.parent, path.parent.parent, folder):
-        descriptor = os.open(step, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 @contextlib.contextmanager

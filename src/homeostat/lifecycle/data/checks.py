@@ -27,7 +27,9 @@ def derive(
     Parameters
     ----------
     schema
-        Of the snapshot before, or of the table itself when it is the first.
+        Of the snapshot before, or of the table itself when it is the first. Values may go
+        beyond its bounds by as much as the bounds are apart, and not below zero for the first
+        time.
     key
         Column that identifies rows: no gaps, no value twice.
     time
@@ -44,7 +46,7 @@ def derive(
     if time is not None:
         found.append(Check(kind="time-order", column=time))
     for column in schema.columns:
-        found += _implied(column)
+        found += _implied(column, is_open=column.name in {key, time})
     return tuple(found)
 
 
@@ -82,19 +84,31 @@ def run(
     return tuple(_run_one(frame, schema, check, instant) for check in checks)
 
 
-def _implied(column: Column) -> list[Check]:
+def _implied(column: Column, *, is_open: bool) -> list[Check]:
+    """Return the checks of one column; an open one (key, time) has new values each time."""
     name = column.name
     found = [Check(kind="type", column=name)]
     if not column.nullable:
         found.append(Check(kind="no-nulls", column=name))
     if column.kind == "number":
         found.append(Check(kind="finite", column=name))
-    if column.kind in {"number", "integer"} and column.minimum is not None:
-        low, high = column.minimum, column.maximum
+    if is_open:
+        return found
+    if column.minimum is not None and column.maximum is not None and column.kind != "timestamp":
+        low, high = _allowed(column.minimum, column.maximum)
         found.append(Check(kind="range", column=name, minimum=low, maximum=high))
     if column.categories is not None:
         found.append(Check(kind="categories", column=name, values=column.categories))
     return found
+
+
+def _allowed(low: float, high: float) -> tuple[float, float]:
+    """Return bounds one range wider on either side: new rows go a little beyond old ones.
+
+    A change of unit leaves them all the same; and what was never negative must not become so.
+    """
+    wide = high - low
+    return (0.0 if 0 <= low < wide else low - wide), high + wide
 
 
 def _run_one(frame: pl.DataFrame, schema: Schema, check: Check, now_at: int) -> CheckResult:

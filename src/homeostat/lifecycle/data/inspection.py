@@ -5,10 +5,10 @@ Called by `intake`, outside any transaction, because it takes as long as the tab
 
 from __future__ import annotations
 
-import blake3
 import msgspec
 import polars as pl
 
+from homeostat.foundation import blobs
 from homeostat.foundation.errors import InvalidInputError
 from homeostat.lifecycle.data import checks, tables
 from homeostat.lifecycle.data import schema as schemas
@@ -103,12 +103,12 @@ def inspect(
     asked = (*checks.derive(before or schema, key=key, time=time), *more_checks)
     packed = pack_summary(summarise(frame))
     delivery = Delivery(
-        digest=blake3.blake3(offer.data).hexdigest(),
+        digest=blobs.digest_of(offer.data),
         size_bytes=len(offer.data),
         format=offer.format,
         n_rows=frame.height,
         schema=schema,
-        summary=blake3.blake3(packed).hexdigest(),
+        summary=blobs.digest_of(packed),
         checks=checks.run(frame, before or schema, asked),
         key=key,
         time=time,

@@ -173,7 +173,7 @@ def kind_of(values: pl.Series) -> Kind:
     if dtype == pl.String:
         return "category" if _is_category(values) else "text"
     if isinstance(dtype, (pl.Categorical, pl.Enum)):
-        return "category"
+        return "category" if values.n_unique() <= MOST else "text"
     raise InvalidInputError(
         f"column {values.name!r} holds {dtype}, which is no plain value",
         hint="a table needs numbers, texts, booleans, dates or times",

@@ -145,3 +145,20 @@ def test_freshness_is_measured_from_the_newest_row():
     assert run(GOOD, check, now_at=newest_at + 3_600_000)[0].passed
     (late,) = run(GOOD, check, now_at=newest_at + 3_601_000)
     assert late.sentence == "the newest 'at' is 3601 s old; allowed are 3600 s"
+
+
+def derived(frame, **more):
+    found = checks.derive(schema.infer(frame), **more)
+    return {
+        check.column: (check.minimum, check.maximum) for check in found if check.kind == "range"
+    }
+
+
+def test_new_rows_may_go_a_little_beyond_old_ones():
+    frame = pl.DataFrame({"a": [1, 3], "b": [-1.0, 1.0], "c": [10.0, 11.0], "d": [5, 5]})
+    assert derived(frame) == {"a": (0, 5), "b": (-3, 3), "c": (9, 12), "d": (5, 5)}
+
+
+def test_keys_and_times_are_new_each_time():
+    frame = pl.DataFrame({"id": [1, 2], "at": [10, 20], "x": [0, 1]})
+    assert set(derived(frame, key="id", time="at")) == {"x"}
