@@ -21,6 +21,9 @@ from homeostat.foundation.database.transaction import Transaction
 
 T = TypeVar("T")
 
+# How long a busy writer waits for those it has just answered to ask again.
+LINGER_S = 0.0005
+
 logger = log.get(__name__)
 
 
@@ -58,6 +61,7 @@ class Writer:
         self._waiting: collections.deque[_Request] = collections.deque()
         self._changed = threading.Condition()
         self._is_closed = False
+        self._wanted = 1
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
@@ -95,7 +99,8 @@ class Writer:
                     retry_after_s=1,
                 )
             self._waiting.append(_Request(work, project, answer))
-            self._changed.notify()
+            if len(self._waiting) >= self._wanted:
+                self._changed.notify()
         return answer
 
     def write(self, work: Callable[[Transaction], T], *, project: str = "default") -> T:
@@ -153,11 +158,14 @@ class Writer:
             self._thread.join()
 
     def _run(self) -> None:
-        while group := self._next_group():
+        n_answered = 0
+        while group := self._next_group(n_answered):
             self._serve(group)
+            n_answered = len(group)
 
-    def _next_group(self) -> list[_Request]:
+    def _next_group(self, n_answered: int) -> list[_Request]:
         with self._changed:
+            self._linger(n_answered)
             while True:
                 while self._waiting:
                     n = min(len(self._waiting), self._group)
@@ -168,6 +176,14 @@ class Writer:
                 if self._is_closed:
                     return []
                 self._changed.wait()
+
+    def _linger(self, n_answered: int) -> None:
+        """Let those just answered join the ones that wait: half the commits under load."""
+        if n_answered > 1 and self._group > 1 and not self._is_closed:
+            self._wanted = min(len(self._waiting) + n_answered, self._group)
+            if len(self._waiting) < self._wanted:
+                self._changed.wait(LINGER_S)
+            self._wanted = 1
 
     def _serve(self, group: list[_Request]) -> None:
         try:
@@ -190,9 +206,12 @@ class Writer:
         """Do the work of a group; what fails is undone and answered alone."""
         done: list[_Done] = []
         is_shared = len(group) > 1
+        # Straight to the driver: both drivers have `execute`, and three statements a request
+        # through SQLAlchemy would cost as much as the work itself.
+        mark = connection.connection.dbapi_connection.execute  # type: ignore[union-attr]
         for request in group:
             if is_shared:
-                connection.exec_driver_sql("SAVEPOINT request")
+                mark("SAVEPOINT request")
             tx = Transaction(connection, project=request.project, signer=self._database.signer)
             try:
                 result = request.work(tx)
@@ -201,12 +220,12 @@ class Writer:
                     # The database itself gave out: no savepoint can be trusted any more.
                     raise
                 if is_shared:
-                    connection.exec_driver_sql("ROLLBACK TO SAVEPOINT request")
-                    connection.exec_driver_sql("RELEASE SAVEPOINT request")
+                    mark("ROLLBACK TO SAVEPOINT request")
+                    mark("RELEASE SAVEPOINT request")
                 request.answer.set_exception(error)
             else:
                 if is_shared:
-                    connection.exec_driver_sql("RELEASE SAVEPOINT request")
+                    mark("RELEASE SAVEPOINT request")
                 done.append(_Done(request, tx, result))
         return done
 
