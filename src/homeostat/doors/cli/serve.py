@@ -1,0 +1,38 @@
+"""`homeostat serve`: the prediction server alone."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, cast
+
+import click
+
+from homeostat.doors.cli import ports, session
+
+
+@click.command()
+@click.option("--port", type=int, help="Where to listen; 5001 unless set, 0 for any free one.")
+@click.option(
+    "--server", "server_url", metavar="URL", help="Where plans come from; the one of the home."
+)
+@click.option(
+    "--log",
+    "durability",
+    type=click.Choice(["process", "ack", "none"]),
+    default="process",
+    show_default=True,
+    help="What a logged prediction survives: a killed process, lost power (ack), or neither.",
+)
+def serve(port: int | None, server_url: str | None, durability: str) -> None:
+    """Start the prediction server; SIGTERM answers, logs and hands over what is left."""
+    # One thread per batch: scikit-learn's own threads would only fight over the cores.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    from homeostat.doors.predict import server
+    from homeostat.foundation import log
+
+    told = session.load(predict_port=port)
+    log.configure(level=told.log_level, output=told.log_format)
+    url = server_url or told.url or f"http://{told.host}:{told.port}"
+    with ports.bind(told.host, told.predict_port, option="--port") as taken:
+        server.run(told, listening=taken, server_url=url, durability=cast("Any", durability))

@@ -1,0 +1,310 @@
+"""Deploy, change plans, predict and label from Python; one subject of the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from homeostat.doors.client import transport
+from homeostat.lifecycle.predictions.entities import Failed, LabelReport, LateLabel, Segment
+from homeostat.lifecycle.serving.entities import Deployment, Plan, PlanChange, PlanDocument
+
+Row = Mapping[str, Any]
+Deployed = list[Deployment]
+PlanChanges = list[PlanChange]
+Segments = list[Segment]
+Failures = list[Failed]
+Labelled = LateLabel | tuple[str, str | int | float | bool]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the prediction server said; lists run over rows.
+
+    Attributes
+    ----------
+    scores
+        Probability of the positive class, 0 to 1.
+    answers
+        The label that follows from it.
+    ids, keys
+        Names of the predictions in the log, and what their labels are joined by.
+    versions
+        The members that answered, such as ``3`` or ``3+4``.
+    generation
+        Of the plan.
+    """
+
+    scores: list[float]
+    answers: list[Any]
+    ids: list[str]
+    keys: list[str]
+    versions: list[str]
+    generation: int
+
+
+class Deployments:
+    """Served names.
+
+    Parameters
+    ----------
+    speaking
+        The transport of the client.
+    predict_url
+        Address of the prediction server.
+    """
+
+    def __init__(
+        self,
+        speaking: transport.Transport,
+        *,
+        predict_url: str = "http://127.0.0.1:5001",
+    ) -> None:
+        self._transport = speaking
+        self._predict = transport.Transport(transport.HttpCarrier(predict_url))
+
+    def deploy(
+        self,
+        name: str,
+        *,
+        policy: str | Path,
+        version: int | None = None,
+        alias: str | None = None,
+    ) -> Deployment:
+        """Serve a version under a name, alone and to everyone.
+
+        Parameters
+        ----------
+        name
+            Letters, digits, ``.``, ``_``, ``-``.
+        policy
+            A homeostat.toml: its path, or its text.
+        version, alias
+            Which version of the policy's model; the newest when neither is given.
+
+        Returns
+        -------
+        Deployment
+            At generation 1.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such version.
+        GateClosedError
+            When a gate or an approval is missing.
+        ConflictError
+            When the name is taken.
+        """
+        text = policy.read_text(encoding="utf-8") if isinstance(policy, Path) else policy
+        body = {"name": name, "policy": text, "version": version, "alias": alias}
+        return self._transport.call("POST", "/api/deployments", body=body, answer=Deployment)
+
+    def list(self, *, after: str = "", limit: int = 100) -> Deployed:
+        """Return deployments by name, `limit` of them after the name `after`."""
+        query: transport.Query = {"after": after, "limit": limit}
+        return self._transport.call("GET", "/api/deployments", query=query, answer=Deployed)
+
+    def get(self, name: str) -> Deployment:
+        """Return one deployment; NotFoundError when there is none of that name."""
+        return self._transport.call("GET", _path(name), answer=Deployment)
+
+    def plan(self, name: str, *, after: int = 0, wait_s: float = 0.0) -> PlanDocument:
+        """Return who answers now.
+
+        Parameters
+        ----------
+        name
+            A deployment.
+        after, wait_s
+            Waits up to `wait_s` seconds (0 to 55) for a generation later than `after`.
+
+        Returns
+        -------
+        PlanDocument
+            The plan and the versions it names.
+        """
+        query = {"after": after, "wait_s": wait_s}
+        return self._transport.call(
+            "GET", _path(name, "plan"), query=query, answer=PlanDocument
+        )
+
+    def set_plan(self, name: str, plan: Plan, *, reason: str = "") -> Deployment:
+        """Put the next plan in force.
+
+        Parameters
+        ----------
+        name
+            A deployment.
+        plan
+            Its generation is the present one plus 1.
+        reason
+            Why, for people.
+
+        Returns
+        -------
+        Deployment
+            With the plan.
+
+        Raises
+        ------
+        ConflictError
+            When the plan changed since it was read.
+        GateClosedError
+            When a version that is to answer may not.
+        """
+        body = {"plan": plan, "reason": reason}
+        return self._transport.call("PUT", _path(name, "plan"), body=body, answer=Deployment)
+
+    def rollback(
+        self, name: str, *, generation: int | None = None, reason: str = "rolled back"
+    ) -> Deployment:
+        """Put an earlier plan in force again; the one before when `generation` is None."""
+        body = {"generation": generation, "reason": reason}
+        return self._transport.call(
+            "POST", _path(name, "rollback"), body=body, answer=Deployment
+        )
+
+    def set_policy(self, name: str, policy: str | Path) -> Deployment:
+        """Let a deployment live under another policy: the path or text of a homeostat.toml."""
+        text = policy.read_text(encoding="utf-8") if isinstance(policy, Path) else policy
+        return self._transport.call(
+            "PUT", _path(name, "policy"), body={"policy": text}, answer=Deployment
+        )
+
+    def plans(self, name: str, *, before: int | None = None) -> PlanChanges:
+        """Return the plans a deployment has had, newest first, before a generation."""
+        return self._transport.call(
+            "GET", _path(name, "plans"), query={"before": before}, answer=PlanChanges
+        )
+
+    def segments(self, name: str, *, before: int | None = None) -> Segments:
+        """Return the parts of the log, newest first, before a number."""
+        return self._transport.call(
+            "GET", _path(name, "segments"), query={"before": before}, answer=Segments
+        )
+
+    def label(self, name: str, labels: Sequence[Labelled]) -> Segment:
+        """Add late labels to the log, through the server.
+
+        Parameters
+        ----------
+        name
+            A deployment.
+        labels
+            1 to 100,000, as `LateLabel` or (key, label) pairs; unknown keys are kept and
+            reported by `label_report`.
+
+        Returns
+        -------
+        Segment
+            The part of the log that holds them; they are safe when this returns.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such deployment.
+        """
+        given = [
+            one if isinstance(one, LateLabel) else LateLabel(key=one[0], label=one[1])
+            for one in labels
+        ]
+        return self._transport.call(
+            "POST", _path(name, "labels"), body={"labels": given}, answer=Segment
+        )
+
+    def label_report(self, name: str, *, as_of: int | None = None) -> LabelReport:
+        """Count how predictions and labels fit together; `as_of` in milliseconds UTC."""
+        return self._transport.call(
+            "GET", _path(name, "labels"), query={"as_of": as_of}, answer=LabelReport
+        )
+
+    def failures(self, name: str, *, generation: int = 0) -> Failures:
+        """Return which members could not score rows, under `generation` and later plans."""
+        return self._transport.call(
+            "GET",
+            _path(name, "failures"),
+            query={"generation": generation},
+            answer=Failures,
+        )
+
+    def predict(
+        self, name: str, rows: Sequence[Row], *, keys: Sequence[str] | None = None
+    ) -> Answer:
+        """Ask the prediction server.
+
+        Parameters
+        ----------
+        name
+            A deployment.
+        rows
+            1 to 10,000: features by name, and the columns named as protected or as key.
+        keys
+            What late labels will be joined by; one per row.
+
+        Returns
+        -------
+        Answer
+            In the order of `rows`; every one is in the log.
+
+        Raises
+        ------
+        InvalidInputError
+            When a row does not fit the model's schema; names its path.
+        UnavailableError
+            When no prediction server answers, or its log cannot be written.
+        """
+        names = list(dict.fromkeys(column for row in rows for column in row))
+        body: dict[str, Any] = {"inputs": [_tensor(column, rows) for column in names]}
+        if keys is not None:
+            body["parameters"] = {"keys": list(keys)}
+        path = f"/v2/models/{transport.part(name)}/infer"
+        said = self._predict.call("POST", path, body=body, answer=_Inferred)
+        outputs = {one.name: one.data for one in said.outputs}
+        return Answer(
+            scores=outputs["score"],
+            answers=outputs["answer"],
+            ids=said.parameters.ids,
+            keys=said.parameters.keys,
+            versions=outputs.get("version", [said.model_version] * len(rows)),
+            generation=said.parameters.generation,
+        )
+
+    def close(self) -> None:
+        """Let go of the connections to the prediction server."""
+        self._predict.close()
+
+
+class _Output(msgspec.Struct):
+    name: str
+    data: list[Any]
+
+
+class _Told(msgspec.Struct):
+    generation: int
+    ids: list[str]
+    keys: list[str]
+
+
+class _Inferred(msgspec.Struct):
+    model_version: str
+    parameters: _Told
+    outputs: list[_Output]
+
+
+def _tensor(name: str, rows: Sequence[Row]) -> dict[str, Any]:
+    data = [row.get(name) for row in rows]
+    kinds = {type(one) for one in data if one is not None}
+    if kinds <= {bool} and kinds:
+        datatype = "BOOL"
+    elif kinds <= {int} and kinds:
+        datatype = "INT64"
+    else:
+        datatype = "FP64" if kinds <= {int, float} else "BYTES"
+    return {"name": name, "shape": [len(data)], "datatype": datatype, "data": data}
+
+
+def _path(name: str, *parts: str) -> str:
+    return "/".join(("/api/deployments", transport.part(name), *parts))

@@ -1,0 +1,75 @@
+"""What leaves the prediction server: JSON, and errors as RFC 9457 problems; used by `app`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from homeostat.foundation import errors
+
+JSON = b"application/json"
+PROBLEM = b"application/problem+json"
+TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+
+_encoder = msgspec.json.Encoder()
+
+
+class Reply(NamedTuple):
+    """An HTTP answer before it is sent."""
+
+    status: int
+    body: bytes
+    media_type: bytes = JSON
+    retry_after_s: int | None = None
+
+
+def json(value: Any, *, status: int = 200) -> Reply:
+    """Return a value as JSON.
+
+    Parameters
+    ----------
+    value
+        Structs or plain data.
+    status
+        Of the answer.
+    """
+    return Reply(status, _encoder.encode(value))
+
+
+def problem(error: errors.HomeostatError, *, instance: str, status: int | None = None) -> Reply:
+    """Return an error as a problem.
+
+    Parameters
+    ----------
+    error
+        Any error of the tree.
+    instance
+        The path that was asked for.
+    status
+        Where HTTP has a finer one than the kind of error.
+
+    References
+    ----------
+    .. [1] RFC 9457, *Problem Details for HTTP APIs*, 2023.
+    """
+    kind = type(error)
+    title = (kind.__doc__ or "").strip().split("\n", maxsplit=1)[0].rstrip(".")
+    told = status or kind.http_status
+    body = {
+        "type": f"urn:homeostat:problem:{kind.code}",
+        "title": title,
+        "status": told,
+        "detail": error.message,
+        "code": kind.code,
+        "hint": error.hint,
+        "instance": instance,
+        "facts": error.facts,
+    }
+    retry = error.facts.get("retry_after_s")
+    return Reply(
+        told,
+        _encoder.encode(body),
+        PROBLEM,
+        None if retry is None else max(1, round(float(retry))),
+    )

@@ -1,0 +1,195 @@
+"""Keeps the engine on the plans that the server has; run by `server` for as long as it lives.
+
+Plans and files are kept in the home, so that this process serves on, and starts again, while
+the server is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+from urllib.parse import quote
+
+import blake3
+import msgspec
+
+from homeostat.doors.predict import control
+from homeostat.foundation import errors, log
+from homeostat.lifecycle.serving import composite, engine, entities, loading, served
+
+WAIT_S = 25.0
+BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0)
+_AT_ONCE = 8
+
+_log = log.get(__name__)
+_documents = msgspec.json.Decoder(list[entities.PlanDocument])
+
+
+class Follower:
+    """Follows the plans of all deployments of a project.
+
+    Parameters
+    ----------
+    answering
+        The engine that gets the plans.
+    server
+        Where they come from.
+    folder
+        Where plans and files are kept.
+    """
+
+    def __init__(
+        self, answering: engine.Engine, server: control.Control, *, folder: Path
+    ) -> None:
+        self._engine = answering
+        self._server = server
+        self._files = folder / "files"
+        self._kept = folder / "plans.json"
+        self._documents: dict[str, entities.PlanDocument] = {}
+        self._after = 0
+        self._loaded: dict[str, served.Loaded] = {}
+        self._files.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def recall(self) -> bool:
+        """Take up the plans that were kept, without the server.
+
+        Returns
+        -------
+        bool
+            Whether there were any.
+        """
+        if not self._kept.is_file():
+            return False
+        try:
+            known = _documents.decode(self._kept.read_bytes())
+        except msgspec.MsgspecError as error:
+            _log.warning("kept plans cannot be read", path=str(self._kept), why=str(error))
+            return False
+        for document in known:
+            try:
+                await self._take(document)
+            except errors.HomeostatError as error:
+                _log.warning("kept plan not served", name=document.deployment, why=str(error))
+        self._after = max((one.changed for one in self._documents.values()), default=0)
+        return bool(self._documents)
+
+    async def follow_once(self, *, wait_s: float = 0.0) -> int:
+        """Ask for plans that changed and serve them.
+
+        Parameters
+        ----------
+        wait_s
+            How long the server may wait for one.
+
+        Returns
+        -------
+        int
+            How many changed.
+
+        Raises
+        ------
+        UnavailableError
+            When the server, or a file of a version, cannot be had now; nothing is forgotten.
+        """
+        body = await self._server.ask(
+            "GET", "/api/plans", params={"after": self._after, "wait_s": wait_s}
+        )
+        changed = _documents.decode(body)
+        failed: list[errors.HomeostatError] = []
+        for document in changed:
+            try:
+                await self._take(document)
+            except errors.HomeostatError as error:
+                failed.append(error)
+            if not failed:
+                self._after = document.changed
+        if changed:
+            await asyncio.to_thread(self._keep)
+        if failed:
+            raise failed[0]
+        return len(changed)
+
+    async def run(self) -> None:
+        """Follow until cancelled; the engine serves on whatever happens here."""
+        failures = 0
+        while True:
+            try:
+                await self.follow_once(wait_s=WAIT_S)
+                failures = 0
+            except errors.HomeostatError as error:
+                if failures == 0:
+                    _log.warning("plans not followed", url=self._server.url, why=str(error))
+                await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+                failures += 1
+
+    async def _take(self, document: entities.PlanDocument) -> None:
+        """Load and warm what a plan names, then let it answer by one assignment."""
+        try:
+            loaded = {
+                one.version: await self._version(document, one) for one in document.versions
+            }
+        except _UnusableError as error:
+            fault = composite.Fault(error.version, "load", str(error))
+            _log.error("plan not served", name=document.deployment, why=str(error))
+            with contextlib.suppress(errors.UnavailableError):
+                self._engine.report(document, fault)
+            return
+        self._engine.install(document, loaded)
+        self._documents[document.deployment] = document
+        in_use = self._engine.digests_in_use()
+        self._loaded = {key: one for key, one in self._loaded.items() if key in in_use}
+
+    async def _version(
+        self, document: entities.PlanDocument, version: entities.VersionFiles
+    ) -> served.Loaded:
+        known = self._loaded.get(version.digest)
+        if known is not None:
+            return known
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def fetch(path: str, digest: str) -> tuple[str, bytes]:
+            async with gate:
+                return path, await self._file(document.deployment, digest)
+
+        files = dict(await asyncio.gather(*(fetch(*one) for one in version.files.items())))
+        try:
+            loaded = await asyncio.to_thread(loading.load, files)
+        except errors.HomeostatError as error:
+            told = f"version {version.version} cannot be loaded: {error.message}"
+            raise _UnusableError(told, version=version.version) from error
+        self._loaded[version.digest] = loaded
+        return loaded
+
+    async def _file(self, deployment: str, digest: str) -> bytes:
+        place = self._files / digest
+        if place.is_file():
+            data = await asyncio.to_thread(place.read_bytes)
+            if blake3.blake3(data).hexdigest() == digest:
+                return data
+        path = f"/api/deployments/{quote(deployment, safe='')}/files/{quote(digest, safe='')}"
+        data = await self._server.ask("GET", path)
+        if blake3.blake3(data).hexdigest() != digest:
+            raise errors.UnavailableError(f"{self._server.url} sent other bytes than {digest}")
+        await asyncio.to_thread(_write, place, data)
+        return data
+
+    def _keep(self) -> None:
+        _write(self._kept, msgspec.json.encode(list(self._documents.values())))
+
+
+class _UnusableError(Exception):
+    """A version that will not load however often it is tried."""
+
+    def __init__(self, told: str, *, version: int) -> None:
+        super().__init__(told)
+        self.version = version
+
+
+def _write(place: Path, data: bytes) -> None:
+    """Put bytes in place whole or not at all."""
+    draft = place.with_name(f"{place.name}.{os.getpid()}.part")
+    draft.write_bytes(data)
+    draft.chmod(0o600)
+    draft.replace(place)
