@@ -204,7 +204,7 @@ class Cache:
         return formats.decode(leaf.format, data)
 
     @contextlib.contextmanager
-    def alone(self, key: str, *, give_up: Any = None) -> Iterator[bool]:
+    def alone(self, key: str, *, give_up: Any = None) -> Iterator[None]:
         """Hold a key so that no other run computes it meanwhile.
 
         Parameters
@@ -213,15 +213,10 @@ class Cache:
             Of a step's call.
         give_up
             Called about every 20 ms while waiting; raises to stop.
-
-        Yields
-        ------
-        bool
-            True when another run held it first, so that its result may be there now.
         """
         path = self.folder / "locks" / key[:32]
-        with locks.locked(path, give_up) as waited:
-            yield waited
+        with locks.locked(path, give_up):
+            yield
 
     def used(self, keys: list[str]) -> None:
         """Note that entries were of use; the oldest unused ones go first when space is short.

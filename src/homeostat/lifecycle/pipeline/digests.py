@@ -383,7 +383,9 @@ def shown(value: Any, *, limit: int = 60) -> str | None:
     >>> shown(0.05), shown(object())
     ('0.05', None)
     """
-    if isinstance(value, list | tuple | set | frozenset):
+    if type(value) is lazy.Output:
+        plain = False  # asking what it is would read it
+    elif isinstance(value, list | tuple | set | frozenset):
         plain = all(isinstance(item, bool | int | float | str | None) for item in value)
     elif isinstance(value, Mapping):
         plain = False

@@ -164,8 +164,9 @@ class Driver:
         entry = self._cache.get(call.key)
         if entry is not None:
             return self._hit(call, entry, started)
-        with self._cache.alone(call.key, give_up=self._limits.check) as waited:
-            entry = self._cache.get(call.key) if waited else None
+        with self._cache.alone(call.key, give_up=self._limits.check):
+            # Another run may have finished it between the look-up and the lock.
+            entry = self._cache.get(call.key)
             if entry is not None:
                 return self._hit(call, entry, started)
             return self._run(call, started, calls.reason(call, self._cache))

@@ -270,7 +270,6 @@ def _await(worker: workers.Worker, call: Call, give_up: GiveUp) -> workers.Answe
 
 
 def _died(worker: workers.Worker, call: Call) -> errors.UserCodeError:
-    worker.kill()
     code = worker.exit_code() or 0
     how = f"exit code {code}"
     if code < 0:

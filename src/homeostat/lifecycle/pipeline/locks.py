@@ -16,7 +16,7 @@ _LONGEST_WAIT_S: Final = 0.02
 
 
 @contextlib.contextmanager
-def locked(path: pathlib.Path, give_up: Callable[[], None] | None = None) -> Iterator[bool]:
+def locked(path: pathlib.Path, give_up: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a file's lock; it goes away with the process that holds it.
 
     Parameters
@@ -25,13 +25,7 @@ def locked(path: pathlib.Path, give_up: Callable[[], None] | None = None) -> Ite
         Made when missing, removed afterwards.
     give_up
         Called while waiting; raises to stop.
-
-    Yields
-    ------
-    bool
-        True when somebody else held it first.
     """
-    waited = False
     wait_s = _FIRST_WAIT_S
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -39,7 +33,6 @@ def locked(path: pathlib.Path, give_up: Callable[[], None] | None = None) -> Ite
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(handle)
-            waited = True
             if give_up is not None:
                 give_up()
             time.sleep(wait_s)
@@ -49,7 +42,7 @@ def locked(path: pathlib.Path, give_up: Callable[[], None] | None = None) -> Ite
             break
         os.close(handle)  # the one before us removed the file between our open and our lock
     try:
-        yield waited
+        yield
     finally:
         path.unlink(missing_ok=True)
         os.close(handle)

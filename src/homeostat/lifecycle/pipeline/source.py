@@ -291,6 +291,10 @@ def _tokens(value: Any, drop: DropDecorator, *, in_class: bool) -> Iterator[str]
     if not isinstance(value, ast.AST):
         yield f"{value!r};"
         return
+    if isinstance(value, ast.AnnAssign) and not in_class:
+        if value.value is None:
+            return  # an annotation alone does nothing
+        value = ast.Assign(targets=[value.target], value=value.value)
     yield f"{type(value).__name__}("
     inside_class = isinstance(value, ast.ClassDef)
     for name, field in ast.iter_fields(value):

@@ -138,7 +138,7 @@ class Worker:
         return self._process.poll()
 
     def fault_dump(self) -> str:
-        """Return what the interpreter wrote when it crashed."""
+        """Return what the interpreter wrote when it crashed; ask before `kill`."""
         self._dump.seek(0)
         return self._dump.read().decode(errors="replace")
 
@@ -160,6 +160,7 @@ class Worker:
                 process.kill()
         self._process.wait()
         self._line.close()
+        self._dump.close()
         return len(tree)
 
 
