@@ -8,7 +8,7 @@ from homeostat.foundation.database import Transaction
 from homeostat.foundation.errors import ConflictError, NotFoundError
 from homeostat.lifecycle.data import entities, records
 from homeostat.lifecycle.data import schema as schemas
-from homeostat.lifecycle.data.entities import Dataset, Snapshot
+from homeostat.lifecycle.data.entities import Dataset, Difference, Snapshot
 from homeostat.lifecycle.data.inspection import Delivery
 
 PAGE = 100
@@ -61,14 +61,8 @@ def add_snapshot(
         return records.snapshot_of(same)
     before = _newest(tx, name)
     differences = schemas.differences(before.schema, delivery.schema) if before else ()
-    breaking = [difference.sentence for difference in differences if difference.breaks]
-    if before is not None and breaking and not allow_schema_change:
-        raise ConflictError(
-            f"dataset {name!r} would change its schema: {'; '.join(breaking)} "
-            f"(compared with snapshot {before.number})",
-            hint="mend the table, allow the schema change, or use another name",
-            dataset=name,
-        )
+    if before is not None and not allow_schema_change:
+        _refuse_breaks(before, differences)
     number = _count_up(tx, actor, name)
     snapshot = Snapshot(
         id=ids.new_id(),
@@ -83,12 +77,10 @@ def add_snapshot(
     for source in made_of:
         lineage.connect(tx, source=source, target=snapshot.reference, kind="made-of")
     if before is not None:
-        lineage.connect(
-            tx, source=before.reference, target=snapshot.reference, kind="followed-by"
-        )
-    events.record(
-        tx, actor, "snapshot.added", subject=snapshot.reference, facts=_facts(snapshot)
-    )
+        earlier = before.reference
+        lineage.connect(tx, source=earlier, target=snapshot.reference, kind="followed-by")
+    facts = _facts(snapshot)
+    events.record(tx, actor, "snapshot.added", subject=snapshot.reference, facts=facts)
     return snapshot
 
 
@@ -212,6 +204,17 @@ def list_datasets(
     access.require(actor, "data.read")
     which = {"in_project": tx.project, "after": after, "up_to": limit}
     return [records.dataset_of(row) for row in tx.execute(records.LIST_DATASETS, which)]
+
+
+def _refuse_breaks(before: Snapshot, differences: tuple[Difference, ...]) -> None:
+    breaking = [difference.sentence for difference in differences if difference.breaks]
+    if breaking:
+        raise ConflictError(
+            f"dataset {before.dataset!r} would change its schema: {'; '.join(breaking)} "
+            f"(compared with snapshot {before.number})",
+            hint="mend the table, allow the schema change, or use another name",
+            dataset=before.dataset,
+        )
 
 
 def _newest(tx: Transaction, name: str) -> Snapshot | None:
