@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from homeostat.foundation import access, errors, events, ids
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.evaluation import records, sign
+from homeostat.lifecycle.evaluation import gates, records, sign
 from homeostat.lifecycle.evaluation.entities import Exam, GateReport, Judged
 
 AFTER_ALL = "~"
@@ -45,10 +45,17 @@ def save_report(
 
     Raises
     ------
+    InvalidInputError
+        When the verdict does not follow from the gates.
     UnavailableError
         When this installation has no signing key.
     """
     access.require(actor, "report.write")
+    if judged != gates.sum_up(judged.gates):
+        raise errors.InvalidInputError(
+            f"the verdict {judged.verdict!r} does not follow from its gates",
+            hint="send what gates.judge returned",
+        )
     if tx.signer is None:
         raise errors.UnavailableError("no report can be signed: no signing key was loaded")
     report = sign.sign(

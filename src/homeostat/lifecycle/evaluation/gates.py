@@ -102,10 +102,22 @@ def judge(exam: Exam, rules: Rules) -> Judged:
         )
         if gate is not None
     ]
-    return _sum_up(tuple(gates))
+    return sum_up(tuple(gates))
 
 
-def _sum_up(gates: tuple[Gate, ...]) -> Judged:
+def sum_up(gates: tuple[Gate, ...]) -> Judged:
+    """Return the verdict that follows from what each gate said.
+
+    Parameters
+    ----------
+    gates
+        In any number.
+
+    Returns
+    -------
+    Judged
+        The one and only verdict these gates allow.
+    """
     failed = [gate for gate in gates if gate.verdict == "fail"]
     unknown = tuple(gate.name for gate in gates if gate.verdict == "unknown")
     verdict: Verdict = "pass"

@@ -199,7 +199,7 @@ def list_versions(
 ) -> list[Version]:
     """Return versions, newest first; `before` is the last number of the page before."""
     get_model(tx, actor, model)
-    return records.list_versions(tx, model, before=before or records.FOREVER, limit=limit)
+    return records.list_versions(tx, model, before=before or records.LAST_NUMBER, limit=limit)
 
 
 def set_alias(

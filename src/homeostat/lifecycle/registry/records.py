@@ -148,6 +148,7 @@ APPROVALS = (
 )
 
 FOREVER = 2**62
+LAST_NUMBER = 2**31 - 1
 
 
 def insert_model(tx: Transaction, model: Model) -> None:
