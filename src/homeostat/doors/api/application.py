@@ -97,7 +97,7 @@ class Application:
             summary="This document",
         )
         pages = [
-            routing.Route(p.method, p.path, p.action, p.endpoint)
+            routing.Route(p.method, p.path, p.action, p.endpoint, query=routing.AsGiven)
             for p in (site.pages if site else ())
         ]
         self.table = routing.Table([*routes, described, *pages])
@@ -227,6 +227,8 @@ def _nowhere(scope: Scope, allowed: tuple[str, ...]) -> problems.Problem:
 
 
 def _query(route: routing.Route, request: Request) -> Any:
+    if route.query is routing.AsGiven:
+        return None
     given: dict[str, Any] = dict(request.query_params)
     if not given and route.query is None:
         return None

@@ -43,8 +43,8 @@ def document(routes: Sequence[routing.Route], *, version: str) -> dict[str, Any]
         "paths": paths,
         "components": {"schemas": components},
     }
-    plain: dict[str, Any] = msgspec.to_builtins(whole)  # defaults that are tuples become lists
-    return plain
+    # Through JSON, so that defaults that are tuples become lists.
+    return msgspec.json.decode(msgspec.json.encode(whole), type=dict[str, Any])
 
 
 def _schemas(routes: Sequence[routing.Route]) -> tuple[dict[Any, Any], dict[str, Any]]:

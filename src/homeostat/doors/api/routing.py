@@ -33,6 +33,10 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
     after: Annotated[str, msgspec.Meta(description="last key of the page before")] = ""
 
 
+class AsGiven(msgspec.Struct, frozen=True):
+    """Says that a page reads its query parameters itself; links to it may carry any."""
+
+
 class Spine(Protocol):
     """What waits for the event log to grow; the feed of `feed.py`."""
 

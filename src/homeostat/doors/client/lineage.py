@@ -40,7 +40,11 @@ class Lineage:
         return self._walk(reference, "descendants", limit)
 
     def _walk(self, reference: str, direction: str, limit: int) -> list[lineage.Edge]:
-        query = {"reference": reference, "direction": direction, "limit": limit}
+        query: transport.Query = {
+            "reference": reference,
+            "direction": direction,
+            "limit": limit,
+        }
         return self._transport.call(
             "GET", "/api/lineage", answer=list[lineage.Edge], query=query
         )

@@ -6,10 +6,20 @@ from typing import Any
 
 from starlette.responses import Response
 
-from homeostat.doors.web import audit, rendering, visit
+from homeostat.doors.web import (
+    alerts,
+    audit,
+    decisions,
+    deployments,
+    home,
+    models,
+    rendering,
+    runs,
+    visit,
+)
 from homeostat.foundation import errors
 
-SUBJECTS = (audit,)
+SUBJECTS = (home, runs, models, deployments, alerts, decisions, audit)
 
 
 async def _static(call: visit.Visit) -> Response:

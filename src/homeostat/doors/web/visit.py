@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from homeostat.doors.web import rendering
-from homeostat.foundation import access
+from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
 
 T = TypeVar("T")
+DIGITS = 19
 
 
 class Visit(Protocol):
@@ -28,6 +29,9 @@ class Visit(Protocol):
 
     async def read(self, fn: Callable[[Transaction], T]) -> T:
         """Run `fn` in a read transaction on a thread."""
+
+    async def write(self, fn: Callable[[Transaction], T]) -> T:
+        """Run `fn` in the writer's next group; returns after the commit."""
 
 
 class Page(NamedTuple):
@@ -49,3 +53,17 @@ def show(visit: Visit, template: str, *, here: str, **shown: Any) -> Response:
 def asked(visit: Visit, name: str) -> str:
     """Return one query parameter of a page's address; empty when it is not there."""
     return str(visit.request.query_params.get(name, ""))
+
+
+def whole_number(visit: Visit, name: str) -> int:
+    """Return one query parameter as a number; 0 when it is not there.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is not a whole number of 0 or more.
+    """
+    said = asked(visit, name)
+    if said and not (said.isdigit() and len(said) < DIGITS):
+        raise errors.InvalidInputError(f"{name} is {said[:40]!r}, not a whole number")
+    return int(said or 0)

@@ -1,0 +1,48 @@
+"""How a deployment is doing, in one word and one sentence; called by home and its own page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from homeostat.lifecycle.loop.entities import LoopState
+from homeostat.lifecycle.monitoring.entities import Alert
+
+GRAVE = ("concept-change", "new-version", "infrastructure")
+
+
+class Health(NamedTuple):
+    """What a person sees at a glance; `tone` is good, calm, warn or bad."""
+
+    tone: str
+    word: str
+    sentence: str
+
+
+def judge(state: LoopState | None, alerts: Sequence[Alert]) -> Health:
+    """Return how a deployment is doing.
+
+    Parameters
+    ----------
+    state
+        What its loop remembers; None when it has none.
+    alerts
+        Those that are not resolved, the newest first.
+    """
+    open_ones = [one for one in alerts if one.state == "open"]
+    worst = next((one for one in open_ones if one.cause in GRAVE), None)
+    if worst is not None or (state is not None and state.harm_alert):
+        sentence = worst.sentence if worst is not None else "answers are worse than accepted"
+        return Health("bad", "harm", sentence)
+    if open_ones:
+        return Health("warn", open_ones[0].kind, open_ones[0].sentence)
+    if state is None:
+        return Health("calm", "watched by nobody", "this deployment has no loop")
+    if any(one.standing == "approval" for one in state.members):
+        return Health("warn", "asks", "a version waits for a person's approval")
+    if state.rollout is not None:
+        names = ", ".join(state.rollout.entrants)
+        return Health("calm", "canary", f"version {names} enters step by step")
+    if state.pending:
+        return Health("calm", "fitting", "a challenger is being trained")
+    return Health("good", "steady", "answers are as good as accepted")

@@ -1,0 +1,100 @@
+"""Pages of models and versions: what answers, since when, why, and who let it in."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from starlette.responses import RedirectResponse, Response
+
+from homeostat.doors.web import visit
+from homeostat.foundation import errors, lineage
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.evaluation import actions as evaluation
+from homeostat.lifecycle.registry import actions as registry
+
+ROWS = 50
+HERE = "/models"
+SEE_OTHER = 303
+
+
+async def models(call: visit.Visit) -> Response:
+    """List all models with the version that is champion now."""
+    after = visit.asked(call, "after")
+
+    def fetch(tx: Transaction) -> list[dict[str, Any]]:
+        found = registry.list_models(tx, call.actor, after=after, limit=ROWS)
+        return [
+            {"model": one, "aliases": registry.list_aliases(tx, call.actor, one.name)}
+            for one in found
+        ]
+
+    rows = await call.read(fetch)
+    following = rows[-1]["model"].name if len(rows) == ROWS else ""
+    return visit.show(call, "models.html", here=HERE, rows=rows, following=following)
+
+
+async def model(call: visit.Visit) -> Response:
+    """Show one model: its versions, where its aliases stand, and every move of the champion."""
+    name = call.path_params["name"]
+    before = visit.whole_number(call, "before")
+
+    def fetch(tx: Transaction) -> dict[str, Any]:
+        versions = registry.list_versions(tx, call.actor, name, before=before, limit=ROWS)
+        aliases = registry.list_aliases(tx, call.actor, name)
+        moves = registry.alias_history(tx, call.actor, name, "champion")
+        return {
+            "model": registry.get_model(tx, call.actor, name),
+            "versions": versions,
+            "aliases": aliases,
+            "moves": sorted(moves, key=lambda one: -one.place)[:ROWS],
+        }
+
+    shown = await call.read(fetch)
+    following = shown["versions"][-1].number if len(shown["versions"]) == ROWS else 0
+    return visit.show(call, "model.html", here=HERE, following=following, **shown)
+
+
+async def version(call: visit.Visit) -> Response:
+    """Show one version: what it was made of, what the gates said, who approved it."""
+    name, number = call.path_params["name"], call.path_params["number"]
+
+    def fetch(tx: Transaction) -> dict[str, Any]:
+        found = registry.get_version(tx, call.actor, name, number)
+        aliases = registry.list_aliases(tx, call.actor, name)
+        return {
+            "version": found,
+            "report": _report(tx, call, found.report_id),
+            "approvals": registry.list_approvals(tx, call.actor, name, number),
+            "aliases": [one.alias for one in aliases if one.number == number],
+            "made_of": lineage.ancestors(tx, found.reference, limit=ROWS),
+            "made": lineage.descendants(tx, found.reference, limit=ROWS),
+        }
+
+    return visit.show(call, "version.html", here=HERE, **await call.read(fetch))
+
+
+def _report(tx: Transaction, call: visit.Visit, report_id: str) -> Any:
+    if not report_id:
+        return None
+    try:
+        return evaluation.get_report(tx, call.actor, report_id)
+    except errors.NotFoundError:
+        return None
+
+
+async def approve(call: visit.Visit) -> Response:
+    """Give a person's word that a version may answer, and go back to it."""
+    name, number = call.path_params["name"], call.path_params["number"]
+    await call.write(lambda tx: registry.approve(tx, call.actor, name, number))
+    return RedirectResponse(f"/models/{quote(name)}/versions/{number}", status_code=SEE_OTHER)
+
+
+PAGES = (
+    visit.Page("GET", "/models", "model.read", models),
+    visit.Page("GET", "/models/{name}", "model.read", model),
+    visit.Page("GET", "/models/{name}/versions/{number:int}", "model.read", version),
+    visit.Page(
+        "POST", "/models/{name}/versions/{number:int}/approve", "model.approve", approve
+    ),
+)

@@ -1,0 +1,184 @@
+"""A house with something of everything in it, made by the same actions that doors call."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import numpy as np
+
+from homeostat.foundation import access, house
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle import policy
+from homeostat.lifecycle.data.entities import Column, Schema
+from homeostat.lifecycle.evaluation import actions as evaluation
+from homeostat.lifecycle.evaluation import exam, gates
+from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.loop.entities import BlockLabelled, SeenCause, WindowJudged
+from homeostat.lifecycle.monitoring import alerts
+from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry import files as version_files
+from homeostat.lifecycle.registry.entities import File, Version
+from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving.entities import Arm, Member, Plan, Shadow
+from homeostat.lifecycle.tracking import actions as tracking
+from homeostat.lifecycle.tracking.entities import Metric
+
+ADA = access.local_owner("ada")
+LOOP = access.system("loop")
+POLICY = (
+    (resources.files("homeostat.doors.cli") / "starter" / "homeostat.toml.txt")
+    .read_text(encoding="utf-8")
+    .replace("margin = 0.01 ", "margin = 0.05 ")
+)
+SCHEMA = Schema(
+    (
+        Column(name="income", kind="number", minimum=9_000, maximum=210_000),
+        Column(name="region", kind="category", categories=("capital", "east", "north")),
+    )
+)
+
+
+def furnish(opened: house.House) -> None:
+    """Put two runs, three versions and a deployment in a canary into an open house."""
+    first = opened.write(lambda tx: run(tx, "first fit", n_points=60))
+    second = opened.write(lambda tx: run(tx, "since the change", n_points=40))
+    opened.write(broken_run)
+    one = version(opened, first, b"one", purpose="initial")
+    opened.write(lambda tx: serving.deploy(tx, ADA, "credit", policy=POLICY, number=1))
+    version(opened, second, b"two", purpose="since-change", champion=one.reference)
+    opened.write(lambda tx: registry.approve(tx, ADA, "credit", 2, note="looks right"))
+    version(opened, second, b"three", purpose="refresh", champion=one.reference)
+    plan = Plan(
+        generation=2,
+        arms=(
+            Arm("stable", 0.75, (Member(1, 1.0),)),
+            Arm("canary", 0.25, (Member(1, 0.3), Member(2, 0.7))),
+        ),
+        shadow=(Shadow(3, 1.0),),
+        salt="s",
+    )
+    reason = "version 2 passed its gates and enters on a quarter of the keys"
+    opened.write(lambda tx: serving.set_plan(tx, ADA, "credit", plan, reason=reason))
+    opened.write(live)
+
+
+def live(tx: Transaction) -> None:
+    """Let the loop live through good blocks, a broken feed and a change of the world."""
+    rules = policy.parse(POLICY)
+    loop.begin(tx, LOOP, "credit", version="1")
+    broken = WindowJudged(
+        first_row=2000,
+        end_row=2200,
+        findings=(("unit", "income"),),
+        causes=(
+            SeenCause(
+                kind="feed",
+                column="income",
+                factor=100.0,
+                share=0.97,
+                sentence="income arrives 100 times too large",
+            ),
+        ),
+        broken=((2000, 2200),),
+    )
+    loop.apply_event(tx, LOOP, "credit", broken, rules)
+    for block in range(40):
+        error = 0.18 + 0.01 * (block % 3) + (0.14 if block > 32 else 0.0)
+        seen = BlockLabelled(
+            first_row=200 * block,
+            end_row=200 * (block + 1),
+            n_rows=200,
+            error=error,
+            mixture=0.7 * error,
+            members={"1": 0.7 * error},
+        )
+        loop.apply_event(tx, LOOP, "credit", seen, rules)
+    feed = alerts.open_alert(
+        tx,
+        LOOP,
+        deployment="credit",
+        kind="unit",
+        cause="feed",
+        column="income",
+        sentence="income is 100 times what it was at training, in 97 % of the rows since 2000",
+        evidence=("rows 2000-2199", "factor 100"),
+    )
+    alerts.resolve_alert(tx, LOOP, feed.id)
+    alerts.open_alert(
+        tx,
+        LOOP,
+        deployment="credit",
+        kind="harm",
+        cause="concept-change",
+        sentence="0.33 of the answers are wrong where 0.19 is accepted, since row 6600",
+        evidence=("deployment:credit", "e-process above 1 in 10,000"),
+    )
+
+
+def run(tx: Transaction, name: str, *, n_points: int) -> str:
+    """Record a run that finished, with a metric that falls."""
+    made = tracking.create_run(tx, ADA, name=name, pipeline="credit", executor="processes")
+    points = [
+        Metric.of("loss", 0.7 / (1 + step / 8) + 0.01 * (step % 5), at=tx.at, step=step)
+        for step in range(n_points)
+    ]
+    tracking.log_metrics(tx, ADA, made.id, points=[*points, Metric.of("roc_auc", 0.83)])
+    tracking.log_params(tx, ADA, made.id, values={"learning_rate": "0.1"})
+    tracking.set_tags(tx, ADA, made.id, values={"purpose": "show"})
+    tracking.finish_run(tx, ADA, made.id)
+    return made.id
+
+
+def broken_run(tx: Transaction) -> None:
+    """Record a run that failed."""
+    made = tracking.create_run(tx, ADA, name="typo", pipeline="credit")
+    sentence = "step fit raised KeyError: 'incme' (pipeline.py, line 31)"
+    tracking.finish_run(tx, ADA, made.id, status="failed", error=sentence)
+
+
+def version(
+    opened: house.House, run_id: str, content: bytes, *, purpose: str, champion: str = ""
+) -> Version:
+    """Judge a candidate on simulated scores and register it."""
+    blob = opened.put_blob("model:credit", content)
+    files = (File(path="model.skops", digest=blob.digest, size_bytes=blob.size_bytes),)
+    rules = policy.parse(POLICY)
+    rng = np.random.default_rng(len(content))
+    y = rng.integers(0, 2, size=400)
+    score = np.clip(0.5 + 0.25 * (y - 0.5) + rng.normal(0, 0.12, size=400), 0, 1)
+    sat = exam.sit(
+        y,
+        score,
+        rows="rows 4000-4399",
+        champion=np.clip(score + rng.normal(0, 0.1, size=400), 0, 1) if champion else None,
+        protected={"sex": rng.choice(["f", "m"], size=400)},
+        slice_needed=rules.gates.worst_slice_at_least,
+    )
+    sat = exam.measured(sat, latency_p99_ms=3.1, size_bytes=blob.size_bytes)
+    judged = gates.judge(sat, rules.gates)
+
+    def write(tx: Transaction) -> Version:
+        report = evaluation.save_report(
+            tx,
+            ADA,
+            "credit",
+            candidate=version_files.tree_digest(files),
+            exam=sat,
+            judged=judged,
+            policy_digest=policy.digest(rules),
+            champion=champion,
+        )
+        return registry.register_version(
+            tx,
+            ADA,
+            "credit",
+            files=files,
+            schema=SCHEMA,
+            run_id=run_id,
+            report_id=report.id,
+            trained_rows=(0, 4000),
+            purpose=purpose,
+            tier="low",
+        )
+
+    return opened.write(write)
