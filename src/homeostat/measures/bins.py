@@ -14,6 +14,7 @@ Floats = NDArray[np.float64]
 
 _SAMPLE_ROWS = 100_000
 _FEW_ROWS = 5_000
+_MAX_UNSEEN = 50
 
 
 class NumericBins(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
@@ -52,6 +53,16 @@ class TableBins(msgspec.Struct, frozen=True):
 
 def is_numeric(values: pl.Series) -> bool:
     """Say whether a column is counted on edges (numbers and times) or by category.
+
+    Parameters
+    ----------
+    values
+        The column; only its type is looked at.
+
+    Returns
+    -------
+    bool
+        True for numbers and times; booleans are categories.
 
     Examples
     --------
@@ -102,6 +113,28 @@ def category_counts(values: pl.Series) -> dict[str, int]:
     counted = values.drop_nulls().rename("value").value_counts(name="n")
     names = counted["value"].cast(pl.String).to_list()
     return dict(zip(names, counted["n"].to_list(), strict=True))
+
+
+def most_frequent(counted: dict[str, int]) -> dict[str, int]:
+    """Keep the most frequent unseen categories.
+
+    Parameters
+    ----------
+    counted
+        Rows of each category.
+
+    Returns
+    -------
+    dict
+        At most 50 of them, the most frequent first; ties go by the alphabet.
+
+    Examples
+    --------
+    >>> most_frequent({"b": 1, "a": 1, "c": 2})
+    {'c': 2, 'a': 1, 'b': 1}
+    """
+    order = sorted(counted, key=lambda name: (-counted[name], name))
+    return {name: counted[name] for name in order[:_MAX_UNSEEN]}
 
 
 def freeze_numbers(values: Floats, *, bins: int = 1000, grid: int = 64) -> NumericBins:
@@ -201,7 +234,30 @@ def freeze_categories(values: pl.Series, *, cap: int = 256) -> CategoryBins:
 
 
 def freeze_column(values: pl.Series, *, bins: int = 1000, cap: int = 256) -> Bins:
-    """Freeze the bins of one column, by its type; see `freeze_numbers`, `freeze_categories`."""
+    """Freeze the bins of one column, by its type.
+
+    Parameters
+    ----------
+    values
+        The column of the reference, any number of rows.
+    bins, cap
+        See `freeze_numbers` and `freeze_categories`.
+
+    Returns
+    -------
+    NumericBins or CategoryBins
+        See `is_numeric` for which.
+
+    Raises
+    ------
+    ValueError
+        When `bins` or `cap` is out of range.
+
+    Examples
+    --------
+    >>> type(freeze_column(pl.Series([True, False]))).__name__
+    'CategoryBins'
+    """
     if is_numeric(values):
         return freeze_numbers(numbers(values), bins=bins)
     return freeze_categories(values, cap=cap)

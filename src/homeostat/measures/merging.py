@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from homeostat.measures import summary
+from homeostat.measures import bins, summary
 
 AnySummary = TypeVar("AnySummary", summary.NumericSummary, summary.CategorySummary)
 
@@ -59,7 +59,7 @@ def _merge_categories(
         nulls=left.nulls + right.nulls,
         counts=tuple(a + b for a, b in zip(left.counts, right.counts, strict=True)),
         others=left.others + right.others,
-        unseen=summary.most_frequent(unseen),
+        unseen=bins.most_frequent(unseen),
     )
 
 

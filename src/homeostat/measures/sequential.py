@@ -60,6 +60,16 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
 def quiet_alarm(settings: AlarmSettings) -> AlarmState:
     """Return the state before any block.
 
+    Parameters
+    ----------
+    settings
+        See `AlarmSettings`.
+
+    Returns
+    -------
+    AlarmState
+        Without evidence and without a baseline.
+
     Examples
     --------
     >>> quiet_alarm(AlarmSettings()).scores
