@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from homeostat.foundation import access, errors, events, lineage
+from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.evaluation import exam, gates, records
-from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.registry import actions, approvals, files
 from homeostat.lifecycle.registry.entities import File
 
