@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import select
@@ -16,10 +17,15 @@ import pytest
 
 from homeostat.doors import cli
 from homeostat.doors.cli import ports, supervision
-from homeostat.foundation import errors, house, settings
+from homeostat.foundation import access, errors, house, ids, settings
 from homeostat.lifecycle import policy
+from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.predictions import actions as predictions
+from homeostat.lifecycle.predictions import frames
 
 WAIT_S = 60
+FOLDER = Path(__file__).parent
+SEGMENT = "5e9"
 
 
 @pytest.fixture
@@ -209,3 +215,80 @@ def test_a_child_with_wrong_input_is_not_started_again(here):
     one.process.wait(WAIT_S)
     with pytest.raises(errors.UnavailableError, match="ended with code 2"):
         one.tend()
+
+
+@pytest.fixture
+def furnished(here):
+    """A house with something of everything, in the home of `here`."""
+    spec = importlib.util.spec_from_file_location("furnishing", FOLDER / "furnishing.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with house.open_house(settings.load()) as opened:
+        module.furnish(opened)
+        yield opened
+
+
+def test_status_tells_the_health_of_every_deployment(furnished, capsys):
+    assert cli.invoke(["status", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["log_is_whole"] is True
+    assert [one["health"] for one in told["deployments"]] == ["harm"]
+    assert cli.invoke(["status"]) == 0
+    assert "credit" in capsys.readouterr().out
+
+
+def test_status_of_an_empty_home_says_what_comes_next(here, capsys):
+    assert cli.invoke(["status"]) == 0
+    assert "homeostat deploy" in capsys.readouterr().out
+
+
+def test_why_traces_a_decision_to_what_it_did(furnished, capsys):
+    actor = access.local_owner("ada")
+    found = furnished.read(lambda tx: loop.list_decisions(tx, actor, kinds=("quarantine",)))
+    assert cli.invoke(["why", found[0].id, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["kind"] == "decision"
+    assert "the feed is broken" in told["steps"][0]["sentence"]
+    assert any("keep-out" in step["sentence"] for step in told["steps"])
+    assert cli.invoke(["why", found[0].id]) == 0
+    assert "quarantine" in capsys.readouterr().out
+
+
+def segment(prediction):
+    """Write a segment with one answered row, as a prediction server does."""
+    served_at = int(prediction[:12], 16)
+    batch = frames.Batch(
+        served_at,
+        1,
+        "stable",
+        True,
+        "1",
+        [prediction],
+        ["A1"],
+        [[38_000.0], ["north"]],
+        [],
+        [0.71],
+        [1],
+        ["1"],
+        [[0.71]],
+    )
+    layout = frames.Layout(("income", "region"), ("number", "category"), ())
+    found = (frames.Opened(SEGMENT, "credit", served_at), layout, batch)
+    return b"".join(map(frames.encode, found))
+
+
+def test_why_traces_a_prediction_to_its_version_gates_run_and_plan(furnished, capsys):
+    prediction = ids.new_id()
+    raw = segment(prediction)
+    sealed = predictions.seal_segment(furnished, "credit", segment=SEGMENT, raw=raw)
+    actor = access.system("serving")
+    furnished.write(lambda tx: predictions.accept_segment(tx, actor, sealed))
+    assert cli.invoke(["why", prediction, "--json"]) == 0
+    told = " | ".join(step["sentence"] for step in json.loads(capsys.readouterr().out)["steps"])
+    for part in ("credit answered 1", "plan generation 1", "by version 1", "gates said", "run"):
+        assert part in told
+
+
+def test_why_does_not_know_what_is_not_there(here, capsys):
+    assert cli.invoke(["why", "nothing"]) == 4
+    assert "no prediction and no decision" in capsys.readouterr().err

@@ -51,7 +51,8 @@ def open_client(told: settings.Settings) -> Client:
             opened.close()
 
         carrier = transport.AppCarrier(app, on_close=leave)
-    return Client(transport.Transport(carrier, project=told.project))
+    predict_url = told.predict_url or f"http://{told.host}:{told.predict_port}"
+    return Client(transport.Transport(carrier, project=told.project), predict_url=predict_url)
 
 
 def connect(

@@ -9,7 +9,23 @@ from importlib import metadata
 
 import msgspec
 
-from homeostat.doors.api import audit, data, decisions, events, jobs, lineage, routing
+from homeostat.doors.api import (
+    alerts,
+    audit,
+    data,
+    decisions,
+    deployments,
+    events,
+    jobs,
+    lineage,
+    models,
+    monitoring,
+    reports,
+    routing,
+    runs,
+    training,
+    why,
+)
 
 VERSION = metadata.version("homeostat")
 
@@ -58,7 +74,22 @@ SERVER = (
     ),
 )
 
-SUBJECTS = (audit, data, decisions, events, jobs, lineage)
+SUBJECTS = (
+    alerts,
+    audit,
+    data,
+    decisions,
+    deployments,
+    events,
+    jobs,
+    lineage,
+    models,
+    monitoring,
+    reports,
+    runs,
+    training,
+    why,
+)
 
 TABLE: tuple[routing.Route, ...] = (
     *SERVER,

@@ -7,7 +7,21 @@ from typing import Self
 
 import msgspec
 
-from homeostat.doors.client import audit, data, decisions, events, jobs, lineage, transport
+from homeostat.doors.client import (
+    alerts,
+    audit,
+    data,
+    decisions,
+    deployments,
+    events,
+    jobs,
+    lineage,
+    models,
+    reports,
+    runs,
+    training,
+    transport,
+)
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -24,6 +38,8 @@ class Client:
     ----------
     speaking
         The transport; `homeostat.connect` makes one.
+    predict_url
+        Address of the prediction server.
 
     Examples
     --------
@@ -33,14 +49,22 @@ class Client:
     True
     """
 
-    def __init__(self, speaking: transport.Transport) -> None:
+    def __init__(
+        self, speaking: transport.Transport, *, predict_url: str = "http://127.0.0.1:5001"
+    ) -> None:
         self.transport = speaking
+        self.alerts = alerts.Alerts(speaking)
         self.audit = audit.Audit(speaking)
         self.data = data.Data(speaking)
         self.decisions = decisions.Decisions(speaking)
+        self.deployments = deployments.Deployments(speaking, predict_url=predict_url)
         self.events = events.Events(speaking)
         self.jobs = jobs.Jobs(speaking)
+        self.models = models.Models(speaking)
+        self.reports = reports.Reports(speaking)
         self.lineage = lineage.Lineage(speaking)
+        self.runs = runs.Runs(speaking)
+        self.training = training.Training(speaking)
 
     def health(self) -> Health:
         """Return whether the server is well, and its version.
@@ -54,6 +78,7 @@ class Client:
 
     def close(self) -> None:
         """Let go of connections, or of the house when it was opened in this process."""
+        self.deployments.close()
         self.transport.close()
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from homeostat.doors.api import why as story
 from homeostat.doors.client import transport
 from homeostat.foundation import lineage
 
@@ -38,6 +39,28 @@ class Lineage:
     def descendants(self, reference: str, *, limit: int = 1000) -> list[lineage.Edge]:
         """Return every edge on a way that leads from `reference`; as `ancestors`."""
         return self._walk(reference, "descendants", limit)
+
+    def why(self, reference: str) -> story.Story:
+        """Return the way from a prediction or a decision back to what caused it.
+
+        Parameters
+        ----------
+        reference
+            Id of a prediction (as the prediction server answered it) or of a decision.
+
+        Returns
+        -------
+        Story
+            Steps, the nearest first: plan, versions, approvals, gate reports, runs, data.
+
+        Raises
+        ------
+        NotFoundError
+            When neither has this id, or its segment was not handed over yet.
+        """
+        return self._transport.call(
+            "GET", f"/api/why/{transport.part(reference)}", answer=story.Story
+        )
 
     def _walk(self, reference: str, direction: str, limit: int) -> list[lineage.Edge]:
         query: transport.Query = {

@@ -1,0 +1,206 @@
+"""Why a prediction or a decision is as it is: the way back to the data; asked by `why`."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Literal
+
+import msgspec
+
+from homeostat.doors.api import routing
+from homeostat.foundation import access, errors, lineage
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.evaluation import actions as evaluation
+from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.predictions import read as predictions
+from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry.entities import Version
+from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.tracking import actions as tracking
+
+FACT = str | int | float | bool | None
+EDGES = 50
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing on the way back: what it is, in words, and what is known of it."""
+
+    reference: str
+    sentence: str
+    at: int | None = None
+    facts: dict[str, FACT] = {}
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """The way from an answer or a decision back to what caused it, nearest first."""
+
+    id: str
+    kind: Literal["prediction", "decision"]
+    steps: tuple[Step, ...]
+
+
+async def why(call: routing.Call) -> Story:
+    """Tell of a decision, or of a prediction, whichever has the id."""
+    wanted = call.path_params["id"].removeprefix("decision:").removeprefix("prediction:")
+
+    def fetch(tx: Transaction) -> Story:
+        with contextlib.suppress(errors.NotFoundError):
+            return _decision(tx, call.actor, wanted)
+        found = predictions.find(call.house, tx, wanted)
+        if found is None:
+            raise errors.NotFoundError(
+                f"no prediction and no decision has the id {wanted[:80]!r}",
+                hint="a prediction is found once its segment was handed over, seconds later",
+            )
+        access.require(call.actor, "prediction.read")
+        deployment, rows = found
+        answered = rows.filter(rows["answered"]) if rows["answered"].any() else rows
+        return _prediction(tx, call.actor, deployment, answered.row(0, named=True))
+
+    return await call.read(fetch)
+
+
+def _decision(tx: Transaction, actor: access.Actor, decision_id: str) -> Story:
+    found = loop.get_decision(tx, actor, decision_id)
+    steps = [
+        Step(
+            reference=f"decision:{found.id}",
+            sentence=f"{found.kind}: {found.sentence}",
+            at=found.at,
+            facts={"because of": found.event, **found.evidence},
+        ),
+        Step(
+            reference=f"deployment:{found.deployment}",
+            sentence=f"for the deployment {found.deployment}, under the policy of that moment",
+            facts={
+                "policy_digest": found.policy_digest,
+                "inputs_digest": found.inputs_digest,
+            },
+        ),
+    ]
+    steps += [
+        Step(
+            reference=f"decision:{found.id}",
+            sentence=f"it did: {msgspec.to_builtins(act)['type']}",
+            facts=_flat(msgspec.to_builtins(act)),
+        )
+        for act in found.acts
+    ]
+    steps += _edges(tx, f"decision:{found.id}")
+    return Story(id=found.id, kind="decision", steps=tuple(steps))
+
+
+def _prediction(
+    tx: Transaction, actor: access.Actor, deployment: str, row: dict[str, Any]
+) -> Story:
+    served = Step(
+        reference=f"deployment:{deployment}",
+        sentence=(
+            f"{deployment} answered {row['answer']!s} with the score {row['score']:.4g} "
+            f"for the key {row['key']!s}"
+        ),
+        at=int(row["served_at"]),
+        facts=_flat(row),
+    )
+    steps = [served, *_plan(tx, actor, deployment, int(row["generation"]))]
+    model = serving.get_deployment(tx, actor, deployment).model
+    for label in row["members"] or ():
+        if str(label).isdigit():
+            steps += _version(tx, actor, registry.get_version(tx, actor, model, int(label)))
+    return Story(id=str(row["id"]), kind="prediction", steps=tuple(steps))
+
+
+def _plan(tx: Transaction, actor: access.Actor, deployment: str, generation: int) -> list[Step]:
+    plans = serving.plan_history(tx, actor, deployment, before=generation + 1, limit=1)
+    return [
+        Step(
+            reference=f"deployment:{deployment}",
+            sentence=f"under plan generation {one.plan.generation}: {one.reason}",
+            at=one.set_at,
+            facts={"set_by": one.set_by},
+        )
+        for one in plans
+    ]
+
+
+def _version(tx: Transaction, actor: access.Actor, version: Version) -> list[Step]:
+    steps = [
+        Step(
+            reference=version.reference,
+            sentence=f"by version {version.number} of {version.model} ({version.purpose})",
+            at=version.created_at,
+            facts={"trained_by": version.trained_by, "digest": version.digest},
+        )
+    ]
+    for approval in registry.list_approvals(tx, actor, version.model, version.number):
+        said = f"approved by {approval.actor}" + (f": {approval.note}" if approval.note else "")
+        steps.append(Step(reference=version.reference, sentence=said, at=approval.at))
+    if version.report_id:
+        report = evaluation.get_report(tx, actor, version.report_id)
+        steps.append(
+            Step(
+                reference=f"report:{report.id}",
+                sentence=f"its gates said {report.verdict} on {report.exam.rows}",
+                at=report.at,
+                facts={"in_words": report.judged.sentence, "digest": report.digest},
+            )
+        )
+    return [*steps, *_making(tx, actor, version)]
+
+
+def _making(tx: Transaction, actor: access.Actor, version: Version) -> list[Step]:
+    """Tell of the run and the data, by what the version says and by lineage."""
+    steps = []
+    run = tracking.find_run(tx, actor, version.run_id) if version.run_id else None
+    if run is not None:
+        steps.append(
+            Step(
+                reference=f"run:{run.id}",
+                sentence=f"made by the run {run.name or run.id}, {run.status}",
+                at=run.started_at,
+                facts={"pipeline": run.pipeline, "user": run.user, "commit": run.commit},
+            )
+        )
+    data = [
+        edge.source
+        for edge in lineage.ancestors(tx, version.reference, limit=EDGES)
+        if edge.source.startswith(("snapshot:", "segment:")) and edge.kind != "followed-by"
+    ]
+    found = dict.fromkeys([*version.snapshots, *data])
+    read = [Step(reference=one, sentence=f"from the data in {one}") for one in found]
+    return [*steps, *read]
+
+
+def _edges(tx: Transaction, reference: str) -> list[Step]:
+    edges = [
+        *lineage.ancestors(tx, reference, limit=EDGES),
+        *lineage.descendants(tx, reference, limit=EDGES),
+    ]
+    return [
+        Step(
+            reference=edge.source if edge.target == reference else edge.target,
+            sentence=f"{edge.source} {edge.kind} {edge.target}",
+            at=edge.at,
+        )
+        for edge in edges
+    ]
+
+
+def _flat(values: dict[str, Any]) -> dict[str, FACT]:
+    return {
+        name: value if isinstance(value, FACT) else msgspec.json.encode(value).decode()
+        for name, value in values.items()
+        if name != "type"
+    }
+
+
+ROUTES = (
+    routing.Route(
+        "GET",
+        "/api/why/{id}",
+        "decision.read",
+        why,
+        answer=Story,
+        summary="The way from a prediction or a decision back to what caused it",
+    ),
+)
