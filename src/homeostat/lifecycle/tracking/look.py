@@ -51,8 +51,9 @@ def get_run(tx: Transaction, actor: access.Actor, run_id: str) -> entities.RunRe
 def list_artifacts(
     tx: Transaction, actor: access.Actor, run_id: str
 ) -> list[entities.Artifact]:
-    """Return the files of a run by path."""
+    """Return the files of a run by path; `NotFoundError` when there is no such run."""
     access.require(actor, "run.read")
+    runs.existing(tx, run_id)
     return [
         entities.Artifact(row.path, row.digest, row.size_bytes, row.created_at)
         for row in tx.execute(records.ARTIFACTS_OF_RUN, records.of_run(tx, run_id))
