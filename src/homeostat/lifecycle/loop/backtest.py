@@ -14,7 +14,7 @@ import msgspec
 from msgspec import structs
 
 from homeostat.foundation.errors import InvalidInputError
-from homeostat.lifecycle.loop import clocked, history, looped, prequential, testbed
+from homeostat.lifecycle.loop import clocked, estimators, history, looped, prequential, testbed
 from homeostat.lifecycle.policy import entities as policies
 
 Progress = Callable[[int, int], None]
@@ -88,15 +88,8 @@ def run(
     _check(rows, batch=batch, label_delay=label_delay)
     started = time.perf_counter()
     bed = testbed.Testbed(rows, batch=batch, label_delay=label_delay, seed=seed)
-    if strategy == "loop":
-        answers = looped.answer(bed, _at_once(policy, batch=batch), progress=progress)
-        found = _scores(bed, answers)
-    elif strategy == "every-batch":
-        found, answers = _better(bed, progress)
-    else:
-        every = _period(strategy)
-        answers = clocked.answer(bed, every=every, window=WINDOW_ROWS, progress=progress)
-        found = _scores(bed, answers)
+    with estimators.one_thread():
+        found, answers = _answered(bed, policy, strategy=strategy, progress=progress)
     return Outcome(
         **structs.asdict(found),
         fits=answers.fits,
@@ -115,6 +108,23 @@ def policy_for(target: str) -> policies.Policy:
         model=policies.Model(name="backtest", target=target),
         retraining=policies.Retraining(on=("harm", "refresh")),
     )
+
+
+def _answered(
+    bed: testbed.Testbed,
+    policy: policies.Policy,
+    *,
+    strategy: str,
+    progress: Progress | None,
+) -> tuple[prequential.Scores, testbed.Answers]:
+    if strategy == "every-batch":
+        return _better(bed, progress)
+    if strategy == "loop":
+        answers = looped.answer(bed, _at_once(policy, batch=bed.batch), progress=progress)
+    else:
+        every = _period(strategy)
+        answers = clocked.answer(bed, every=every, window=WINDOW_ROWS, progress=progress)
+    return _scores(bed, answers), answers
 
 
 def _at_once(policy: policies.Policy, *, batch: int) -> policies.Policy:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import polars as pl
@@ -53,6 +55,20 @@ def trees(features: pl.DataFrame, *, seed: int = 0) -> Any:
         random_state=seed,
     )
     return Pipeline([("columns", columns), ("trees", boosted)])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Fit and answer on one thread for a while.
+
+    A few thousand rows gain a third from a second thread on an idle machine, and lose a
+    factor of fifty on a busy one, where the threads of OpenMP wait for each other spinning.
+    """
+    import sklearn.ensemble  # noqa: F401, PLC0415 - only libraries that are loaded are limited
+    import threadpoolctl  # noqa: PLC0415
+
+    with threadpoolctl.threadpool_limits(limits=1, user_api="openmp"):
+        yield
 
 
 def is_category(kind: pl.DataType) -> bool:

@@ -10,8 +10,11 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeostat.lifecycle.loop import decide, entities, testbed
+from homeostat.lifecycle.monitoring import baseline, judge
+from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.lifecycle.policy import entities as policies
 
 
@@ -22,6 +25,8 @@ def answer(
     progress: Callable[[int, int], None] | None = None,
 ) -> testbed.Answers:
     """Answer a history as the loop would have, gates and canary taken as passed.
+
+    Baselines are of columns alone: scores of rows a model was trained on would cry drift.
 
     Parameters
     ----------
@@ -37,6 +42,7 @@ def answer(
     for first, end in bed.batches():
         life.take_labels(before=bed.n_labelled(first), at=first)
         life.answer(first, end)
+        life.judge_window(first, end)
         if progress is not None:
             progress(end - start, bed.n_rows - start)
     return testbed.Answers(
@@ -56,6 +62,7 @@ class Life:
         self.policy = policy
         self.state = decide.begin("1", rows=(0, bed.rows.warmup), origin_row=0)
         self.models: dict[str, testbed.Member] = {"1": bed.first}
+        self.trained_on: dict[str, NDArray[np.int64]] = {"1": np.arange(bed.rows.warmup)}
         self.chances = np.full(bed.n_rows, np.nan)
         self.kept_out = np.zeros(bed.n_rows, dtype=bool)
         self.promotions: list[testbed.Promotion] = []
@@ -65,6 +72,7 @@ class Life:
         self._n_versions = 1
         self._n_taken = bed.rows.warmup
         self._waiting: list[int] = []
+        self._baselines: dict[str, baseline.Baseline] = {}
 
     def answer(self, first: int, end: int) -> None:
         """Answer a batch with the composite in force."""
@@ -72,6 +80,34 @@ class Life:
         for version, weight in self.state.stable.items():
             total += weight * self.models[version].chances(first, end)
         self.chances[first:end] = total
+
+    def judge_window(self, first: int, end: int) -> None:
+        """Let monitoring judge the rows just answered, as it would have; no label is needed."""
+        judgement = judge.window(
+            self.bed.rows.features[first:end],
+            self._baseline(),
+            first_row=first,
+            budget=monitored.AlarmBudget(),
+            tolerance=self.policy.monitoring.tolerance,
+        )
+        causes = tuple(
+            entities.SeenCause(
+                kind=cause.kind,
+                column=cause.column,
+                factor=cause.factor,
+                share=cause.share,
+                sentence=cause.sentence,
+            )
+            for cause in judgement.causes
+        )
+        event = entities.WindowJudged(
+            first_row=first,
+            end_row=end,
+            findings=tuple((found.kind, found.column) for found in judgement.findings),
+            causes=causes,
+            broken=judgement.broken or (),
+        )
+        self.happen(event, at=end)
 
     def take_labels(self, *, before: int, at: int) -> None:
         """Take the labels that have come and judge each block they complete.
@@ -106,7 +142,17 @@ class Life:
                     if following is not None:
                         events.append(following)
 
-    def _judged(self, block: np.ndarray) -> entities.BlockLabelled:
+    def _baseline(self) -> baseline.Baseline:
+        """Return what the columns were like for the model that answers most."""
+        answering = self.state.stable
+        version = max(answering, key=lambda name: answering[name])
+        if version not in self._baselines:
+            features = self.bed.rows.features
+            rows = features[self.trained_on[version]]
+            self._baselines[version] = baseline.freeze(rows, features=features.columns)
+        return self._baselines[version]
+
+    def _judged(self, block: NDArray[np.int64]) -> entities.BlockLabelled:
         """Score what was answered and every member on rows it was not trained on."""
         labels = self.bed.rows.labels[block]
         chances = self.chances[block]
@@ -138,6 +184,8 @@ class Life:
             case entities.Retire(versions=versions):
                 for version in versions:
                     self.models.pop(version, None)
+                    self.trained_on.pop(version, None)
+                    self._baselines.pop(version, None)
             case entities.AskApproval(version=version):
                 return entities.Approved(version=version, by="backtest")
             case _:  # a plan is read from the state; an alert that ends changes no answer
@@ -153,6 +201,7 @@ class Life:
         self._n_versions += 1
         version = str(self._n_versions)
         self.models[version] = model
+        self.trained_on[version] = chosen
         return entities.FitFinished(fit=fit.id, version=version)
 
     def _keep_out(self, ranges: tuple[entities.RowRange, ...]) -> None:
@@ -167,5 +216,5 @@ class Life:
                 self.promotions.append(testbed.Promotion(row=at, version=version))
 
 
-def _brier(chances: np.ndarray, labels: np.ndarray) -> float:
+def _brier(chances: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
     return float(np.mean((chances - labels) ** 2))
