@@ -11,6 +11,10 @@ from homeostat.foundation import access, house, settings
 from homeostat.foundation.database import Database, migrate
 
 
+# Test processes share the cores; threads that spin for each other only cost.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch):
     """The settings of whoever runs the tests must not reach them."""

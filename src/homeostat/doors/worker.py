@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from homeostat.foundation import access, errors, events, house, jobs, log, settings
@@ -35,6 +35,9 @@ def run(told: settings.Settings) -> None:
     told
         Which house to work in.
     """
+    # Several processes share the cores; threads that spin for each other cost more than
+    # they bring.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     ending = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
@@ -61,20 +64,53 @@ def follow(opened: house.House, ending: threading.Event) -> None:
     while not ending.is_set():
         try:
             news = opened.read(lambda tx: events.follow(tx, READER, kinds=kinds))
+            for event in news:
+                answer(opened, event)
+            if opened.read(jobs.schedules):
+                opened.write(jobs.enqueue_due)
             if news:
-                opened.write(lambda tx, seen=news: _answer(tx, seen))  # type: ignore[misc]
                 continue
-            opened.write(jobs.enqueue_due) if opened.read(jobs.schedules) else None
         except errors.UnavailableError as error:
             _log.warning("the store does not answer; trying again", error=str(error))
             ending.wait(1.0)
         ending.wait(POLL_S)
 
 
-def _answer(tx: Transaction, news: Sequence[events.Event]) -> None:
-    for event in news:
+def answer(opened: house.House, event: events.Event) -> None:
+    """Put the jobs that an event causes into the queue, and note that it was seen.
+
+    Parameters
+    ----------
+    opened
+        The house of the event.
+    event
+        Of a kind in `duties.TRIGGERS`. One that cannot be answered is noted in the log as
+        ``trigger.failed``, and the next ones are answered all the same.
+
+    Raises
+    ------
+    UnavailableError
+        When the store does not answer; the event comes again.
+    """
+
+    def work(tx: Transaction) -> None:
         duties.TRIGGERS[event.kind](tx, ACTOR, event)
-    events.advance(tx, READER, news[-1].seq)
+        events.advance(tx, READER, event.seq)
+
+    try:
+        opened.write(work)
+    except errors.UnavailableError:
+        raise
+    except errors.HomeostatError as error:
+        sentence = str(error)
+        _log.error("an event could not be answered", seq=event.seq, error=sentence)
+        opened.write(lambda tx: _pass_over(tx, event, sentence))
+
+
+def _pass_over(tx: Transaction, event: events.Event, sentence: str) -> None:
+    facts = {"seq": event.seq, "kind": event.kind, "sentence": sentence}
+    events.record(tx, ACTOR, "trigger.failed", subject=event.subject, facts=facts)
+    events.advance(tx, READER, event.seq)
 
 
 class Lane(threading.Thread):

@@ -35,7 +35,7 @@ def begin(
         The state in force.
     """
     access.require(actor, "deployment.change")
-    found = _find(tx, deployment)
+    found = find_state(tx, deployment)
     if found is not None:
         return found
     first = decide.begin(version, rows=(origin_row, origin_row), origin_row=origin_row)
@@ -65,7 +65,7 @@ def get_state(tx: Transaction, actor: Actor, deployment: str) -> entities.LoopSt
         When the deployment has no loop.
     """
     access.require(actor, "decision.read")
-    found = _find(tx, deployment)
+    found = find_state(tx, deployment)
     if found is None:
         raise errors.NotFoundError(
             f"deployment '{deployment}' has no loop",
@@ -228,7 +228,8 @@ def replay_decision(tx: Transaction, actor: Actor, decision: str) -> replay.Repl
     return replay.compare(recorded, row.document.encode())
 
 
-def _find(tx: Transaction, deployment: str) -> entities.LoopState | None:
+def find_state(tx: Transaction, deployment: str) -> entities.LoopState | None:
+    """Return the state in force, or None where the deployment has no loop yet."""
     row = tx.execute(
         records.FIND_STATE, {"in_project": tx.project, "of_deployment": deployment}
     ).first()

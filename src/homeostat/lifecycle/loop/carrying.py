@@ -1,4 +1,4 @@
-"""Carries out what was decided, in the decision's own transaction; called by live and duties."""
+"""Carries out what was decided, in the decision's transaction; called by live and duties."""
 
 from __future__ import annotations
 

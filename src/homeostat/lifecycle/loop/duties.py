@@ -62,7 +62,9 @@ def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None
     for deployment in serving.list_deployments(tx, actor, limit=1000):
         if deployment.model != model:
             continue
-        state = actions.state(tx, deployment.name)
+        state = actions.find_state(tx, deployment.name)
+        if state is None:  # deployed in this very moment: its loop has yet to begin
+            continue
         waits = any(m.version == number and m.standing == "approval" for m in state.members)
         if waits:
             news = entities.Approved(version=number, by=event.actor)

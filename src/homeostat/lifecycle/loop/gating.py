@@ -76,6 +76,7 @@ def examine(
         protected=protected,
         metric=msgspec.convert(policy.gates.metric, evaluated.Metric),
         slice_needed=policy.gates.worst_slice_at_least,
+        favourable=policy.model.favourable,
     )
     measured = exams.measured(
         found, latency_p99_ms=packed.latency_p99_ms, size_bytes=packed.size_bytes

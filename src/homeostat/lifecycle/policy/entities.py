@@ -69,6 +69,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Column that joins predictions with late labels; None when rows have none.
     owner
         Person or team; empty when not said.
+    favourable
+        Whether the positive class is good for the person it is said of (a loan granted), or
+        bad (a default): which share of people is compared for fairness.
     tier
         How much review it needs: ``low``, ``medium`` or ``high``.
     """
@@ -82,6 +85,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     task: Task = "classification"
     key: ColumnName | None = None
     owner: str = ""
+    favourable: bool = True
     tier: Tier = "medium"
 
     def __post_init__(self) -> None:

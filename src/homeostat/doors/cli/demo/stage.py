@@ -1,4 +1,4 @@
-"""Sets the stage for the demo: a home of its own, real processes, a progress display, the end."""
+"""Sets the stage for the demo: a home of its own, real processes, progress, the end."""
 
 from __future__ import annotations
 
@@ -174,8 +174,8 @@ def _conclude(
 ) -> Report:
     """Check the chain and replay every decision before anything is claimed."""
     decisions = list(client.decisions.every(deployment=story.MODEL))
-    replayed = all(client.decisions.replay(one.id).same for one in decisions)
-    history = client.models.alias_history(story.MODEL, "champion")
+    replayed = all(client.decisions.replay(one.id).identical for one in decisions)
+    history = client.models.history(story.MODEL)
     return Report(
         phases=played.reports,
         predictions=played.n_sent - played.n_failed,

@@ -114,7 +114,7 @@ class Story:
         self._told("steady", 0.0, f"gates: {trained.sentence}")
         self._client.models.approve(MODEL, trained.version, note="read the gate report")
         self._client.deployments.deploy(MODEL, policy=policy, version=trained.version)
-        report = self._client.models.report(trained.report)
+        report = self._client.reports.get(trained.report)
         self._initial_loss = report.exam.evaluation.brier.value
         self._wait_until_served()
 
@@ -204,7 +204,8 @@ class Story:
         )
 
     def _note(self, phase: phases.Phase, decision: Decision) -> None:
-        if decision.kind == "none" and not decision.acts:
+        is_news = decision.acts or decision.sentence.startswith("harmless")
+        if decision.kind == "none" and not is_news:
             return
         row = decision.evidence.get("first_row", decision.evidence.get("change_row"))
         self.happenings.append(

@@ -1,0 +1,158 @@
+"""Journeys of the live loop over a real house, log, jobs and models; without HTTP."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import living
+from homeostat.doors.cli.demo import lender
+from homeostat.foundation import access, errors, events, house, settings
+from homeostat.lifecycle.data import actions as data
+from homeostat.lifecycle.data import intake
+from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.registry import actions as registry
+
+RECESSION = lender.RECESSION_WORLD
+
+
+@pytest.fixture
+def opened(tmp_path, home):
+    told = settings.load(home=home, code=tmp_path / "code")
+    with house.open_house(told) as found:
+        yield found
+
+
+@pytest.fixture
+def life(opened):
+    lived = living.Living(opened)
+    lived.train()
+    lived.deploy()
+    return lived
+
+
+def test_steady_applicants_cause_no_alert_and_no_fit(life):
+    life.live(2400)
+    assert life.kinds() == []
+    assert life.alerts() == []
+    assert life.state().n_blocks == 10
+
+
+def test_a_campaign_is_reported_judged_harmless_and_not_learned(life):
+    life.live(2000)
+    life.live(1600, intake=lender.CAMPAIGN_INTAKE)
+    assert set(life.kinds()) == {"investigate"}
+    assert [(a.kind, a.cause, a.column) for a in life.alerts()] == [
+        ("covariate-drift", "covariate-shift", "region")
+    ]
+    assert any(one.sentence.startswith("harmless") for one in life.decisions())
+    assert life.state().n_fits == 0
+
+
+def test_a_broken_feed_is_kept_out_to_the_row_and_released_when_mended(life):
+    life.live(2100)
+    life.live(700, income_factor=100.0)
+    life.live(600)
+    assert life.kinds() == ["quarantine", "release"]
+    assert life.state().quarantined == ((2100, 2800),)
+    alert = life.alerts()[0]
+    assert (alert.kind, alert.cause, alert.column, alert.state) == (
+        "feed",
+        "feed",
+        "income",
+        "resolved",
+    )
+    assert "100" in " ".join((alert.sentence, *alert.evidence))
+
+
+def test_quarantined_rows_are_in_no_training_set(life):
+    life.live(1900)
+    life.live(200, income_factor=100.0)
+    life.live(300)
+    life.live(1600, world=RECESSION)
+    snapshots = life.house.read(
+        lambda tx: data.list_snapshots(tx, life.owner, f"{living.NAME}.log")
+    )
+    assert snapshots
+    for snapshot in snapshots:
+        rows = intake.read_snapshot(life.house, snapshot)
+        assert rows["income"].max() < 1_000_000
+
+
+def test_a_changed_world_is_proved_learned_canaried_and_promoted(life):
+    life.live(2400)
+    life.live(3000, world=RECESSION)
+    kinds = life.kinds()
+    assert kinds[0] == "retrain"
+    assert "promote" in kinds
+    alarm = next(one for one in life.decisions() if one.kind == "retrain")
+    assert abs(alarm.evidence["change_row"] - 2400) <= 200
+    assert alarm.evidence["log_e"] > alarm.evidence["threshold"]
+    champions = life.house.read(
+        lambda tx: registry.alias_history(tx, life.owner, living.NAME, "champion")
+    )
+    assert len(champions) >= 2
+    fresh = life.lender.applications(1000, world=RECESSION)
+    now = [life.scores(m.version, fresh) for m in life.deployment().plan.arms[0].members]
+    first = life.scores(1, fresh)
+    truth = fresh["defaulted"].to_numpy()
+    assert np.mean((np.mean(now, axis=0) - truth) ** 2) < 0.5 * np.mean((first - truth) ** 2)
+
+
+def test_every_decision_of_a_life_is_replayed_bit_for_bit(life):
+    life.live(2200)
+    life.live(600, income_factor=100.0)
+    life.live(1400, world=RECESSION)
+    decisions = life.decisions()
+    assert len(decisions) > 20
+    for one in decisions:
+        again = life.house.read(
+            lambda tx, which=one.id: loop.replay_decision(tx, life.owner, which)
+        )
+        assert again.identical, again.reason
+    assert life.house.read(events.verify).ok
+
+
+def test_a_high_tier_challenger_waits_for_a_person_and_then_answers(opened):
+    life = living.Living(opened, tier="high")
+    life.train()
+    reviewer = access.local_owner("ben")
+    opened.write(lambda tx: registry.approve(tx, reviewer, living.NAME, 1))
+    life.deploy()
+    life.live(2400)
+    life.live(1800, world=RECESSION)
+    assert "ask" in life.kinds()
+    assert "promote" not in life.kinds()
+    asked = next(m for m in life.state().members if m.standing == "approval")
+    opened.write(lambda tx: registry.approve(tx, reviewer, living.NAME, int(asked.version)))
+    life.work()
+    life.live(400, world=RECESSION)
+    assert "promote" in life.kinds()
+
+
+def test_a_model_the_gates_keep_out_is_no_version(opened, tmp_path):
+    policy = living.Living(opened)
+    toml = policy.policy.replace("at_least = 0.70", "at_least = 0.9999")
+    policy.policy = toml
+    job = policy.train()
+    assert job.result["verdict"] == "fail"
+    assert job.result["version"] is None
+    with pytest.raises(errors.NotFoundError):
+        opened.read(lambda tx: registry.get_version(tx, policy.owner, living.NAME, 1))
+
+
+def test_a_pipeline_that_raises_costs_nothing_but_the_fit(life):
+    life.live(2400)
+    code = life.house.settings.code / "pipeline.py"
+    code.write_text(
+        code.read_text(encoding="utf-8").replace(
+            "    return model.fit(",
+            '    raise RuntimeError("no disk in the sky")\n    return model.fit(',
+        ),
+        encoding="utf-8",
+    )
+    life.live(1600, world=RECESSION)
+    told = [one.sentence for one in life.decisions() if "came to nothing" in one.sentence]
+    assert told
+    assert "no disk in the sky" in told[0]
+    assert [m.version for m in life.deployment().plan.arms[0].members] == [1]
