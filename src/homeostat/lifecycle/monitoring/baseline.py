@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.uint16]
 
 GROUPS = 10
-REFERENCE_ROWS = 2000
+REFERENCE_ROWS = 3000
 CELLS_PER_DECADE = 10
 SCORE = "score"
 
@@ -62,7 +62,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """Columns as they were at training, and labelled rows to weigh a shift by.
 
-    `codes` holds up to 2000 reference rows as group numbers (uint16, row by row), `wrong`
+    `codes` holds up to 3000 reference rows as group numbers (uint16, row by row), `wrong`
     whether each was answered wrongly; both empty when labels or scores were not given.
     """
 
@@ -115,7 +115,7 @@ def freeze(
     Returns
     -------
     Baseline
-        Up to 2000 evenly spaced rows are kept (as group numbers) when score and label are
+        Up to 3000 evenly spaced rows are kept (as group numbers) when score and label are
         given; blame weighs shifts by them.
 
     Raises

@@ -21,6 +21,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     n_failed: int
 
 
+Judged = entities.Judgement | entities.Window
 _FAILING = 0.05
 _PART = 0.5
 
@@ -37,7 +38,8 @@ def rank(
     Parameters
     ----------
     judgements
-        Of the windows of the harm, in order; those that do not touch its rows are left out.
+        Of the windows of the harm, fresh or as stored, in order; those that do not touch its
+        rows are left out.
     harm
         The rise in loss (share of wrong answers); None ranks findings alone.
     version_row

@@ -16,6 +16,11 @@ from homeostat.measures import drift as distances
 from homeostat.measures import summary
 
 AlarmBudget = entities.AlarmBudget
+_EXPECTED = {
+    "harmless": "harmless, as far as the same cases keep their outcomes",
+    "harmful": "more wrong answers are to be expected",
+    "unknown": "whether it harms, only labels will tell",
+}
 
 
 def window(
@@ -153,7 +158,7 @@ def _shift_causes(
         sentence = f"other cases arrive than at training: {evidence[0]}"
         if effect and column in effect.columns:
             evidence.append(tell(effect))
-            sentence = f"{sentence}; {effect.verdict}"
+            sentence = f"{sentence}; {_EXPECTED[effect.verdict]}"
         cause = entities.Cause(
             kind="covariate-shift",
             column=column,

@@ -25,7 +25,7 @@ _LARGEST_WEIGHT = 20.0
 _STEPS = 8
 _RIDGE = 1.0
 _ENOUGH = 1e-3
-_Z = 2.0
+_Z = 1.64  # one-sided, 95 %
 
 
 def effect(
@@ -78,7 +78,10 @@ def effect(
     before, after = float(wrong.mean()), float(weights @ wrong) / total
     # The same rows stand on both sides, so the error is that of the difference.
     influence = weights / total * (wrong - after) - (wrong - before) / len(wrong)
-    error = math.sqrt(float(influence @ influence))
+    # The window is a sample too: its groups would hold other shares the next time.
+    groups = both[: len(wrong)].astype(np.intp)
+    between = sum(_between(groups[:, i], weights, wrong) for i in range(len(used)))
+    error = math.sqrt(float(influence @ influence) + between / (len(both) - len(wrong)))
     effective = total**2 / float(weights @ weights)
     return entities.ShiftEffect(
         columns=tuple(used),
@@ -88,6 +91,16 @@ def effect(
         effective_rows=effective,
         verdict=_verdict(after - before, error, effective, tolerance),
     )
+
+
+def _between(groups: Codes, weights: Floats, wrong: Floats) -> float:
+    """Variance between groups of the share answered wrongly, under the weights."""
+    mass = np.bincount(groups, weights=weights)
+    hit = np.bincount(groups, weights=weights * wrong)
+    kept = mass > 0
+    share = hit[kept] / mass[kept]
+    center = float(hit.sum() / mass.sum())
+    return float(mass[kept] @ (share - center) ** 2 / mass.sum())
 
 
 def _verdict(

@@ -78,6 +78,23 @@ def test_a_new_version_and_failing_requests_are_named():
     assert {c.kind for c in causes} == {"infrastructure", "new-version", "concept-change"}
 
 
+def test_the_error_of_a_weighted_loss_is_as_stated():
+    """The truth lies within two errors about nineteen times in twenty."""
+    truth = _loss(_world(200_000, seed=99, shift=0.1)) - _loss(_world(200_000, seed=98))
+    hits = []
+    for seed in range(60):
+        frozen = baseline.freeze(
+            _world(3000, seed=1000 + seed), features=["debt"], score="score", label="label"
+        )
+        shifted = _world(200, seed=seed, shift=0.1)
+        seen = judge.window(shifted, frozen, first_row=0, budget=judge.AlarmBudget())
+        if seen.shift is None:  # a window that does not show the shift
+            continue
+        hits.append(abs(seen.shift.change - truth) <= 2 * seen.shift.standard_error)
+    assert len(hits) > 50
+    assert np.mean(hits) >= 0.88
+
+
 def test_without_harm_findings_alone_are_ranked():
     frame = _world(200, seed=5, shift=0.2)
     seen = judge.window(frame, FROZEN, first_row=0, budget=judge.AlarmBudget())

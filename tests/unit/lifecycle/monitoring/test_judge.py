@@ -137,13 +137,13 @@ def test_two_broken_columns_give_their_joined_rows():
 
 
 def test_a_harmless_shift_is_judged_harmless():
-    frame = _table(400, seed=11)
+    frame = _table(6000, seed=11)
     some = frame.filter((pl.col("region") == "north") | (pl.col("visits") == 0))
-    found = _judge(some)
+    found = judge.window(some, FROZEN, first_row=0, budget=BUDGET, tolerance=0.06)
     assert "covariate-shift" in {c.kind for c in found.causes}
     assert found.broken is None
     assert found.shift.verdict == "harmless"
-    assert abs(found.shift.change) < 2 * found.shift.standard_error
+    assert abs(found.shift.change) < 3 * found.shift.standard_error
 
 
 def test_a_shift_to_cases_the_model_cannot_tell_is_judged_harmful():
