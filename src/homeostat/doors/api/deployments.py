@@ -11,7 +11,6 @@ from typing import Annotated
 import msgspec
 
 from homeostat.doors.api import routing
-from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import read
@@ -192,19 +191,6 @@ async def changed_plans(call: routing.Call) -> list[PlanDocument]:
     )
 
 
-async def get_file(call: routing.Call) -> bytes:
-    """Return a file of a version that the present plan names."""
-    digest = str(call.path_params["digest"])
-    document = await call.read(lambda tx: actions.get_document(tx, call.actor, _name(call)))
-    if not any(digest in version.files.values() for version in document.versions):
-        raise errors.NotFoundError(
-            f"no version in the plan of {document.deployment!r} has a file {digest}",
-            hint="the plan may have changed; read it again",
-        )
-    owner = f"model:{document.model}"
-    return await call.work(lambda: call.house.get_blob(owner, digest, project=call.project))
-
-
 async def accept_segment(call: routing.Call) -> Segment:
     """Take over a part of the log; taking it over again changes nothing."""
     name, segment, raw = _name(call), str(call.path_params["segment"]), call.body
@@ -350,14 +336,6 @@ ROUTES = (
         answer=list[PlanDocument],
         query=ChangedAfter,
         summary="Plans that changed, of all deployments; waits where asked",
-    ),
-    routing.Route(
-        "GET",
-        f"{_ONE}/files/{{digest}}",
-        "model.read",
-        get_file,
-        answer=bytes,
-        summary="A file of a version that the plan names",
     ),
     routing.Route(
         "GET",

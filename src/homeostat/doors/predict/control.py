@@ -39,7 +39,7 @@ class Control:
         self._http = httpx.AsyncClient(
             base_url=url,
             headers={PROJECT_HEADER: project},
-            timeout=httpx.Timeout(30.0, connect=2.0, read=90.0),
+            timeout=httpx.Timeout(30.0, connect=2.0, read=40.0),
             trust_env=False,
         )
 

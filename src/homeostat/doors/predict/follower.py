@@ -149,9 +149,11 @@ class Follower:
             return known
         gate = asyncio.Semaphore(_AT_ONCE)
 
+        where = f"/api/models/{quote(document.model, safe='')}/versions/{version.version}/files"
+
         async def fetch(path: str, digest: str) -> tuple[str, bytes]:
             async with gate:
-                return path, await self._file(document.deployment, digest)
+                return path, await self._file(f"{where}/{quote(path)}", digest)
 
         files = dict(await asyncio.gather(*(fetch(*one) for one in version.files.items())))
         try:
@@ -162,14 +164,13 @@ class Follower:
         self._loaded[version.digest] = loaded
         return loaded
 
-    async def _file(self, deployment: str, digest: str) -> bytes:
+    async def _file(self, where: str, digest: str) -> bytes:
         place = self._files / digest
         if place.is_file():
             data = await asyncio.to_thread(place.read_bytes)
             if blake3.blake3(data).hexdigest() == digest:
                 return data
-        path = f"/api/deployments/{quote(deployment, safe='')}/files/{quote(digest, safe='')}"
-        data = await self._server.ask("GET", path)
+        data = await self._server.ask("GET", where)
         if blake3.blake3(data).hexdigest() != digest:
             raise errors.UnavailableError(f"{self._server.url} sent other bytes than {digest}")
         await asyncio.to_thread(_write, place, data)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import logging
 import signal
 import socket
 from collections.abc import Callable
@@ -20,7 +22,6 @@ from homeostat.lifecycle.predictions import spool
 from homeostat.lifecycle.serving import engine
 
 DRAIN_S = 10
-FIRST_S = 5.0
 LAST_S = 5.0
 
 _log = log.get(__name__)
@@ -46,6 +47,7 @@ def run(
     durability
         When a prediction counts as logged.
     """
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request says nothing new
     # uvicorn raises the signal again when it is done; there is a log to hand over then.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
@@ -81,6 +83,8 @@ async def _serve(
     tasks = [
         asyncio.create_task(_follow(following, standing)),
         asyncio.create_task(handing.run()),
+        # Seconds of imports that the first deployment would wait for.
+        asyncio.create_task(asyncio.to_thread(importlib.import_module, "skops.io")),
     ]
     try:
         await _listen(app.Predictions(answering, standing), listening)
@@ -100,10 +104,9 @@ async def _know_plans(following: follower.Follower, standing: app.Standing) -> N
     """Know the plans before the first request; without the server, those that were kept."""
     standing.is_ready = await following.recall()
     try:
-        async with asyncio.timeout(FIRST_S):
-            await following.follow_once()
-            standing.is_ready = True
-    except (TimeoutError, errors.HomeostatError) as error:
+        await following.follow_once()
+        standing.is_ready = True
+    except errors.HomeostatError as error:
         _log.warning("the server is away; serving what was kept", why=str(error))
 
 
