@@ -200,8 +200,8 @@ def _shown(answer: Answer, *, explain: bool) -> Any:
 
 
 def _train(told: settings.Settings, path: Path, *, as_json: bool) -> int:
-    from homeostat.lifecycle.data import tables
     from homeostat.lifecycle import policy as policies
+    from homeostat.lifecycle.data import tables
 
     where = path if path.is_absolute() else told.code / path
     policy = policies.read(where)
