@@ -176,7 +176,8 @@ def freeze_numbers(values: Floats, *, bins: int = 1000, grid: int = 64) -> Numer
     sample = np.sort(sample[np.isfinite(sample)])
     if not len(sample):
         return _numeric_bins(np.zeros(1), center=0.0)
-    quantiles = np.quantile(sample, np.linspace(0, 1, bins + 1))
+    with np.errstate(over="ignore", invalid="ignore"):  # ends of the floating-point range
+        quantiles = np.quantile(sample, np.linspace(0, 1, bins + 1))
     atoms = quantiles[1:][quantiles[1:] == quantiles[:-1]]
     low, high = float(sample[0]), float(sample[-1])
     width = high - low

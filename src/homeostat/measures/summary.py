@@ -148,8 +148,8 @@ def summarise_numbers(
         if right > left:
             lows.append(float(part[left]))
             highs.append(float(part[right - 1]))
-            finite = part[left:right] - bins.center
             with np.errstate(over="ignore", invalid="ignore"):
+                finite = part[left:right] - bins.center
                 total += float(finite.sum())
                 squares += float(finite @ finite)
     n_finite = len(values) - n_low - n_high - n_nan

@@ -174,6 +174,8 @@ def _positive(label: pl.Series) -> NDArray[np.bool_]:
 
 def numbers(values: pl.Series) -> Floats:
     """Return a numeric column as float64 with NaN where a value is missing or not finite."""
+    if values.dtype.is_nested():
+        return np.full(len(values), np.nan)
     if not bins.is_numeric(values):
         values = values.cast(pl.Float64, strict=False)
     physical = values.to_physical() if values.dtype.is_temporal() else values
@@ -192,7 +194,9 @@ def group(values: pl.Series, profile: Profile, kept: bins.Bins) -> Codes:
     index: dict[str | None, int] = {name: i for i, name in enumerate(kept.categories)}
     index[None] = missing
     others = missing - 1
-    names = values.cast(pl.String).to_list() if not values.dtype.is_nested() else []
+    if values.dtype.is_nested():
+        return np.where(values.is_null().to_numpy(), missing, others).astype(np.uint16)
+    names = values.cast(pl.String).to_list()
     return np.array([index.get(name, others) for name in names], dtype=np.uint16)
 
 

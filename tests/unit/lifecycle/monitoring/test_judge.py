@@ -220,3 +220,36 @@ def test_labels_may_be_words():
     named = baseline.freeze(words, features=["debt"], score="score", label="label")
     plain = baseline.freeze(_table(500), features=["debt"], score="score", label="label")
     assert named.wrong == plain.wrong
+
+
+def test_columns_of_every_type_can_be_frozen_and_judged():
+    n = 400
+    frame = pl.DataFrame(
+        {
+            "cat": pl.Series(["a", "b"] * 200).cast(pl.Categorical),
+            "day": pl.Series(range(n)).cast(pl.Date),
+            "void": [None] * n,
+            "infinite": [float("inf")] * 200 + list(range(200)),
+            "list": [[1]] * n,
+            "huge": [-1.7e308, 1.7e308] * 200,
+            "tiny": np.linspace(0, 5e-324, n),
+            "flag": [True, False] * 200,
+        }
+    )
+    frozen = baseline.freeze(frame, features=frame.columns)
+    assert baseline.decode(baseline.encode(frozen)) == frozen
+    assert _judge(frame[:200], frozen).broken is None
+    odd = pl.DataFrame(
+        {
+            "cat": [1] * 200,
+            "day": ["x"] * 200,
+            "void": [3] * 200,
+            "infinite": [None] * 200,
+            "list": [1] * 200,
+            "huge": [True] * 200,
+            "tiny": [[1]] * 200,
+            "flag": [1] * 200,
+        }
+    )
+    found = _judge(odd, frozen)
+    assert {f.column for f in found.findings if f.kind == "schema"} == {"day", "tiny"}
