@@ -19,6 +19,8 @@ from homeostat.doors.client import Client
 from homeostat.foundation import clock, log, settings
 
 HOMES = "demos"
+WIDTH = 140
+TITLE = "What happened, when, why, on what evidence, and what it cost"
 SHOWN = {
     "investigate": "yellow",
     "quarantine": "red",
@@ -68,6 +70,8 @@ def perform(told: settings.Settings, *, leave: bool, report: Path | None, seed: 
     """
     started = time.monotonic()
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     own = _own_home(told)
     log.configure(level="warning", output=own.log_format)
     console.print(
@@ -192,27 +196,26 @@ def _conclude(
 
 
 def _table(played: story.Story) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD, title="What happened, when, and why", title_justify="left"
-    )
-    for name, options in (
-        ("chapter", {"no_wrap": True}),
-        ("row", {"justify": "right"}),
-        ("decision", {"no_wrap": True}),
-        ("why", {"ratio": 1}),
-        ("evidence", {"no_wrap": True}),
-        ("cost", {"no_wrap": True}),
-    ):
-        table.add_column(name, **options)  # type: ignore[arg-type]
+    table = Table(box=box.SIMPLE_HEAD, title=TITLE, title_justify="left", pad_edge=False)
+    table.add_column("chapter", no_wrap=True)
+    table.add_column("row", justify="right", no_wrap=True)
+    table.add_column("decision", no_wrap=True)
+    table.add_column("why", ratio=1, min_width=40)
+    table.add_column("evidence", max_width=26)
+    table.add_column("cost", max_width=20)
+    chapter = ""
     for item in played.happenings:
+        if chapter and item.phase != chapter:
+            table.add_section()
         table.add_row(
-            item.phase,
+            item.phase if item.phase != chapter else "",
             f"{item.row:,}",
             Text(item.what, SHOWN.get(item.what, "")),
             item.why,
             item.evidence,
             item.cost,
         )
+        chapter = item.phase
     return table
 
 

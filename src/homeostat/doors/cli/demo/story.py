@@ -16,8 +16,14 @@ import polars as pl
 
 from homeostat.doors.cli.demo import lender, phases, traffic
 from homeostat.doors.client import Client
-from homeostat.foundation import errors
-from homeostat.lifecycle.loop.entities import Decision, KeepOut, StartFit
+from homeostat.foundation import clock, errors
+from homeostat.lifecycle.loop.entities import (
+    Decision,
+    KeepOut,
+    OpenAlert,
+    ResolveAlert,
+    StartFit,
+)
 from homeostat.lifecycle.monitoring.entities import Alert
 
 MODEL = "credit"
@@ -84,6 +90,7 @@ class Story:
         self._project = project
         self._told = told
         self._late: deque[pl.DataFrame] = deque()
+        self._sent_at: list[tuple[int, int]] = []
         self._n_labels = 0
         self._initial_loss = 0.0
         self._losses = pl.Series("loss", [], dtype=pl.Float64)
@@ -115,7 +122,7 @@ class Story:
         self._client.models.approve(MODEL, trained.version, note="read the gate report")
         self._client.deployments.deploy(MODEL, policy=policy, version=trained.version)
         report = self._client.reports.get(trained.report)
-        self._initial_loss = report.exam.evaluation.brier.value
+        self._initial_loss = report.exam.evaluation.brier.value or 0.0
         self._wait_until_served()
 
     def _wait_until_served(self) -> None:
@@ -152,6 +159,7 @@ class Story:
             income_factor=stretch.income_factor,
         )
         answered = self._traffic.score(rows)
+        self._sent_at.append((clock.now_ms(), self._traffic.n_sent))
         self._losses.append((answered["score"] - answered["defaulted"]) ** 2)
         self._late.append(rows)
         while (
@@ -204,14 +212,12 @@ class Story:
         )
 
     def _note(self, phase: phases.Phase, decision: Decision) -> None:
-        is_news = decision.acts or decision.sentence.startswith("harmless")
-        if decision.kind == "none" and not is_news:
+        if decision.kind == "none" and not _is_news(decision):
             return
-        row = decision.evidence.get("first_row", decision.evidence.get("change_row"))
         self.happenings.append(
             Happening(
                 phase=phase.title,
-                row=row if isinstance(row, int) else self._traffic.n_sent,
+                row=self._row_at(decision.at),
                 what=decision.kind,
                 why=decision.sentence,
                 evidence=_evidence(decision),
@@ -219,6 +225,10 @@ class Story:
                 decision=decision.id,
             )
         )
+
+    def _row_at(self, at: int) -> int:
+        """Return how many applications had been sent at an instant."""
+        return next((n for sent_at, n in reversed(self._sent_at) if sent_at <= at), 0)
 
     def _alerts(self) -> list[Alert]:
         return self._client.alerts.list(deployment=MODEL, limit=1000)
@@ -240,6 +250,14 @@ class Story:
     def close(self) -> None:
         """Stop the traffic."""
         self._traffic.close()
+
+
+def _is_news(decision: Decision) -> bool:
+    """Say whether a decision that changed nothing is still worth a line: good news mostly."""
+    tells = any(isinstance(act, OpenAlert | ResolveAlert) for act in decision.acts)
+    is_step = decision.event == "rollout-observed" and bool(decision.acts)
+    is_harmless = decision.event == "block-labelled" and "accepted" in decision.evidence
+    return tells or is_step or is_harmless
 
 
 def _evidence(decision: Decision) -> str:
