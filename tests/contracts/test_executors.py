@@ -167,7 +167,7 @@ def test_a_step_that_crashes_its_process_fails_alone(run):
     @hs.pipeline
     def main(bad): return crash(fine()) if bad else fine()
     """
-    with pytest.raises(errors.UserCodeError, match=r"'crash' failed at pipeline.py:7.*SIGSEGV"):
+    with pytest.raises(errors.UserCodeError, match=r"'crash' failed at pipeline.py:8.*SIGSEGV"):
         run(text, "processes", parameters={"bad": True})
     assert run(text, "processes", parameters={"bad": False}).steps[0].status == "hit"
 

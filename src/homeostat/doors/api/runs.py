@@ -244,7 +244,7 @@ async def get_artifact(call: routing.Call) -> Response:
     return Response(
         data,
         media_type=kind if is_harmless else "application/octet-stream",
-        headers={"x-content-type-options": "nosniff", "etag": f'"{found.digest}"'},
+        headers={"etag": f'"{found.digest}"'},
     )
 
 

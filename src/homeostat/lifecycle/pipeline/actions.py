@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from homeostat.foundation import access, errors, lineage
@@ -92,8 +90,9 @@ def finish_run(
     """
     access.require(actor, "run.write")
     run = tracking.find_run(tx, actor, start.run_id)
+    is_begun = run is not None
     if run is None:
-        run = tracking.insert_run(
+        run = tracking.new_run(
             tx,
             actor,
             experiment=experiment,
@@ -102,12 +101,8 @@ def finish_run(
             pipeline=start.pipeline,
             executor=start.executor,
         )
-        _describe(tx, run, start)
     elif run.status != "running":
         raise errors.ConflictError(f"run:{run.id} ended as {run.status} already")
-    _write_steps(tx, run.id, end)
-    if end.environment:
-        origin.keep_environment(tx, end.environment, end.packages)
     ended = msgspec.structs.replace(
         run,
         status=end.status,
@@ -120,10 +115,24 @@ def finish_run(
         cpu_s=end.cpu_s,
         max_rss_bytes=end.max_rss_bytes,
     )
-    counts: dict[str, Any] = {"hit": 0, "ran": 0, "failed": 0}
+    facts = {"pipeline": run.pipeline, "steps": _counts(end)}
+    if is_begun:
+        tracking.end_run(tx, actor, ended, facts=facts)
+    else:
+        tracking.insert_run(tx, ended)
+        _describe(tx, ended, start)
+        tracking.record_end(tx, actor, ended, facts=facts)
+    _write_steps(tx, run.id, end)
+    if end.environment:
+        origin.keep_environment(tx, end.environment, end.packages)
+    return ended
+
+
+def _counts(end: entities.RunEnd) -> dict[str, int]:
+    counts = {"hit": 0, "ran": 0, "failed": 0}
     for step in end.steps:
         counts[step.status] += 1
-    return tracking.end_run(tx, actor, ended, facts={"pipeline": run.pipeline, "steps": counts})
+    return counts
 
 
 def list_steps(tx: Transaction, actor: access.Actor, run_id: str) -> list[entities.StepRecord]:

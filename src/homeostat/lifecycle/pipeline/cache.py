@@ -50,8 +50,9 @@ class Cache:
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = pathlib.Path(folder)
         (self.folder / "objects").mkdir(parents=True, exist_ok=True)
-        (self.folder / "locks").mkdir(exist_ok=True)
         self._secret = locks.secret(self.folder / "key")
+        self._ranges = locks.Ranges(self.folder / "lock")
+        self._known_codes: set[str] = set()
         self._local = threading.local()
 
     def get(self, key: str) -> entities.Entry | None:
@@ -153,14 +154,20 @@ class Cache:
         """
         index = self._index()
         row = (entry.key, entry.step, _encode(entry), entry.made_at, entry.made_at)
+        small, self._local.small = getattr(self._local, "small", []), []
         index.execute("BEGIN IMMEDIATE")
         try:
-            index.execute(
-                "INSERT OR IGNORE INTO codes VALUES (?, ?)", (entry.code, _encode(parts))
-            )
+            if small:
+                index.executemany("INSERT OR IGNORE INTO small VALUES (?, ?)", small)
+            if entry.code not in self._known_codes:
+                code = (entry.code, _encode(parts))
+                index.execute("INSERT OR IGNORE INTO codes VALUES (?, ?)", code)
             index.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", row)
-        finally:
-            index.execute("COMMIT")
+        except BaseException:
+            index.execute("ROLLBACK")
+            raise
+        index.execute("COMMIT")
+        self._known_codes.add(entry.code)
 
     def forget(self, key: str) -> None:
         """Drop an entry whose values turned out to be lost.
@@ -214,8 +221,7 @@ class Cache:
         give_up
             Called about every 20 ms while waiting; raises to stop.
         """
-        path = self.folder / "locks" / key[:32]
-        with locks.locked(path, give_up):
+        with self._ranges.alone(key, give_up):
             yield
 
     def used(self, keys: list[str]) -> None:
@@ -274,6 +280,7 @@ class Cache:
 
     def close(self) -> None:
         """Close this thread's index."""
+        self._ranges.close()
         connection = getattr(self._local, "index", None)
         if connection is not None:
             connection.close()
@@ -296,7 +303,8 @@ class Cache:
 
     def _write(self, blob: str, data: bytes) -> None:
         if len(data) <= SMALL_BYTES:
-            self._index().execute("INSERT OR IGNORE INTO small VALUES (?, ?)", (blob, data))
+            # Written by `put`, together with the entry that names it.
+            self._local.small = [*getattr(self._local, "small", []), (blob, data)]
             return
         path = self.folder / "objects" / blob[:2] / blob
         if path.exists() and path.stat().st_size == len(data):

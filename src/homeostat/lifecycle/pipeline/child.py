@@ -16,6 +16,7 @@ import time
 
 import cloudpickle
 import msgspec
+import polars as pl  # noqa: F401 - nearly every step needs it; a warm worker has it ready
 
 from homeostat.lifecycle.pipeline import failures, load, steps, workers
 

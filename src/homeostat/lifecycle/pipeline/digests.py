@@ -246,7 +246,7 @@ def _array(walk: _Walk, value: Any, kind: type) -> bytes:
 
 def _frame(walk: _Walk, value: Any, kind: type) -> bytes:
     del kind
-    if any(dtype == pl.Object for dtype in value.dtypes):
+    if any(isinstance(dtype, pl.Object) for dtype in value.dtypes):
         pairs = [(column.name, str(column.dtype), column.to_list()) for column in value]
         return _node("frame-of-objects", walk.digest(pairs))
     stream = _Stream("frame")

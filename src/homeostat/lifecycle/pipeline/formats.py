@@ -61,7 +61,9 @@ def encode(value: Any) -> Encoded:
     InvalidInputError
         When nothing can write it.
     """
-    if type(value) is pl.DataFrame and not any(dtype == pl.Object for dtype in value.dtypes):
+    if type(value) is pl.DataFrame and not any(
+        isinstance(dtype, pl.Object) for dtype in value.dtypes
+    ):
         stream = io.BytesIO()
         digests.write_frame(value, stream)
         data = stream.getvalue()

@@ -89,13 +89,12 @@ def activate(folder: str | pathlib.Path) -> None:
     """
     home = str(pathlib.Path(folder).resolve())
     with _lock:
-        finders = [finder for finder in sys.meta_path if isinstance(finder, _ProjectFinder)]
-        current = finders[0] if finders else None
+        current = _current()
         if current is not None and current.folder == home and stamp(home) == current.stamp():
             return
-        for finder in finders:
-            sys.meta_path.remove(finder)
-            forget(finder.folder)
+        if current is not None:
+            sys.meta_path.remove(current)
+            forget(current.folder)
         forget(home)
         sys.meta_path.insert(0, _ProjectFinder(home))
 
@@ -113,7 +112,11 @@ def stamp(folder: str) -> Stamp:
     tuple
         Path, modification time and size of each loaded file, sorted.
     """
-    return tuple(sorted(_file_stamp(path) for path in _loaded(folder).values()))
+    current = _current()
+    if current is None or current.folder != folder:
+        return ()
+    found = (path for name, path in current.places.items() if name in sys.modules)
+    return tuple(sorted(_file_stamp(path) for path in found))
 
 
 def _imported(name: str, home: pathlib.Path) -> types.ModuleType:
@@ -128,6 +131,10 @@ def _imported(name: str, home: pathlib.Path) -> types.ModuleType:
     except Exception as error:
         # Importing runs the user's code, which may raise anything.
         raise failures.of(error, what=f"importing {name} from {home}") from error
+
+
+def _current() -> _ProjectFinder | None:
+    return next((found for found in sys.meta_path if isinstance(found, _ProjectFinder)), None)
 
 
 def forget(folder: str) -> None:
@@ -179,6 +186,7 @@ class _ProjectFinder:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.seen: dict[str, tuple[str, int, int]] = {}
+        self.places: dict[str, str] = {}
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: Any = None
@@ -194,6 +202,7 @@ class _ProjectFinder:
                 spec.loader.folder = self.folder
                 file = str(spec.origin)
                 self.seen[file] = _file_stamp(file)
+                self.places[name] = file
                 return spec
         return None
 

@@ -7,12 +7,15 @@ import fcntl
 import os
 import pathlib
 import secrets
+import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
 _FIRST_WAIT_S: Final = 0.002
 _LONGEST_WAIT_S: Final = 0.02
+_TRY_RANGE: Final[int | None] = getattr(fcntl, "F_OFD_SETLK", None)
 
 
 @contextlib.contextmanager
@@ -48,6 +51,63 @@ def locked(path: pathlib.Path, give_up: Callable[[], None] | None = None) -> Ite
         os.close(handle)
 
 
+class Ranges:
+    """Locks by name on the bytes of one file; nothing is made or removed for a lock.
+
+    Parameters
+    ----------
+    path
+        Of the file, made when missing. Where the system has no locks that belong to an open
+        file, a file per name beside it serves.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._local = threading.local()
+
+    @contextlib.contextmanager
+    def alone(self, name: str, give_up: Callable[[], None] | None = None) -> Iterator[None]:
+        """Hold a name; see `locked`.
+
+        Parameters
+        ----------
+        name
+            Hexadecimal digits.
+        give_up
+            Called while waiting; raises to stop.
+        """
+        if _TRY_RANGE is None:
+            with locked(self._path.with_name(f"lock-{name[:32]}"), give_up):
+                yield
+            return
+        handle: int | None = getattr(self._local, "handle", None)
+        if handle is None:
+            # One for each thread: such a lock belongs to the open file, not to the process.
+            handle = self._local.handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        place = int(name[:15], 16)
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                fcntl.fcntl(handle, _TRY_RANGE, _range(fcntl.F_WRLCK, place))
+                break
+            except (BlockingIOError, PermissionError):
+                if give_up is not None:
+                    give_up()
+                time.sleep(wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+        try:
+            yield
+        finally:
+            fcntl.fcntl(handle, _TRY_RANGE, _range(fcntl.F_UNLCK, place))
+
+    def close(self) -> None:
+        """Close this thread's file."""
+        handle = getattr(self._local, "handle", None)
+        if handle is not None:
+            os.close(handle)
+            self._local.handle = None
+
+
 def secret(path: pathlib.Path) -> bytes:
     """Return the 32 secret bytes in a file, made on first use with mode 0600.
 
@@ -81,3 +141,8 @@ def _is_same(handle: int, path: pathlib.Path) -> bool:
         return os.fstat(handle).st_ino == path.stat().st_ino
     except FileNotFoundError:
         return False
+
+
+def _range(kind: int, place: int) -> bytes:
+    # struct flock of 64-bit Linux: type, whence, start, length, and a process id of 0.
+    return struct.pack("hhqqi4x", kind, os.SEEK_SET, place, 1, 0)

@@ -108,6 +108,7 @@ class Pipeline(Generic[P, R]):
         self.function = function
         self.name: str = function.__name__
         self.folder = folder
+        self._kinds: dict[str, Any] | None = None
         self.signature = inspect.signature(function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102
@@ -148,7 +149,9 @@ class Pipeline(Generic[P, R]):
         for name in given:
             if name not in known:
                 self._refuse_unknown(name)
-        kinds = _annotations(self.function)
+        if self._kinds is None:
+            self._kinds = _annotations(self.function)
+        kinds = self._kinds
         for name, text in parameters.items():
             given[name] = _fitted(text, kinds.get(name), where=f"{self.name}({name}=)")
         missing = [n for n, p in known.items() if n not in given and p.default is p.empty]

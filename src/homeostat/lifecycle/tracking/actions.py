@@ -34,6 +34,8 @@ from homeostat.lifecycle.tracking.runs import (
     find_run,
     finish_run,
     insert_run,
+    new_run,
+    record_end,
 )
 
 __all__ = [
@@ -57,6 +59,8 @@ __all__ = [
     "log_metrics",
     "log_params",
     "metric_history",
+    "new_run",
+    "record_end",
     "search_runs",
     "set_tags",
 ]

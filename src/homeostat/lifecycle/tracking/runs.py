@@ -58,7 +58,7 @@ def create_run(
     ConflictError
         When the run id is in use.
     """
-    run = insert_run(
+    run = new_run(
         tx,
         actor,
         experiment=experiment,
@@ -68,12 +68,15 @@ def create_run(
         pipeline=pipeline,
         executor=executor,
     )
+    if tx.execute(records.RUN, records.of_run(tx, run.id)).first() is not None:
+        raise errors.ConflictError(f"run:{run.id} exists already", run_id=run.id)
+    insert_run(tx, run)
     facts = {"experiment": experiment, "pipeline": pipeline}
     events.record(tx, actor, "run.started", subject=f"run:{run.id}", facts=facts)
     return run
 
 
-def insert_run(
+def new_run(
     tx: Transaction,
     actor: access.Actor,
     *,
@@ -84,19 +87,14 @@ def insert_run(
     pipeline: str = "",
     executor: str = "",
 ) -> entities.Run:
-    """Write a run without an event, for a caller that records its end in the same transaction.
-
-    Parameters, returns and raises as `create_run`.
-    """
+    """Make a run that `insert_run` can write; parameters and errors of `create_run`."""
     access.require(actor, "run.write")
     run_id = run_id or ids.new_id()
     if len(run_id) != 32 or not set(run_id) <= set("0123456789abcdef"):  # noqa: PLR2004 - a UUID
         raise errors.InvalidInputError(
             f"a run id is 32 hexadecimal digits; got {run_id[:40]!r}"
         )
-    if tx.execute(records.RUN, records.of_run(tx, run_id)).first() is not None:
-        raise errors.ConflictError(f"run:{run_id} exists already", run_id=run_id)
-    run = entities.Run(
+    return entities.Run(
         id=run_id,
         experiment_id=experiments.ensure_experiment(tx, actor, experiment).id,
         name=name or f"{pipeline or 'run'}-{run_id[-6:]}",
@@ -106,9 +104,12 @@ def insert_run(
         pipeline=pipeline,
         executor=executor,
     )
+
+
+def insert_run(tx: Transaction, run: entities.Run) -> None:
+    """Write a run whose id is not in use; the caller records the event."""
     row = {**msgspec.structs.asdict(run), "project": tx.project}
     tx.execute(records.INSERT_RUN, {**row, "experiment_id": int(run.experiment_id)})
-    return run
 
 
 def find_run(tx: Transaction, actor: access.Actor, run_id: str) -> entities.Run | None:
@@ -196,12 +197,18 @@ def end_run(
         )
     }
     tx.execute(records.END_RUN, {**records.of_run(tx, run.id), **changed})
-    n_points, digest = _points_digest(tx, run.id)
-    told = {"status": run.status, "n_points": n_points, "metrics_digest": digest, **facts}
+    record_end(tx, actor, run, facts={**_points_facts(tx, run.id), **facts})
+    return run
+
+
+def record_end(
+    tx: Transaction, actor: access.Actor, run: entities.Run, *, facts: Mapping[str, Any]
+) -> None:
+    """Record the event of a run's end, for a caller that wrote the run itself."""
+    told = {"status": run.status, **facts}
     if run.error:
         told["error"] = run.error[:1000]
     events.record(tx, actor, "run.finished", subject=f"run:{run.id}", facts=told)
-    return run
 
 
 def existing(tx: Transaction, run_id: str) -> entities.Run:
@@ -218,9 +225,9 @@ def writable(tx: Transaction, actor: access.Actor, run_id: str) -> entities.Run:
     return existing(tx, run_id)
 
 
-def _points_digest(tx: Transaction, run_id: str) -> tuple[int, str]:
+def _points_facts(tx: Transaction, run_id: str) -> dict[str, Any]:
     hasher, n_points = blake3.blake3(), 0
     for row in tx.execute(records.POINTS, records.of_run(tx, run_id)):
         hasher.update(json.dumps(tuple(row)).encode())
         n_points += 1
-    return n_points, hasher.hexdigest()
+    return {"n_points": n_points, "metrics_digest": hasher.hexdigest()}
