@@ -10,7 +10,6 @@ import pytest
 from homeostat.foundation import access, house, settings
 from homeostat.foundation.database import Database, migrate
 
-
 # Test processes share the cores; threads that spin for each other only cost.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

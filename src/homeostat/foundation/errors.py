@@ -6,10 +6,10 @@ HomeostatError
 ├── InvalidInputError     422  exit 2  the request cannot be right, whatever the state
 │   └── TooLargeError     413  exit 2  right in form, but over a stated limit
 ├── NotAllowedError       403  exit 6  you are known, but may not do this
-│   └── GateClosedError   403  exit 6  a rule, not a role, says no: missing approval or failed gate
+│   └── GateClosedError   403  exit 6  a rule says no: missing approval or failed gate
 ├── UnauthenticatedError  401  exit 6  you are not known
 ├── UnavailableError      503  exit 7  try again later
-├── UserCodeError         500  exit 8  code or a model of the user's raised, hung or answered nonsense
+├── UserCodeError         500  exit 8  user's code or model raised, hung or answered nonsense
 └── CorruptError          500  exit 9  stored bytes or the audit chain do not match their digest
 """
 

@@ -1,0 +1,1 @@
+"""A model's life, in order; each folder owns its nouns."""
