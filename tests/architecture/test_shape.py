@@ -61,7 +61,10 @@ def code_lines(node: FUNCTION) -> int:
     return (node.end_lineno or 0) - node.lineno + 1 - told
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
+OURS = [path for path in MODULES if "migrations" not in path.parts]  # Alembic's shape
+
+
+@pytest.mark.parametrize("path", OURS, ids=name_of)
 def test_every_module_says_what_it_is(path):
     text = path.read_text(encoding="utf-8")
     assert not text.strip() or ast.get_docstring(ast.parse(text))

@@ -116,6 +116,15 @@ def shared_server(tmp_path_factory):
     one.stop()
 
 
+@pytest.fixture(scope="module")
+def module_server(tmp_path_factory):
+    """A server that the tests of one module may write to."""
+    one = Server(tmp_path_factory.mktemp("module") / "home")
+    one.wait()
+    yield one
+    one.stop()
+
+
 @pytest.fixture
 def remote(shared_server):
     with local.connect(shared_server.url) as one:

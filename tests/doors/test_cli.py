@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from homeostat.doors import cli
@@ -292,3 +293,26 @@ def test_why_traces_a_prediction_to_its_version_gates_run_and_plan(furnished, ca
 def test_why_does_not_know_what_is_not_there(here, capsys):
     assert cli.invoke(["why", "nothing"]) == 4
     assert "no prediction and no decision" in capsys.readouterr().err
+
+
+def test_up_starts_all_three_and_one_sigterm_drains_them(here):
+    port, predict_port = ports.free("127.0.0.1"), ports.free("127.0.0.1")
+    arguments = ["--port", str(port), "--predict-port", str(predict_port)]
+    module = [sys.executable, "-m", "homeostat.doors.cli.child", str(os.getpid())]
+    running = subprocess.Popen(
+        [*module, "up", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        told = [running.stdout.readline() for _ in range(4)]
+        assert f"127.0.0.1:{port}" in told[0], running.stderr.read()
+        assert f"127.0.0.1:{predict_port}" in told[1]
+        assert ports.is_well("127.0.0.1", port)
+        assert ports.is_well("127.0.0.1", predict_port)
+        children = [one.name() for one in psutil.Process(running.pid).children()]
+        assert len(children) == 3
+    finally:
+        running.send_signal(signal.SIGTERM)
+        _, said = running.communicate(timeout=2 * WAIT_S)
+    assert running.returncode == 0, said
+    assert not ports.is_well("127.0.0.1", port)
+    assert not ports.is_well("127.0.0.1", predict_port)

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from homeostat.doors.cli import output, ports, session
+from homeostat.doors.cli import options, output, ports
 from homeostat.foundation import errors, events, settings
 from homeostat.foundation.database import Database, migrate
 
@@ -34,7 +34,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 @output.option
 def doctor(*, as_json: bool) -> int:
     """Check that this machine is ready; exit code 3 when something is not."""
-    told = session.load()
+    told = options.load()
     found = examine(told)
     output.emit(
         found,

@@ -82,4 +82,4 @@ def _write_loans(path: Path) -> None:
 
 def _told(folder: Path, written: list[str]) -> str:
     lines = [f"wrote {folder}/{name}" for name in written]
-    return "\n".join([*lines, "", f"next: cd {folder} && homeostat up"])
+    return "\n".join([*lines, "", f"next: cd {folder} && homeostat up, then homeostat run"])

@@ -12,6 +12,7 @@ import msgspec
 from homeostat.foundation import clock, errors
 
 NOTHING = "-"
+PIPE_WIDTH = 160
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,7 +45,7 @@ def emit(value: Any, *, as_json: bool, show: Callable[[], object] | None = None)
         return
     from rich.console import Console
 
-    Console(soft_wrap=not sys.stdout.isatty()).print(told)
+    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(told)
 
 
 def table(

@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
-import click
 
 from homeostat.doors import local
+from homeostat.doors.cli.options import chosen, load, speak
 from homeostat.doors.client import Client
-from homeostat.foundation import log, settings
 
-
-def chosen() -> dict[str, Any]:
-    """Return what the options of the root command said: home, url, project."""
-    ctx = click.get_current_context(silent=True)
-    found: dict[str, Any] = (ctx.find_root().obj if ctx else None) or {}
-    return found
-
-
-def load(**overrides: Any) -> settings.Settings:
-    """Return the settings: ``homeostat.toml``, environment, the root's options, then these.
-
-    Parameters
-    ----------
-    **overrides
-        Fields of `Settings`; those that are None are left out.
-    """
-    told = chosen()
-    asked = {name: told.get(name) for name in ("home", "url", "project")}
-    if asked["home"] is not None:
-        asked["home"] = Path(asked["home"])
-    return settings.load(**{**asked, **overrides})
+__all__ = ["chosen", "client", "load", "speak"]
 
 
 @contextmanager
@@ -42,9 +17,3 @@ def client() -> Iterator[Client]:
     """Open the SDK as the settings say: a server where `url` is set, else in this process."""
     with local.open_client(load()) as opened:
         yield opened
-
-
-def speak(told: settings.Settings) -> None:
-    """Send this process's logs to standard error; for commands that run until stopped."""
-    log.configure(level=told.log_level, output=told.log_format)
-    logging.getLogger("alembic").setLevel(logging.WARNING)

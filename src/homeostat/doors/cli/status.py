@@ -119,5 +119,5 @@ def _told(found: Overview) -> Any:
         for one in found.deployments
     ]
     columns = ["deployment", "health", "in words", "versions", "#open alerts", "#fits"]
-    empty = "nothing is served yet: homeostat run, then homeostat deploy"
+    empty = "nothing is served yet: homeostat run, then homeostat deploy MODEL"
     return Group("\n".join(lines), output.table(columns, rows, empty=empty))

@@ -9,7 +9,7 @@ from typing import Self
 import click
 import msgspec
 
-from homeostat.doors.cli import ports, session, supervision
+from homeostat.doors.cli import options, ports, supervision
 from homeostat.foundation import settings
 
 READY_S = 60.0
@@ -20,8 +20,8 @@ READY_S = 60.0
 @click.option("--predict-port", type=int, help="Of the prediction server; 5001 unless set.")
 def up(port: int | None, predict_port: int | None) -> None:
     """Start everything on this machine; Ctrl-C or SIGTERM drains all."""
-    told = session.load(port=port, predict_port=predict_port)
-    session.speak(told)
+    told = options.load(port=port, predict_port=predict_port)
+    options.speak(told)
     with Household(told) as running:
         if not running.wait():
             return

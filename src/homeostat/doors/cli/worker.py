@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from homeostat.doors import worker as door
-from homeostat.doors.cli import session
+from homeostat.doors.cli import options
 
 
 @click.command()
 def worker() -> None:
     """Run jobs and follow events until SIGTERM, which lets the job at hand finish."""
-    told = session.load()
-    session.speak(told)
+    told = options.load()
+    options.speak(told)
     door.run(told)

@@ -189,7 +189,7 @@ def decode(data: bytes, kind: str, *, where: str = "the table") -> pl.DataFrame:
             frame = pl.read_ipc(io.BytesIO(data))
         else:
             frame = separated.parse(data, "\t" if kind == "tsv" else None, where=where)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InvalidInputError(
             f"{where} is not a readable {kind} file: {_first_line(error)}",
             hint="it may be cut or of another format; write it again",
