@@ -31,7 +31,13 @@ SHOWN_ROWS = 8
 )
 @click.option("--policy", type=click.Path(path_type=Path), help="A homeostat.toml to follow.")
 @click.option("--seed", default=0, show_default=True, help="Of the models.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option(
+    "--json",
+    "json_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the result to this file.",
+)
 def backtest(  # noqa: PLR0917 - click passes them by name
     data: Path,
     target: str,
@@ -55,6 +61,8 @@ def backtest(  # noqa: PLR0917 - click passes them by name
     from homeostat.lifecycle.loop import backtest as backtests
     from homeostat.lifecycle.loop import history
 
+    if json_file is not None:
+        _check_place(json_file)
     followed = policies.read(policy) if policy else backtests.policy_for(target)
     rows = history.prepare(
         tables.read(data), target=target, time=time, drop=drop, warmup=warmup
@@ -65,16 +73,16 @@ def backtest(  # noqa: PLR0917 - click passes them by name
         found = backtests.run(
             rows,
             followed,
-            batch=batch or followed.retraining.block,
+            batch=followed.retraining.block if batch is None else batch,
             label_delay=label_delay,
             strategy=strategy,
             seed=seed,
             progress=progress,
         )
-    if json_file is not None:
-        _write(json_file, found)
     if json_file != Path("-"):
         _show(found, positive=rows.positive)
+    if json_file is not None:
+        _write(json_file, found)
 
 
 @contextmanager
@@ -86,6 +94,18 @@ def _progress(strategy: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task(strategy, total=None)
         yield lambda done, total: shown.update(task, completed=done, total=total)
+
+
+def _check_place(path: Path) -> None:
+    """Refuse a file that cannot be written before the work, not after it."""
+    if path == Path("-"):
+        return
+    parent = path.absolute().parent
+    if path.is_dir() or not parent.is_dir():
+        said = "it is a folder" if path.is_dir() else f"there is no folder {parent}"
+        raise errors.InvalidInputError(
+            f"{path} cannot be written: {said}", hint="name another file for --json"
+        )
 
 
 def _write(path: Path, found: Any) -> None:
