@@ -249,8 +249,7 @@ async def get_artifact(call: routing.Call) -> Response:
 
 
 def _id(call: routing.Call) -> str:
-    run_id: str = call.path_params["id"]
-    return run_id
+    return str(call.path_params["id"])
 
 
 def _same_run(call: routing.Call, start: piped.RunStart) -> None:
@@ -302,10 +301,7 @@ ROUTES = (
         query=Wanted,
     ),
     Route(
-        "GET",
-        "/api/runs/{id}",
-        "run.read",
-        get_run,
+        *("GET", "/api/runs/{id}", "run.read", get_run),
         answer=entities.RunRecord,
         summary="One run with what it keeps",
     ),

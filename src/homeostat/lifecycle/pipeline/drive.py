@@ -17,6 +17,7 @@ from homeostat.lifecycle.pipeline import (
     load,
     recorders,
     steps,
+    stopping,
 )
 
 
@@ -98,7 +99,7 @@ def run(
         cache=cache,
         recorder=recorder,
         executor=executors.named(executor),
-        limits=driver.Limits(timeout_s, cancel),
+        limits=stopping.Limits(timeout_s, cancel),
     )
     output = watching.drive(arguments, given=frozenset(inputs))
     return Outcome(watching.run_id, output, tuple(watching.records))

@@ -22,55 +22,14 @@ from homeostat.lifecycle.pipeline import (
     recorders,
     sources,
     steps,
+    stopping,
 )
 from homeostat.lifecycle.tracking import origin
 
 _LONGEST_BACKOFF_S = 60.0
+_SHORT_RUN_S = 0.2
 
 logger = log.get(__name__)
-
-
-class Limits:
-    """When a run must stop.
-
-    Parameters
-    ----------
-    timeout_s
-        Seconds from now, None for no limit.
-    cancel
-        Set by somebody else to stop the run.
-    """
-
-    def __init__(self, timeout_s: float | None, cancel: threading.Event | None) -> None:
-        self.timeout_s = timeout_s
-        self.end = None if timeout_s is None else time.monotonic() + timeout_s
-        self.cancel = cancel
-
-    def check(self) -> None:
-        """Raise when the run must stop now."""
-        if self.cancel is not None and self.cancel.is_set():
-            raise errors.ConflictError("the run was cancelled")
-        if self.end is not None and time.monotonic() >= self.end:
-            raise errors.UserCodeError(
-                f"the run did not finish within {self.timeout_s:g} s and was stopped",
-                hint="steps that finished are not repeated by the next run",
-            )
-
-    def left_s(self, timeout_s: float | None) -> float | None:
-        """Return the shorter of a limit and what is left of the run; None for no limit."""
-        if self.end is None:
-            return timeout_s
-        left = max(self.end - time.monotonic(), 0.001)
-        return left if timeout_s is None else min(left, timeout_s)
-
-    def wait(self, seconds: float) -> None:
-        """Wait, unless the run must stop meanwhile."""
-        wait_s = self.left_s(seconds) or seconds
-        if self.cancel is None:
-            time.sleep(wait_s)
-        else:
-            self.cancel.wait(wait_s)
-        self.check()
 
 
 class _Attempted(msgspec.Struct, frozen=True):
@@ -96,7 +55,7 @@ class Driver:
         cache: caches.Cache,
         recorder: recorders.Recorder | None,
         executor: executors.Executor,
-        limits: Limits,
+        limits: stopping.Limits,
     ) -> None:
         self.pipeline = pipeline
         self.run_id = ids.new_id()
@@ -107,7 +66,9 @@ class Driver:
         self._limits = limits
         self._codes: dict[str, fingerprint.Reached] = {}
         self._began = time.perf_counter()
-        self._is_begun = False
+        self._beginning: threading.Timer | None = None
+        self._telling = threading.Lock()
+        self._is_over = False
         self._start = entities.RunStart(
             run_id=self.run_id,
             pipeline=pipeline.name,
@@ -356,9 +317,21 @@ class Driver:
         )
 
     def _begin(self) -> None:
-        if self._recorder is not None and not self._is_begun:
-            self._is_begun = True
-            self._recorder.begin(self._start)
+        """Have the run recorded as working, unless it is over before anybody could look."""
+        if self._recorder is not None and self._beginning is None:
+            self._beginning = threading.Timer(_SHORT_RUN_S, self._tell_begin)
+            self._beginning.daemon = True
+            self._beginning.start()
+
+    def _tell_begin(self) -> None:
+        with self._telling:
+            if self._recorder is None or self._is_over:
+                return
+            try:
+                self._recorder.begin(self._start)
+            except errors.HomeostatError as error:
+                # The end is told again, whole; what is wrong then reaches the caller.
+                logger.warning("a run's beginning is not recorded", error=str(error))
 
     def _fail(self, error: errors.HomeostatError, status: entities.RunStatus) -> None:
         error.facts["run_id"] = self.run_id
@@ -388,4 +361,8 @@ class Driver:
             environment=installed.digest,
             packages=installed.packages,
         )
-        self._recorder.finish(self._start, end)
+        with self._telling:
+            self._is_over = True
+            if self._beginning is not None:
+                self._beginning.cancel()
+            self._recorder.finish(self._start, end)

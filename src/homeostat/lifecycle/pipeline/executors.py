@@ -112,7 +112,7 @@ class Inline:
         """Run a step here; see `Executor.run`."""
         if call.timeout_s is not None:
             return processes().run(call, give_up=give_up)
-        before = time.process_time()
+        before = resource.getrusage(resource.RUSAGE_SELF)
         token = steps.watcher.set(None)
         try:
             value = call.step.function(*call.args, **call.options)
@@ -121,8 +121,9 @@ class Inline:
             raise failures.of(error, what=f"step {call.step.name!r}") from error
         finally:
             steps.watcher.reset(token)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
-        return Done(value, time.process_time() - before, peak)
+        after = resource.getrusage(resource.RUSAGE_SELF)
+        cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Done(value, cpu_s, after.ru_maxrss * _KIB)
 
 
 class Processes:

@@ -13,7 +13,7 @@ class Recorder(Protocol):
     """Keeps what a run was and how it ended."""
 
     def begin(self, start: entities.RunStart) -> None:
-        """Record that a run works; not called for a run that only finds cached results.
+        """Record that a run works; called from a thread of its own, never for a short run.
 
         Parameters
         ----------
