@@ -18,13 +18,12 @@ from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import approvals
 from homeostat.lifecycle.serving import plan as plans
-from homeostat.lifecycle.serving import records
+from homeostat.lifecycle.serving import records, telling
 from homeostat.lifecycle.serving.entities import (
     Deployment,
     Plan,
     PlanChange,
     PlanDocument,
-    VersionFiles,
 )
 
 CHAMPION = "champion"
@@ -240,21 +239,14 @@ def rollback_plan(
 
 
 def set_policy(tx: Transaction, actor: access.Actor, name: str, policy: str) -> Deployment:
-    """Let a deployment live under another policy from now on.
+    """Let a deployment live under another policy from now on; its plan stays.
 
     Parameters
     ----------
-    tx, actor
+    tx, actor, name
         Needs ``deployment.change``.
-    name
-        A deployment.
     policy
         Text of a homeostat.toml of the same model.
-
-    Returns
-    -------
-    Deployment
-        With the policy; its plan stays.
 
     Raises
     ------
@@ -324,7 +316,7 @@ def get_policy(deployment: Deployment) -> policies.Policy:
 
 def get_document(tx: Transaction, actor: access.Actor, name: str) -> PlanDocument:
     """Return what a prediction server must know of a deployment; NotFoundError without one."""
-    return _document(tx, actor, get_deployment(tx, actor, name))
+    return telling.document(tx, actor, get_deployment(tx, actor, name))
 
 
 def changed_documents(
@@ -334,7 +326,7 @@ def changed_documents(
     access.require(actor, "deployment.read")
     which = {"in_project": tx.project, "after": after, "n": limit}
     rows = tx.execute(records.CHANGED, which).mappings().all()
-    return [_document(tx, actor, _deployment(row)) for row in rows]
+    return [telling.document(tx, actor, _deployment(row)) for row in rows]
 
 
 def _chosen(
@@ -388,29 +380,6 @@ def _connect(tx: Transaction, deployment: Deployment, versions: tuple[int, ...])
     for number in versions:
         source = f"model:{deployment.model}@{number}"
         lineage.connect(tx, source=source, target=deployment.reference, kind="serves")
-
-
-def _document(tx: Transaction, actor: access.Actor, deployment: Deployment) -> PlanDocument:
-    named = [
-        registry.get_version(tx, actor, deployment.model, number)
-        for number in plans.versions(deployment.plan)
-    ]
-    return PlanDocument(
-        deployment=deployment.name,
-        model=deployment.model,
-        key=deployment.key,
-        protected=get_policy(deployment).data.protected,
-        plan=deployment.plan,
-        versions=tuple(
-            VersionFiles(
-                version=one.number,
-                digest=one.digest,
-                files={file.path: file.digest for file in one.files},
-            )
-            for one in named
-        ),
-        changed=deployment.changed,
-    )
 
 
 def _which(tx: Transaction, name: str) -> dict[str, Any]:
