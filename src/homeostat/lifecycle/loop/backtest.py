@@ -21,6 +21,7 @@ Progress = Callable[[int, int], None]
 WINDOW_ROWS = 4000
 """Rows that ``cron`` and ``every-batch`` learn from; a refresh of the loop takes as many."""
 SMALLEST_BATCH = 20
+LARGEST_SEED = 2**32 - 1
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,7 @@ def run(
         labelled rows after every K batches; ``every-batch``, a fit after each batch on the
         last 4000 labelled rows or on all, whichever turned out better.
     seed
-        Of the estimators.
+        Of the estimators, 0 to 4294967295.
     progress
         Is told rows answered and rows to answer.
 
@@ -86,6 +87,8 @@ def run(
         When an option is out of range, or the strategy is not known.
     """
     _check(rows, batch=batch, label_delay=label_delay)
+    if not 0 <= seed <= LARGEST_SEED:
+        raise InvalidInputError(f"a seed is 0 to {LARGEST_SEED}; got {seed}")
     started = time.perf_counter()
     bed = testbed.Testbed(rows, batch=batch, label_delay=label_delay, seed=seed)
     with estimators.one_thread():
@@ -174,5 +177,6 @@ def _check(rows: history.History, *, batch: int, label_delay: int) -> None:
         raise InvalidInputError(f"labels cannot come before their rows; got {label_delay}")
     if n_after < batch:
         raise InvalidInputError(
-            f"{n_after} rows are left after the warm-up; one batch of {batch} is needed"
+            f"{n_after} rows are left after the warm-up; one batch of {batch} is needed",
+            hint="give more rows, or choose a smaller --batch or --warmup",
         )

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.foundation.errors import InvalidInputError
+from homeostat.lifecycle.data import tables
 
 CLOCK_SHARE = 0.99
 """A column that moves one way in this share of its steps is a clock."""
@@ -81,11 +82,15 @@ def prepare(
         raise InvalidInputError(
             f"the warm-up is a share of the rows inside (0, 1); got {warmup}"
         )
-    if time is not None:
-        frame = frame.sort(time, maintain_order=True)
+    if time == target:
+        raise InvalidInputError(
+            f"'{target}' cannot be both the target and the time", hint="change --time"
+        )
     notes: list[str] = []
+    if time is not None:
+        frame = _placed(frame, time, notes).sort(time, maintain_order=True)
     n_all = frame.height
-    frame = frame.filter(pl.col(target).is_not_null())
+    frame = frame.filter(_is_known(frame, target))
     if frame.height < n_all:
         notes.append(f"{n_all - frame.height} rows without a label are left out")
     labels, negative, positive = _labels(frame[target])
@@ -115,8 +120,27 @@ def _check_columns(frame: pl.DataFrame, names: Sequence[str]) -> None:
         if name not in frame.columns:
             raise InvalidInputError(
                 f"the table has no column '{name}'",
-                hint=f"its columns are {', '.join(frame.columns[:30])}",
+                hint=tables.nearest(name, frame.columns),
             )
+
+
+def _is_known(frame: pl.DataFrame, column: str) -> pl.Expr:
+    known = pl.col(column).is_not_null()
+    return known & pl.col(column).is_not_nan() if frame[column].dtype.is_float() else known
+
+
+def _placed(frame: pl.DataFrame, time: str, notes: list[str]) -> pl.DataFrame:
+    """Leave out rows without a time: there is no saying what came before them."""
+    if frame[time].dtype.is_nested():
+        raise InvalidInputError(
+            f"the time column '{time}' holds {frame[time].dtype}, which has no order"
+        )
+    placed = frame.filter(_is_known(frame, time))
+    if placed.is_empty():
+        raise InvalidInputError(f"the time column '{time}' has no value in any row")
+    if placed.height < frame.height:
+        notes.append(f"{frame.height - placed.height} rows without a time are left out")
+    return placed
 
 
 def _labels(column: pl.Series) -> tuple[NDArray[np.int8], str, str]:
@@ -147,7 +171,8 @@ def _features(frame: pl.DataFrame, *, n_warmup: int, notes: list[str]) -> pl.Dat
         if feature is not None:
             kept.append(feature)
     if not kept:
-        raise InvalidInputError("no feature is left", hint="; ".join(notes))
+        why = "; ".join(notes) or "every column is the target, the time or dropped"
+        raise InvalidInputError("no feature is left", hint=why)
     return pl.DataFrame(kept)
 
 
