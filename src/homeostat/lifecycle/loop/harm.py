@@ -13,9 +13,12 @@ from homeostat.lifecycle.loop import entities
 from homeostat.measures import sequential
 
 SETTINGS = sequential.AlarmSettings(standard_errors=2.0)
-"""LOOP's constants, but the accepted rate allows for two standard errors of the baseline:
-false alarms on stationary streams fell from 1 run in 20 to 1 in 80 (simulated), while the
-changes of elec2, bank, SEA and rules streams were seen in the same blocks but one."""
+"""Measured defaults; the accepted rate allows for two standard errors of its baseline.
+
+With two instead of one, false alarms fell from about 1 stationary run in 20 to 1 in 80
+(simulated, 153 blocks of 200 rows). Of six changing histories five alarmed in the same
+blocks; one of three offsets of elec2 alarmed later and lost 0.6 points.
+"""
 LONGEST_BASELINE = 1000
 """Blocks of normal error kept; older ones say nothing the newer ones do not."""
 

@@ -1,6 +1,6 @@
 """What a labelled block means: weights, harm, the change point and which fits are due.
 
-Called by `decide`. The order is LOOP's: score, harm, weights, fits.
+Called by `decide`. Always in this order: score, harm, weights, fits.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How much each member of the pool answers: Hedge over discounted Brier; `decide` calls it.
 
-Every figure is LOOP's measured default. Sums run in a fixed order over plain floats, so the
+Every figure is a measured default, the same for every stream. Sums run in a fixed order over plain floats, so the
 same state always gives the same bits.
 """
 
