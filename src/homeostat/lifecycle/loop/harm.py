@@ -1,7 +1,7 @@
 """Is what is answered worse than it used to be? The harm alarm, with where the harm began.
 
 `learn` calls `observe` once for each labelled block. The statistics are
-`measures.sequential`; here are LOOP's constants and the way from blocks to rows.
+`measures.sequential`; here are its constants and the way from blocks to rows.
 """
 
 from __future__ import annotations

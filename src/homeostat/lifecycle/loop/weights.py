@@ -1,7 +1,7 @@
 """How much each member of the pool answers: Hedge over discounted Brier; `decide` calls it.
 
-Every figure is a measured default, the same for every stream. Sums run in a fixed order over plain floats, so the
-same state always gives the same bits.
+Every figure is a measured default, the same for every stream. Sums run in a fixed order
+over plain floats, so the same state always gives the same bits.
 """
 
 from __future__ import annotations
