@@ -10,14 +10,12 @@ from homeostat.foundation import access, jobs
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.loop import entities
 from homeostat.lifecycle.monitoring import actions as monitoring
-from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import plan as plans
 from homeostat.lifecycle.serving.entities import Arm, Member, Plan
 
 FIT = "loop.fit"
 EXAM = "loop.exam"
-CHAMPION = "champion"
 
 
 def carry_out(
@@ -110,15 +108,6 @@ def _serve(
         salt=before.plan.salt,
     )
     serving.set_plan(tx, actor, deployment, plan, reason=f"decision:{decision.id}")
-    champion = max(act.stable, key=lambda version: act.stable[version])
-    registry.set_alias(
-        tx,
-        actor,
-        before.model,
-        CHAMPION,
-        number=int(champion),
-        reason=f"decision:{decision.id}",
-    )
 
 
 def _members(weights: dict[str, float]) -> tuple[Member, ...]:

@@ -218,12 +218,14 @@ class RolloutObserved(msgspec.Struct, frozen=True, kw_only=True, tag="rollout-ob
 
     `paired` are per-row losses, canary composite minus stable composite, on rows both were
     scored on and whose label is known (squared error of the probability, so in [-1, 1]).
+    `n_not_loaded` counts how often a version of the canary could not be loaded.
     """
 
     paired: tuple[float, ...] = ()
     n_answered: int = 0
     n_failed: int = 0
     n_not_finite: int = 0
+    n_not_loaded: int = 0
     latency_p99_ms: float | None = None
 
 

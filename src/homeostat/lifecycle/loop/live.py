@@ -33,6 +33,7 @@ from homeostat.lifecycle.predictions import read
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry.entities import File
 from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving import plan as plans
 from homeostat.lifecycle.serving.entities import Deployment
 
 STEPS_AT_MOST = 10_000
@@ -303,7 +304,7 @@ class Loop:
     def _watch_canary(self, deployment: str) -> bool:
         """Count what the canary answered and failed since the last look."""
 
-        def look(tx: Transaction) -> tuple[View, pl.DataFrame, int]:
+        def look(tx: Transaction) -> tuple[View, pl.DataFrame, dict[str, int]]:
             seen = self.view(tx, deployment)
             rows = read.predictions(
                 self._house,
@@ -311,33 +312,35 @@ class Loop:
                 deployment,
                 first_row=seen.place.canary_row,
                 end_row=seen.place.judged_row,
-                columns=("row", "arm", "answered", "score"),
+                columns=("row", "arm", "answered"),
             )
-            failed = sum(
-                item.n_rows
-                for item in read.failures(
-                    tx, deployment, since_generation=seen.deployment.plan.generation
-                )
-                if item.arm == "canary"
-            )
-            return seen, rows, failed
+            return seen, rows, read.count_failed(tx, deployment, arm=plans.CANARY)
 
         seen, rows, failed = self._house.read(look)
-        if seen.place.canary_row >= seen.place.judged_row:
-            return False
-        after = msgspec.structs.replace(seen.place, canary_row=seen.place.judged_row)
-        canary = rows.filter((pl.col("arm") == "canary") & pl.col("answered"))
-        event = entities.RolloutObserved(
-            n_answered=canary.height,
-            n_failed=failed,
-            n_not_finite=int((~canary["score"].is_finite()).sum()),
+        place = seen.place
+        after = msgspec.structs.replace(
+            place,
+            canary_row=place.judged_row,
+            canary_failed=sum(failed.get(kind, 0) for kind in ("raised", "shape")),
+            canary_not_finite=failed.get("not-finite", 0),
+            canary_not_loaded=failed.get("load", 0),
         )
+        if after == place:
+            return False
+        answered = rows.filter((pl.col("arm") == plans.CANARY) & pl.col("answered")).height
+        event = entities.RolloutObserved(
+            n_answered=answered,
+            n_failed=after.canary_failed - place.canary_failed,
+            n_not_finite=after.canary_not_finite - place.canary_not_finite,
+            n_not_loaded=after.canary_not_loaded - place.canary_not_loaded,
+        )
+        is_news = seen.state.rollout is not None and event != entities.RolloutObserved()
 
         def write(tx: Transaction) -> None:
-            if seen.state.rollout is None:
-                places.move(tx, deployment, before=seen.place, after=after)
-            else:
+            if is_news:
                 self.record(tx, seen, event, after=after)
+            else:
+                places.move(tx, deployment, before=place, after=after)
 
         self._house.write(write)
-        return seen.state.rollout is not None
+        return is_news

@@ -21,11 +21,16 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         Rows before it were in a block, quarantined, or passed over without a label.
     canary_row
         Rows before it were counted for a canary.
+    canary_failed, canary_not_finite, canary_not_loaded
+        Failures of canaries that were counted, since the deployment began.
     """
 
     judged_row: int = 0
     block_row: int = 0
     canary_row: int = 0
+    canary_failed: int = 0
+    canary_not_finite: int = 0
+    canary_not_loaded: int = 0
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +59,8 @@ def move(tx: Transaction, deployment: str, *, before: Place, after: Place) -> No
         When the place is not `before` any more; nothing of the transaction may count then.
     """
     values = {f"to_{name}": value for name, value in msgspec.structs.asdict(after).items()}
-    expected = {f"at_{name}": value for name, value in msgspec.structs.asdict(before).items()}
+    rows = ("judged_row", "block_row", "canary_row")
+    expected = {f"at_{name}": getattr(before, name) for name in rows}
     which = {"in_project": tx.project, "in_deployment": deployment}
     if tx.execute(records.MOVE_PLACE, {**which, **values, **expected}).rowcount:
         return

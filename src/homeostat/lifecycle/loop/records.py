@@ -43,6 +43,9 @@ places = sa.Table(
     sa.Column("judged_row", sa.BigInteger, nullable=False),
     sa.Column("block_row", sa.BigInteger, nullable=False),
     sa.Column("canary_row", sa.BigInteger, nullable=False),
+    sa.Column("canary_failed", sa.BigInteger, nullable=False),
+    sa.Column("canary_not_finite", sa.BigInteger, nullable=False),
+    sa.Column("canary_not_loaded", sa.BigInteger, nullable=False),
 )
 candidates = sa.Table(
     "loop_candidates",
@@ -83,9 +86,14 @@ FIND_DECISION = sa.select(decisions.c.document).where(
 
 IN_DEPLOYMENT: sa.BindParameter[str] = sa.bindparam("in_deployment")
 IN_LABEL: sa.BindParameter[str] = sa.bindparam("in_label")
-FIND_PLACE = sa.select(places.c.judged_row, places.c.block_row, places.c.canary_row).where(
-    places.c.project == IN_PROJECT, places.c.deployment == IN_DEPLOYMENT
-)
+FIND_PLACE = sa.select(
+    places.c.judged_row,
+    places.c.block_row,
+    places.c.canary_row,
+    places.c.canary_failed,
+    places.c.canary_not_finite,
+    places.c.canary_not_loaded,
+).where(places.c.project == IN_PROJECT, places.c.deployment == IN_DEPLOYMENT)
 INSERT_PLACE = places.insert()
 MOVE_PLACE = (
     places.update()
@@ -100,6 +108,9 @@ MOVE_PLACE = (
         judged_row=sa.bindparam("to_judged_row"),
         block_row=sa.bindparam("to_block_row"),
         canary_row=sa.bindparam("to_canary_row"),
+        canary_failed=sa.bindparam("to_canary_failed"),
+        canary_not_finite=sa.bindparam("to_canary_not_finite"),
+        canary_not_loaded=sa.bindparam("to_canary_not_loaded"),
     )
 )
 INSERT_CANDIDATE = candidates.insert()

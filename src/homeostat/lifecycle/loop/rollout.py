@@ -110,6 +110,8 @@ def _course(
 ) -> tuple[entities.Course, str]:
     needed = -math.log(policy.rollout.error)
     limit = policy.gates.latency_p99_ms
+    if event.n_not_loaded:
+        return "rollback", "a version of the canary cannot be loaded"
     if event.n_not_finite:
         return "rollback", f"{event.n_not_finite} answers of the canary are not numbers"
     if seen.failing.log_peak >= needed:
@@ -138,6 +140,7 @@ def _evidence(
         "n_answered": event.n_answered,
         "n_failed": event.n_failed,
         "n_not_finite": event.n_not_finite,
+        "n_not_loaded": event.n_not_loaded,
         "latency_p99_ms": event.latency_p99_ms,
     }
 

@@ -182,6 +182,30 @@ def failures(
     return [Failed(**row) for row in found.mappings()]
 
 
+def count_failed(tx: Transaction, deployment: str, *, arm: str) -> dict[str, int]:
+    """Count what an arm could not score since the deployment began.
+
+    Parameters
+    ----------
+    tx
+        Any transaction.
+    deployment
+        Its name.
+    arm
+        Such as ``canary``.
+
+    Returns
+    -------
+    dict
+        By kind of failure: rows, or, for ``load``, how often a version could not be loaded.
+    """
+    which = {"in_project": tx.project, "in_deployment": deployment, "in_arm": arm}
+    return {
+        row.kind: int(row.n_times if row.kind == "load" else row.n_rows)
+        for row in tx.execute(records.COUNT_FAILED, which)
+    }
+
+
 def _segments(
     tx: Transaction,
     statement: sa.Select[tuple[object, ...]],

@@ -116,6 +116,19 @@ SEGMENTS_SERVED = (
     .order_by(segments.c.last_served_at)
 )
 INSERT_FAILURE = failures.insert()
+COUNT_FAILED = (
+    sa.select(
+        failures.c.kind,
+        sa.func.sum(failures.c.n_rows).label("n_rows"),
+        sa.func.count().label("n_times"),
+    )
+    .where(
+        failures.c.project == PROJECT,
+        failures.c.deployment == DEPLOYMENT,
+        failures.c.arm == sa.bindparam("in_arm"),
+    )
+    .group_by(failures.c.kind)
+)
 FAILURES = (
     sa.select(
         failures.c.at,
