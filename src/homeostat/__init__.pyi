@@ -15,4 +15,21 @@ from homeostat.lifecycle.pipeline.steps import pipeline as pipeline
 from homeostat.lifecycle.pipeline.steps import step as step
 
 __version__: str
-__all__: list[str]
+__all__ = [
+    "Client",
+    "ConflictError",
+    "CorruptError",
+    "GateClosedError",
+    "HomeostatError",
+    "InvalidInputError",
+    "NotAllowedError",
+    "NotFoundError",
+    "TooLargeError",
+    "UnauthenticatedError",
+    "UnavailableError",
+    "UserCodeError",
+    "__version__",
+    "connect",
+    "pipeline",
+    "step",
+]
