@@ -28,7 +28,6 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UserCodeError",
-    "__version__",
     "connect",
     "pipeline",
     "step",
