@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import click
 
-from homeostat.doors.cli import ports, session
+from homeostat.doors.cli import options, ports
 
 
 @click.command()
@@ -31,7 +31,7 @@ def serve(port: int | None, server_url: str | None, durability: str) -> None:
     from homeostat.doors.predict import server
     from homeostat.foundation import log
 
-    told = session.load(predict_port=port)
+    told = options.load(predict_port=port)
     log.configure(level=told.log_level, output=told.log_format)
     url = server_url or told.url or f"http://{told.host}:{told.port}"
     with ports.bind(told.host, told.predict_port, option="--port") as taken:
