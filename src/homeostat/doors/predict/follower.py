@@ -91,22 +91,25 @@ class Follower:
         Raises
         ------
         UnavailableError
-            When the server, or a file of a version, cannot be had now; nothing is forgotten.
+            When the server, or a file of a version, cannot be had now, or the disk refuses;
+            nothing is forgotten.
         """
         body = await self._server.ask(
             "GET", "/api/plans", params={"after": self._after, "wait_s": wait_s}
         )
         changed = _documents.decode(body)
         failed: list[errors.HomeostatError] = []
+        reached = self._after
         for document in changed:
             try:
                 await self._take(document)
             except errors.HomeostatError as error:
                 failed.append(error)
             if not failed:
-                self._after = document.changed
+                reached = document.changed
         if changed:
             await asyncio.to_thread(self._keep)
+        self._after = reached  # only now: a plan that could not be kept comes again
         if failed:
             raise failed[0]
         return len(changed)
@@ -189,8 +192,16 @@ class _UnusableError(Exception):
 
 
 def _write(place: Path, data: bytes) -> None:
-    """Put bytes in place whole or not at all."""
+    """Put bytes in place whole or not at all; UnavailableError when the disk refuses."""
     draft = place.with_name(f"{place.name}.{os.getpid()}.part")
-    draft.write_bytes(data)
-    draft.chmod(0o600)
-    draft.replace(place)
+    try:
+        draft.write_bytes(data)
+        draft.chmod(0o600)
+        draft.replace(place)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise errors.UnavailableError(
+            f"{place} cannot be written: {error.strerror}",
+            hint="free space there; plans are followed again by themselves",
+        ) from error

@@ -73,7 +73,7 @@ class Handover:
         Raises
         ------
         UnavailableError
-            When the server is away; what it has not taken stays.
+            When the server is away or the disk refuses; what was not taken stays.
         """
         taken = 0
         first_error: errors.HomeostatError | None = None
@@ -85,6 +85,12 @@ class Handover:
                 taken += await self._send(closed)
             except errors.UnavailableError:
                 raise
+            except FileNotFoundError:  # another process of this spool has handed it over
+                continue
+            except OSError as error:
+                raise errors.UnavailableError(
+                    f"{closed.path} cannot be handed over: {error.strerror}"
+                ) from error
             except errors.HomeostatError as error:
                 # Another deployment's segments need not wait for this one's.
                 first_error = first_error or error

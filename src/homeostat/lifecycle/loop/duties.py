@@ -73,10 +73,26 @@ def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None
             carrying.carry_out(tx, actor, deployment.name, made)
 
 
+def _lost(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    """Give up a fit whose job failed for good, so that the loop may ask for another."""
+    if event.facts["kind"] != carrying.FIT:
+        return
+    job = jobs.get(tx, event.subject.removeprefix("job:"))
+    name = str(job.payload["deployment"])
+    fit = msgspec.convert(job.payload["fit"], entities.Fit)
+    state = actions.find_state(tx, name)
+    if state is not None and any(pending.id == fit.id for pending in state.pending):
+        news = entities.FitFailed(fit=fit.id, sentence=job.error or "its job failed")
+        policy = serving.get_policy(serving.get_deployment(tx, actor, name))
+        made = actions.apply_event(tx, actor, name, news, policy)
+        carrying.carry_out(tx, actor, name, made)
+
+
 TRIGGERS: dict[str, Trigger] = {
     "segment.closed": _advance,
     "deployment.created": _begin,
     "version.approved": _approved,
+    "job.failed": _lost,
 }
 
 
