@@ -8,6 +8,7 @@ from homeostat.foundation import access, events, jobs
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import actions as data
+from homeostat.lifecycle.data import tables
 from homeostat.lifecycle.loop import actions, places
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.serving import actions as serving
@@ -78,13 +79,16 @@ def train(tx: Transaction, actor: access.Actor, asked: Train) -> jobs.Job:
     Raises
     ------
     InvalidInputError
-        When the policy cannot be understood.
+        When the policy cannot be understood, or names a column the snapshot has not.
     NotFoundError
         When there is no such snapshot.
     """
     access.require(actor, "model.register")
-    policies.parse(asked.policy, where="the policy")
-    data.find_snapshot(tx, actor, asked.snapshot)
+    policy = policies.parse(asked.policy, where="the policy")
+    columns = [one.name for one in data.find_snapshot(tx, actor, asked.snapshot).schema.columns]
+    tables.need_column(columns, policy.model.target, role="target")
+    for name in policy.data.protected:  # else fairness would go unjudged without a word
+        tables.need_column(columns, name, role="protected")
     return jobs.enqueue(tx, actor, TRAIN, payload=msgspec.to_builtins(asked), max_attempts=2)
 
 

@@ -158,13 +158,7 @@ class Loop:
             ),
             rows["row"].to_numpy(),
         )
-        event = entities.WindowJudged(
-            first_row=seen.place.judged_row,
-            end_row=judgement.end_row,
-            findings=tuple((f.kind, f.column) for f in judgement.findings),
-            causes=observing.seen_causes(judgement.causes),
-            broken=judgement.broken or (),
-        )
+        event = observing.window_event(judgement)
         after = msgspec.structs.replace(seen.place, judged_row=judgement.end_row)
 
         def write(tx: Transaction) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.lifecycle.loop import decide, entities, testbed
+from homeostat.lifecycle.loop import decide, entities, observing, testbed
 from homeostat.lifecycle.monitoring import baseline, judge
 from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.lifecycle.policy import entities as policies
@@ -90,23 +90,7 @@ class Life:
             budget=monitored.AlarmBudget(),
             tolerance=self.policy.monitoring.tolerance,
         )
-        causes = tuple(
-            entities.SeenCause(
-                kind=cause.kind,
-                column=cause.column,
-                factor=cause.factor,
-                share=cause.share,
-                sentence=cause.sentence,
-            )
-            for cause in judgement.causes
-        )
-        event = entities.WindowJudged(
-            first_row=first,
-            end_row=end,
-            findings=tuple((found.kind, found.column) for found in judgement.findings),
-            causes=causes,
-            broken=judgement.broken or (),
-        )
+        event = observing.window_event(judgement)
         self.happen(event, at=end)
 
     def take_labels(self, *, before: int, at: int) -> None:

@@ -220,6 +220,23 @@ def placed(judgement: monitored.Judgement, rows: NDArray[np.int64]) -> monitored
     )
 
 
+def window_event(judgement: monitored.Judgement) -> entities.WindowJudged:
+    """Return a judgement as the event that live loop and backtest decide on.
+
+    Parameters
+    ----------
+    judgement
+        From `judge.window`, in rows of the log or of the table.
+    """
+    return entities.WindowJudged(
+        first_row=judgement.first_row,
+        end_row=judgement.end_row,
+        findings=tuple((found.kind, found.column) for found in judgement.findings),
+        causes=seen_causes(judgement.causes),
+        broken=judgement.broken or (),
+    )
+
+
 def seen_causes(causes: Sequence[monitored.Cause]) -> tuple[entities.SeenCause, ...]:
     """Return what blame named, as far as decisions need it."""
     return tuple(
