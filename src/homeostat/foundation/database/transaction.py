@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import sqlalchemy as sa
 
 from homeostat.foundation import clock
-from homeostat.foundation.database import failures
+from homeostat.foundation.database import failures, prepared
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -40,26 +40,28 @@ class Transaction:
     ----------
     at
         The instant of everything written here; milliseconds UTC.
+    dialect
+        ``sqlite`` or ``postgresql``.
     is_broken
         True once the database itself gave out: nothing of the transaction can be saved.
     """
 
-    __slots__ = ("_callbacks", "_connection", "at", "is_broken", "project", "signer")
+    __slots__ = (
+        *("_callbacks", "_connection", "_raw"),
+        *("at", "dialect", "is_broken", "project", "signer"),
+    )
 
     def __init__(
         self, connection: sa.Connection, *, project: str, signer: Signer | None = None
     ) -> None:
         self._connection = connection
         self._callbacks: list[Callable[[], None]] = []
+        self._raw: Any = None
+        self.dialect = connection.dialect.name
         self.project = project
         self.signer = signer
         self.at = clock.now_ms()
         self.is_broken = False
-
-    @property
-    def dialect(self) -> str:
-        """``sqlite`` or ``postgresql``."""
-        return self._connection.dialect.name
 
     def execute(
         self, statement: sa.Executable, parameters: Parameters | None = None
@@ -88,11 +90,68 @@ class Transaction:
         try:
             return self._connection.execute(statement, parameters)
         except sa.exc.DBAPIError as error:
-            known = failures.translate(error)
-            self.is_broken = known is not None and known.code == "unavailable"
+            known = self._failure(error)
             if known is None:
                 raise
             raise known from error
+
+    def run(
+        self, statement: prepared.Prepared, parameters: Parameters | None = None
+    ) -> prepared.Cursor:
+        """Run one prepared statement, at a tenth of what `execute` costs.
+
+        Parameters
+        ----------
+        statement
+            Prepared at module level.
+        parameters
+            As for `execute`; every one the statement names.
+
+        Returns
+        -------
+        Cursor
+            The driver's own: rows are plain tuples.
+
+        Raises
+        ------
+        ConflictError, UnavailableError
+            As `execute`.
+        """
+        if self._raw is None:
+            self._raw = self._connection.connection.dbapi_connection
+        text = statement.texts[self.dialect]
+        cursor = self._raw.cursor()
+        try:
+            if parameters is None or isinstance(parameters, Mapping):
+                cursor.execute(text, parameters or {})
+            else:
+                cursor.executemany(text, parameters)
+        except Exception as error:
+            # The two drivers share no class of errors; SQLAlchemy knows whose is whose.
+            known = self._wrapped(error, text)
+            if known is None:
+                raise
+            raise known from error
+        return cast(prepared.Cursor, cursor)
+
+    def _wrapped(self, error: Exception, text: str) -> Exception | None:
+        """Make of a driver's error what `execute` makes of it; None for any other error."""
+        dialect = self._connection.dialect
+        driver: Any = dialect.loaded_dbapi
+        if not isinstance(error, driver.Error):
+            return None
+        is_lost = dialect.is_disconnect(error, self._raw, None)
+        found = sa.exc.DBAPIError.instance(
+            text, None, error, driver.Error, connection_invalidated=is_lost, dialect=dialect
+        )
+        if not isinstance(found, sa.exc.DBAPIError):
+            return None
+        return self._failure(found) or found
+
+    def _failure(self, error: sa.exc.DBAPIError) -> Exception | None:
+        known = failures.translate(error)
+        self.is_broken = known is not None and known.code == "unavailable"
+        return known
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback` once the work is safe on disk; never when it is rolled back.

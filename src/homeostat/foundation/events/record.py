@@ -42,8 +42,8 @@ def record(
     """
     text = chain.canonical(facts)
     in_project = {"in_project": tx.project}
-    head = tx.execute(records.HEAD, in_project).first()
-    seq, previous = (head.seq + 1, head.digest) if head else (1, chain.FIRST)
+    head = tx.run(records.HEAD_NOW, in_project).fetchone()
+    seq, previous = (head[0] + 1, head[1]) if head else (1, chain.FIRST)
     fields: dict[str, Any] = {
         "project": tx.project,
         "seq": seq,
@@ -55,10 +55,10 @@ def record(
         "previous": previous,
     }
     digest = chain.digest(fields)
-    tx.execute(records.INSERT_EVENT, {**fields, "facts": text, "digest": digest})
+    tx.run(records.INSERT_EVENT, {**fields, "facts": text, "digest": digest})
     if head:
         move = {**in_project, "to_seq": seq, "to_digest": digest}
-        tx.execute(records.MOVE_HEAD, move)
+        tx.run(records.MOVE_HEAD, move)
     else:
         first = {"project": tx.project, "seq": seq, "digest": digest}
         tx.execute(records.INSERT_HEAD, first)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from homeostat.foundation.database import Prepared
 from homeostat.foundation.database.metadata import metadata
 
 events = sa.Table(
@@ -61,10 +62,11 @@ ALL = (
     events.c.digest,
 )
 
-INSERT_EVENT = events.insert()
+INSERT_EVENT = Prepared(events.insert())
 HEAD = sa.select(heads.c.seq, heads.c.digest).where(heads.c.project == IN_PROJECT)
+HEAD_NOW = Prepared(HEAD)
 INSERT_HEAD = heads.insert()
-MOVE_HEAD = (
+MOVE_HEAD = Prepared(
     heads.update()
     .where(heads.c.project == IN_PROJECT)
     .values(seq=sa.bindparam("to_seq"), digest=sa.bindparam("to_digest"))

@@ -32,11 +32,11 @@ def connect(tx: Transaction, *, source: str, target: str, kind: str) -> Edge:
         "in_target": target,
         "in_kind": kind,
     }
-    known = tx.execute(records.FIND, which).first()
+    known = tx.run(records.FIND, which).fetchone()
     if known is not None:
-        return Edge(source=source, target=target, kind=kind, at=known.at)
+        return Edge(source=source, target=target, kind=kind, at=known[0])
     edge = Edge(source=source, target=target, kind=kind, at=tx.at)
-    tx.execute(
+    tx.run(
         records.INSERT,
         {
             "project": tx.project,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from homeostat.foundation.database import Prepared
 from homeostat.foundation.database.metadata import metadata
 
 edges = sa.Table(
@@ -18,12 +19,14 @@ edges = sa.Table(
 )
 
 IN_PROJECT: sa.BindParameter[str] = sa.bindparam("in_project")
-INSERT = edges.insert()
-FIND = sa.select(edges.c.at).where(
-    edges.c.project == IN_PROJECT,
-    edges.c.source == sa.bindparam("in_source"),
-    edges.c.target == sa.bindparam("in_target"),
-    edges.c.kind == sa.bindparam("in_kind"),
+INSERT = Prepared(edges.insert())
+FIND = Prepared(
+    sa.select(edges.c.at).where(
+        edges.c.project == IN_PROJECT,
+        edges.c.source == sa.bindparam("in_source"),
+        edges.c.target == sa.bindparam("in_target"),
+        edges.c.kind == sa.bindparam("in_kind"),
+    )
 )
 
 

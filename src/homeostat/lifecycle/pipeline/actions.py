@@ -201,10 +201,10 @@ def _describe(tx: Transaction, run: tracked.Run, start: entities.RunStart) -> No
 def _write_steps(tx: Transaction, run_id: str, end: entities.RunEnd) -> None:
     if end.steps:
         rows = [records.step_row(s, project=tx.project, run_id=run_id) for s in end.steps]
-        tx.execute(records.INSERT_STEPS, rows)
+        tx.run(records.INSERT_STEPS, rows)
     if end.codes:
         rows = [records.code_row(code, project=tx.project) for code in end.codes]
-        tx.execute(records.INSERT_CODES[tx.dialect], rows)
+        tx.run(records.INSERT_CODES, rows)
     makers = {step.made_by for step in end.steps if step.status == "hit"} - {run_id}
     for maker in sorted(makers):
         lineage.connect(tx, source=f"run:{maker}", target=f"run:{run_id}", kind="reused-by")

@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from homeostat.foundation.database import Prepared
 from homeostat.foundation.database.metadata import metadata
 from homeostat.lifecycle.pipeline import entities
 
@@ -43,16 +44,18 @@ codes = sa.Table(
 
 IN_PROJECT: sa.BindParameter[str] = sa.bindparam("in_project")
 
-INSERT_STEPS = steps.insert()
+INSERT_STEPS = Prepared(steps.insert())
 STEPS_OF_RUN = (
     sa.select(steps)
     .where(steps.c.project == IN_PROJECT, steps.c.run_id == sa.bindparam("in_run"))
     .order_by(steps.c.position)
 )
-INSERT_CODES: dict[str, sa.Executable] = {
-    "sqlite": sqlite.insert(codes).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(codes).on_conflict_do_nothing(),
-}
+INSERT_CODES = Prepared(
+    {
+        "sqlite": sqlite.insert(codes).on_conflict_do_nothing(),
+        "postgresql": postgresql.insert(codes).on_conflict_do_nothing(),
+    }
+)
 CODE = sa.select(codes.c.parts).where(
     codes.c.project == IN_PROJECT, codes.c.digest == sa.bindparam("in_digest")
 )
@@ -65,7 +68,9 @@ def step_row(record: entities.StepRecord, *, project: str, run_id: str) -> dict[
     """Make a row of a step."""
     row = msgspec.structs.asdict(record)
     row["arguments"] = msgspec.json.encode(record.arguments).decode()
-    return {**row, "project": project, "run_id": run_id}
+    row["project"] = project
+    row["run_id"] = run_id
+    return row
 
 
 def step_from(row: Any) -> entities.StepRecord:

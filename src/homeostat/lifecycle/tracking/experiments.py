@@ -39,7 +39,7 @@ def create_experiment(tx: Transaction, actor: access.Actor, name: str) -> entiti
     limits.check_key("experiment", name)
     _ensure_default(tx)
     named = {"in_project": tx.project, "in_name": name}
-    if tx.execute(records.EXPERIMENT_NAMED, named).first() is not None:
+    if tx.run(records.EXPERIMENT_NAMED, named).fetchone() is not None:
         raise errors.ConflictError(f"experiment {name!r} exists already", name=name)
     last = tx.execute(records.LAST_EXPERIMENT, {"in_project": tx.project}).scalar_one()
     made = entities.Experiment(id=str(last + 1), name=name, created_at=tx.at, updated_at=tx.at)
@@ -56,11 +56,11 @@ def create_experiment(tx: Transaction, actor: access.Actor, name: str) -> entiti
 def ensure_experiment(tx: Transaction, actor: access.Actor, name: str) -> entities.Experiment:
     """Return an experiment by name, created when it does not exist; see `create_experiment`."""
     named = {"in_project": tx.project, "in_name": name}
-    found = tx.execute(records.EXPERIMENT_NAMED, named).first()
+    found = tx.run(records.EXPERIMENT_NAMED, named).fetchone()
     if found is None and name == entities.DEFAULT_EXPERIMENT:
         access.require(actor, "run.write")
         _ensure_default(tx)
-        found = tx.execute(records.EXPERIMENT_NAMED, named).first()
+        found = tx.run(records.EXPERIMENT_NAMED, named).fetchone()
     return (
         create_experiment(tx, actor, name) if found is None else records.experiment_from(found)
     )
@@ -86,4 +86,4 @@ def _ensure_default(tx: Transaction) -> None:
         "created_at": tx.at,
         "updated_at": tx.at,
     }
-    tx.execute(records.INSERT_DEFAULT[tx.dialect], row)
+    tx.run(records.INSERT_DEFAULT, row)

@@ -57,9 +57,9 @@ def log_metrics(
         known = latest.get(point.key)
         if known is None or _order(row) >= _order(known):
             latest[point.key] = row
-    tx.execute(records.INSERT_POINTS[tx.dialect], rows)
-    tx.execute(
-        records.UPSERT_LATEST[tx.dialect],
+    tx.run(records.INSERT_POINTS, rows)
+    tx.run(
+        records.UPSERT_LATEST,
         [{**row, "experiment_id": int(run.experiment_id)} for row in latest.values()],
     )
 
@@ -112,7 +112,7 @@ def insert_params(
             )
     new = {key: value for key, value in values.items() if key not in known}
     if new:
-        tx.execute(records.INSERT_PARAMS, _texts(tx, run, new))
+        tx.run(records.INSERT_PARAMS, _texts(tx, run, new))
 
 
 def set_tags(
@@ -142,7 +142,7 @@ def set_tags(
         limits.check_value("tag", key, value)
     if not values:
         return
-    tx.execute(records.UPSERT_TAGS[tx.dialect], _texts(tx, run, values))
+    tx.run(records.UPSERT_TAGS, _texts(tx, run, values))
     if run.status in runs.ENDED:
         # While a run works its end vouches for what it wrote; afterwards each change does.
         events.record(
@@ -177,7 +177,7 @@ def insert_inputs(tx: Transaction, run_id: str, *, read: Iterable[entities.Input
     """Write the inputs of a run that is known to exist; see `add_inputs`."""
     rows = [_data(tx, run_id, item) for item in read]
     if rows:
-        tx.execute(records.UPSERT_INPUTS[tx.dialect], rows)
+        tx.run(records.UPSERT_INPUTS, rows)
     for row in rows:
         if row["reference"]:
             lineage.connect(tx, source=row["reference"], target=f"run:{run_id}", kind="read-by")
@@ -190,7 +190,7 @@ def add_outputs(
     runs.writable(tx, actor, run_id)
     rows = [_data(tx, run_id, item) for item in made]
     if rows:
-        tx.execute(records.UPSERT_OUTPUTS[tx.dialect], rows)
+        tx.run(records.UPSERT_OUTPUTS, rows)
     for row in rows:
         if row["reference"]:
             lineage.connect(tx, source=f"run:{run_id}", target=row["reference"], kind="made")
@@ -233,7 +233,7 @@ def add_artifact(
     runs.writable(tx, actor, run_id)
     made = entities.Artifact(limits.check_path(path), digest, size_bytes, tx.at)
     row = {**msgspec.structs.asdict(made), "project": tx.project, "run_id": run_id}
-    tx.execute(records.UPSERT_ARTIFACT[tx.dialect], row)
+    tx.run(records.UPSERT_ARTIFACT, row)
     facts = {"path": made.path, "digest": digest, "size_bytes": size_bytes}
     events.record(tx, actor, "artifact.added", subject=f"run:{run_id}", facts=facts)
     return made

@@ -174,10 +174,10 @@ def search_runs(
 
 def _experiment_id(tx: Transaction, name: str) -> int:
     named = {"in_project": tx.project, "in_name": name}
-    found = tx.execute(records.EXPERIMENT_NAMED, named).first()
+    found = tx.run(records.EXPERIMENT_NAMED, named).fetchone()
     if found is None and name.isdigit():
         which = {"in_project": tx.project, "in_id": int(name)}
         found = tx.execute(records.EXPERIMENT, which).first()
     if found is None:
         raise errors.NotFoundError(f"there is no experiment {name!r}", name=name)
-    return int(found.id)
+    return int(records.experiment_from(found).id)

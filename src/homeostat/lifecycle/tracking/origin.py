@@ -152,9 +152,9 @@ def keep_environment(tx: Transaction, digest: str, packages: Sequence[str]) -> N
         As `environment` gave them.
     """
     which = {"in_project": tx.project, "in_digest": digest}
-    if tx.execute(records.KNOWS_ENVIRONMENT, which).first() is None:
+    if tx.run(records.KNOWS_ENVIRONMENT, which).fetchone() is None:
         row = {"project": tx.project, "digest": digest, "packages": "\n".join(packages)}
-        tx.execute(records.INSERT_ENVIRONMENT[tx.dialect], row)
+        tx.run(records.INSERT_ENVIRONMENT, row)
 
 
 def get_environment(tx: Transaction, digest: str) -> tuple[str, ...]:

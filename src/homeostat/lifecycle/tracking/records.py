@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Transaction
+from homeostat.foundation.database import Prepared, Transaction
 from homeostat.foundation.database.metadata import metadata
 from homeostat.lifecycle.tracking import entities
 
@@ -137,12 +137,15 @@ environments = sa.Table(
     _text("packages"),
 )
 
+_RUN_FIELDS = tuple(runs.c.keys())
 IN_PROJECT: sa.BindParameter[str] = sa.bindparam("in_project")
 IN_RUN: sa.BindParameter[str] = sa.bindparam("in_run")
 
 INSERT_EXPERIMENT = experiments.insert()
-EXPERIMENT_NAMED = sa.select(experiments).where(
-    experiments.c.project == IN_PROJECT, experiments.c.name == sa.bindparam("in_name")
+EXPERIMENT_NAMED = Prepared(
+    sa.select(experiments).where(
+        experiments.c.project == IN_PROJECT, experiments.c.name == sa.bindparam("in_name")
+    )
 )
 EXPERIMENT = sa.select(experiments).where(
     experiments.c.project == IN_PROJECT, experiments.c.id == sa.bindparam("in_id")
@@ -156,8 +159,8 @@ EXPERIMENTS = (
 LAST_EXPERIMENT = sa.select(sa.func.max(experiments.c.id)).where(
     experiments.c.project == IN_PROJECT
 )
-INSERT_RUN = runs.insert()
-RUN = sa.select(runs).where(runs.c.project == IN_PROJECT, runs.c.id == IN_RUN)
+INSERT_RUN = Prepared(runs.insert())
+RUN = Prepared(sa.select(runs).where(runs.c.project == IN_PROJECT, runs.c.id == IN_RUN))
 END_RUN = (
     runs.update()
     .where(runs.c.project == IN_PROJECT, runs.c.id == IN_RUN)
@@ -195,17 +198,19 @@ OUTPUTS_OF_RUN = (
     .where(outputs.c.project == IN_PROJECT, outputs.c.run_id == IN_RUN)
     .order_by(outputs.c.name)
 )
-INSERT_PARAMS = params.insert()
+INSERT_PARAMS = Prepared(params.insert())
 ENVIRONMENT = sa.select(environments.c.packages).where(
     environments.c.project == IN_PROJECT, environments.c.digest == sa.bindparam("in_digest")
 )
-KNOWS_ENVIRONMENT = sa.select(environments.c.digest).where(
-    environments.c.project == IN_PROJECT, environments.c.digest == sa.bindparam("in_digest")
+KNOWS_ENVIRONMENT = Prepared(
+    sa.select(environments.c.digest).where(
+        environments.c.project == IN_PROJECT, environments.c.digest == sa.bindparam("in_digest")
+    )
 )
 
 
-def _both(build: Any) -> dict[str, sa.Executable]:
-    return {"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)}
+def _both(build: Any) -> Prepared:
+    return Prepared({"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)})
 
 
 def _later(insert: Any) -> Any:
@@ -249,20 +254,21 @@ INSERT_DEFAULT = _both(lambda insert: insert(experiments).on_conflict_do_nothing
 
 def experiment_from(row: Any) -> entities.Experiment:
     """Make an experiment of its row."""
+    _, number, name, stage, root, created_at, updated_at = row
     return entities.Experiment(
-        id=str(row.id),
-        name=row.name,
-        lifecycle_stage=row.lifecycle_stage,
-        artifact_root=row.artifact_root,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
+        id=str(number),
+        name=name,
+        lifecycle_stage=stage,
+        artifact_root=root,
+        created_at=created_at,
+        updated_at=updated_at,
     )
 
 
 def run_from(row: Any) -> entities.Run:
     """Make a run of its row."""
-    fields = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's documented name
-    fields.pop("project")
+    fields = dict(zip(_RUN_FIELDS, row, strict=True))
+    del fields["project"]
     fields["experiment_id"] = str(fields["experiment_id"])
     return entities.Run(**fields)
 

@@ -68,7 +68,7 @@ def create_run(
         pipeline=pipeline,
         executor=executor,
     )
-    if tx.execute(records.RUN, records.of_run(tx, run.id)).first() is not None:
+    if tx.run(records.RUN, records.of_run(tx, run.id)).fetchone() is not None:
         raise errors.ConflictError(f"run:{run.id} exists already", run_id=run.id)
     insert_run(tx, run)
     facts = {"experiment": experiment, "pipeline": pipeline}
@@ -109,13 +109,13 @@ def new_run(
 def insert_run(tx: Transaction, run: entities.Run) -> None:
     """Write a run whose id is not in use; the caller records the event."""
     row = {**msgspec.structs.asdict(run), "project": tx.project}
-    tx.execute(records.INSERT_RUN, {**row, "experiment_id": int(run.experiment_id)})
+    tx.run(records.INSERT_RUN, {**row, "experiment_id": int(run.experiment_id)})
 
 
 def find_run(tx: Transaction, actor: access.Actor, run_id: str) -> entities.Run | None:
     """Return a run without what it keeps, or None."""
     access.require(actor, "run.read")
-    row = tx.execute(records.RUN, records.of_run(tx, run_id)).first()
+    row = tx.run(records.RUN, records.of_run(tx, run_id)).fetchone()
     return None if row is None else records.run_from(row)
 
 
@@ -213,7 +213,7 @@ def record_end(
 
 def existing(tx: Transaction, run_id: str) -> entities.Run:
     """Return a run, or say that there is none; for callers that asked permission already."""
-    row = tx.execute(records.RUN, records.of_run(tx, run_id)).first()
+    row = tx.run(records.RUN, records.of_run(tx, run_id)).fetchone()
     if row is None:
         raise errors.NotFoundError(f"there is no run:{run_id}", run_id=run_id)
     return records.run_from(row)
