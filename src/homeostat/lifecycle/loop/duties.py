@@ -39,6 +39,8 @@ Handler = Callable[[jobs.Job], Finish]
 Trigger = Callable[[Transaction, access.Actor, events.Event], None]
 
 ADVANCE = "loop.advance"
+# Each attempt goes on where the last one ended, so being interrupted often is no failure.
+ADVANCE_ATTEMPTS = 25
 SMALLEST_TABLE = 20
 
 
@@ -47,7 +49,14 @@ SMALLEST_TABLE = 20
 
 def _advance(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
     name = str(event.facts["deployment"])
-    jobs.enqueue(tx, actor, ADVANCE, payload={"deployment": name}, key=name)
+    jobs.enqueue(
+        tx,
+        actor,
+        ADVANCE,
+        payload={"deployment": name},
+        key=name,
+        max_attempts=ADVANCE_ATTEMPTS,
+    )
 
 
 def _begin(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
