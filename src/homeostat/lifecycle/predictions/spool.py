@@ -63,6 +63,8 @@ class _Open:
         self.since = time.monotonic()
         self.layout: frames.Layout | None = None
         self.dirty = False
+        self._is_placed = False
+        self._is_doubtful = False
         try:
             self.append(
                 frames.encode(frames.Opened(self.segment, deployment, clock.now_ms())), n_rows=0
@@ -86,8 +88,30 @@ class _Open:
         self.dirty = True
 
     def sync(self) -> None:
-        self.dirty = False
-        os.fdatasync(self.fd)
+        """Force bytes, and once the folders that name the file, out; dirty until it worked."""
+        self.dirty = False  # before: what is appended meanwhile is dirty again
+        try:
+            if self._is_doubtful:
+                self._write_again()
+            os.fdatasync(self.fd)
+            self._is_doubtful = False
+            if not self._is_placed:
+                _sync_folder(self.path.parent)
+                _sync_folder(self.path.parent.parent)
+                self._is_placed = True
+        except OSError:
+            self.dirty = self._is_doubtful = True
+            raise
+
+    def _write_again(self) -> None:
+        """Make all pages dirty again: those of a failed sync count as clean, though lost."""
+        size = self.size
+        with self.path.open("r+b") as file:
+            data = file.read(size)
+            if frames.whole(data) < size:
+                raise OSError(errno.EIO, "what could not be written is lost")
+            file.seek(0)
+            file.write(data)
 
     def close(self) -> None:
         """Force the bytes out, then give the file the name that says it is whole."""
@@ -327,6 +351,14 @@ def _recover_one(path: Path) -> int:
             return 0
         path.rename(path.with_suffix(".closed"))
         return 1
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _by_id(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -224,3 +225,23 @@ def test_a_full_disk_is_said_and_hides_no_other_frame(tmp_path, durability, said
     log.close()
     labels = segments.decode(log.closed()[0].path.read_bytes()).labels
     assert labels["key"].to_list() == ["small", "after"]
+
+
+def test_nothing_is_acknowledged_until_a_sync_has_worked(tmp_path, monkeypatch):
+    limits = spool.Limits(max_age_s=3600, sync_every_s=3600)
+    log = spool.Spool(tmp_path, durability="ack", limits=limits)
+    log.write("credit", batch("a"), layout=LAYOUT)
+    works = os.fdatasync
+
+    def fails(_):
+        raise OSError(errno.EIO, "the disk is gone")
+
+    monkeypatch.setattr(os, "fdatasync", fails)
+    for _ in range(2):  # the second waiter of a failed sync is as unsafe as the first
+        with pytest.raises(errors.UnavailableError, match="refuses writes"):
+            log.sync()
+    monkeypatch.setattr(os, "fdatasync", works)
+    log.write("credit", batch("b"), layout=LAYOUT)
+    log.sync()
+    log.close()
+    assert keys_in(log.closed()) == ["a", "b"]
