@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import msgspec
@@ -28,8 +27,8 @@ class KeyedCall(msgspec.Struct, frozen=True):
     ----------
     step
         That is called.
-    bound
-        Its arguments, defaults filled in.
+    args, options
+        As it was called.
     name
         Of the step, with its module.
     code
@@ -41,7 +40,8 @@ class KeyedCall(msgspec.Struct, frozen=True):
     """
 
     step: steps.Step[Any, Any]
-    bound: inspect.BoundArguments
+    args: tuple[Any, ...]
+    options: dict[str, Any]
     name: str
     code: fingerprint.Reached
     arguments: dict[str, entities.Argument]
@@ -53,7 +53,9 @@ _NO_CODE = fingerprint.Reached(digest="", parts=())
 
 def key_of(
     step: steps.Step[Any, Any],
-    bound: inspect.BoundArguments,
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    *,
     codes: dict[str, fingerprint.Reached],
 ) -> KeyedCall:
     """Compute the key of a call.
@@ -62,8 +64,8 @@ def key_of(
     ----------
     step
         That is called.
-    bound
-        Its arguments, defaults filled in.
+    args, options
+        As it is called.
     codes
         What steps of this run reach, by name; filled here.
 
@@ -76,20 +78,24 @@ def key_of(
     ------
     InvalidInputError
         When an argument has no content digest, or a step changed one in place.
+    TypeError
+        When the arguments do not fit the step's function.
     """
+    bound = step.bind(args, options)
     name = f"{step.function.__module__}.{step.function.__qualname__}"
     arguments: dict[str, entities.Argument] = {}
     if not step.cache:
-        return KeyedCall(step, bound, name, _NO_CODE, arguments, "")
+        return KeyedCall(step, args, options, name, _NO_CODE, arguments, "")
     code = codes.get(name)
     if code is None:
         code = codes[name] = fingerprint.reached(step.function)  # type: ignore[arg-type]
     flat = [name, code.digest]
-    for label, value in bound.arguments.items():
+    for label, value in bound.items():
         digest = content(value, what=f"argument {label!r} of step {step.name!r}")
         arguments[label] = entities.Argument(digest, digests.shown(value))
         flat += (label, digest)
-    return KeyedCall(step, bound, name, code, arguments, digests.of_parts("key", *flat))
+    key = digests.of_parts("key", *flat)
+    return KeyedCall(step, args, options, name, code, arguments, key)
 
 
 def content(value: Any, *, what: str) -> str:
@@ -112,6 +118,10 @@ def content(value: Any, *, what: str) -> str:
     InvalidInputError
         When it has none, or a step it was given to changed it.
     """
+    if type(value) is lazy.Output:
+        held = lazy.cell(value)
+        _freshen(held)
+        return held.digest
     for cell in lazy.cells_in(value):
         _freshen(cell)
     try:
@@ -139,9 +149,8 @@ def reason(call: KeyedCall, cache: caches.Cache) -> str:
         One line.
     """
     last = cache.nearest(call.name)
-    parts = cache.parts(last.code) if last is not None and last.code != call.code.digest else ()
-    if last is not None and last.code == call.code.digest:
-        parts = call.code.parts
+    is_other = last is not None and last.code != call.code.digest
+    parts = cache.parts(last.code) if last is not None and is_other else ()
     return explain.miss(code=call.code, arguments=call.arguments, last=last, last_parts=parts)
 
 
@@ -167,7 +176,7 @@ def lend(value: Any, step: str) -> Any:
 
 def _freshen(cell: lazy.Cell) -> None:
     """Digest a value again when somebody could have changed it since."""
-    if not cell.is_read() or not (cell.touched or cell.lent_to):
+    if not (cell.touched or cell.lent_to) or not cell.is_read():
         return
     now = fingerprint.value(cell.value)
     if now == cell.digest:

@@ -15,7 +15,7 @@ import struct
 import sys
 import types
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import blake3
@@ -101,7 +101,8 @@ def of(value: Any, *, code_of: CodeOf = name_only) -> str:
     >>> of([1, 2]) == of([1, 2]), of(1) == of(1.0), of({2, 1}) == of({1, 2})
     (True, False, True)
     """
-    return _Walk(code_of).digest(value).hex()
+    quick = _QUICK.get(type(value))
+    return (_Walk(code_of).digest(value) if quick is None else quick(value)).hex()
 
 
 def of_parts(tag: str, *parts: str | bytes) -> str:
@@ -363,6 +364,9 @@ _KNOWN: Final[tuple[tuple[Any, Callable[[_Walk, Any, type], bytes]], ...]] = (
 )
 
 
+_SHOWN: Final = frozenset((type(None), bool, int, float, str))
+
+
 def shown(value: Any, *, limit: int = 60) -> str | None:
     """Write a small value for people, so that a miss can say what a parameter was before.
 
@@ -383,15 +387,13 @@ def shown(value: Any, *, limit: int = 60) -> str | None:
     >>> shown(0.05), shown(object())
     ('0.05', None)
     """
-    if type(value) is lazy.Output:
-        plain = False  # asking what it is would read it
-    elif isinstance(value, list | tuple | set | frozenset):
-        plain = all(isinstance(item, bool | int | float | str | None) for item in value)
-    elif isinstance(value, Mapping):
-        plain = False
-    else:
-        plain = value is None or type(value) in {bool, int, float, str}
-    if not plain:
-        return None
+    kind = type(value)
+    if kind is lazy.Output:
+        return None  # asking what it is would read it
+    if kind not in _SHOWN:
+        if not isinstance(value, list | tuple | set | frozenset):
+            return None
+        if not all(isinstance(item, bool | int | float | str | None) for item in value):
+            return None
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -116,10 +116,8 @@ class Driver:
     ) -> Any:
         """Answer one call of a step; see `steps.Watcher`."""
         self._limits.check()
-        bound = step.signature.bind(*args, **options)
-        bound.apply_defaults()
         started = (clock.now_ms(), time.perf_counter())
-        call = calls.key_of(step, bound, self._codes)
+        call = calls.key_of(step, args, options, codes=self._codes)
         if not call.key:
             return self._run(call, started, "it is never cached")
         entry = self._cache.get(call.key)
@@ -217,8 +215,8 @@ class Driver:
             self._limits.check()
             attempt = executors.Call(
                 step=call.step,
-                args=tuple(self._plain(call, value) for value in call.bound.args),
-                options={n: self._plain(call, v) for n, v in call.bound.kwargs.items()},
+                args=tuple(self._plain(call, value) for value in call.args),
+                options={n: self._plain(call, v) for n, v in call.options.items()},
                 folder=self.pipeline.folder,
                 timeout_s=self._limits.left_s(limits.timeout_s),
             )

@@ -75,6 +75,34 @@ class Step(Generic[P, R]):
         self.limits = limits or Limits()
         self.cache = cache
         self.signature = inspect.signature(function)
+        kinds = {parameter.kind for parameter in self.signature.parameters.values()}
+        is_plain = kinds <= {inspect.Parameter.POSITIONAL_OR_KEYWORD}
+        self._names = tuple(self.signature.parameters) if is_plain else None
+
+    def bind(self, args: tuple[Any, ...], options: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what a call gives each parameter.
+
+        Parameters
+        ----------
+        args, options
+            Of the call.
+
+        Returns
+        -------
+        Mapping
+            By name in the function's order, defaults filled in.
+
+        Raises
+        ------
+        TypeError
+            When they do not fit the function.
+        """
+        if not options and self._names is not None and len(args) == len(self._names):
+            # Most calls; `Signature.bind` takes longer than a look-up in the cache.
+            return dict(zip(self._names, args, strict=True))
+        bound = self.signature.bind(*args, **options)
+        bound.apply_defaults()
+        return bound.arguments
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:  # noqa: D102
         watching = watcher.get()
