@@ -98,14 +98,14 @@ class Driver:
         except errors.HomeostatError as error:
             self._fail(error, "killed" if isinstance(error, errors.ConflictError) else "failed")
             raise
-        except Exception as error:
-            # The pipeline's own lines are the user's code, which may raise anything.
+        except KeyboardInterrupt:
+            self._finish("killed", "it was interrupted")
+            raise
+        except BaseException as error:
+            # The pipeline's own lines are the user's code: it may raise anything, or sys.exit.
             failure = failures.of(error, what=f"pipeline {self.pipeline.name!r}")
             self._fail(failure, "failed")
             raise failure from error
-        except BaseException:
-            self._finish("killed", "it was interrupted")
-            raise
         finally:
             steps.watcher.reset(token)
         self._finish("finished", "")

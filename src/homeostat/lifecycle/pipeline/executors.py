@@ -116,8 +116,10 @@ class Inline:
         token = steps.watcher.set(None)
         try:
             value = call.step.function(*call.args, **call.options)
-        except Exception as error:
-            # The user's code may raise anything.
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            # The user's code may raise anything, SystemExit included.
             raise failures.of(error, what=f"step {call.step.name!r}") from error
         finally:
             steps.watcher.reset(token)

@@ -46,7 +46,7 @@ def pipeline(target: str, folder: str | pathlib.Path) -> steps.Pipeline[..., Any
     NotFoundError
         When the file or the name is missing.
     UserCodeError
-        When importing the file raises.
+        When importing the file raises, or tries to end the process.
     """
     module_name, _, name = target.partition(":")
     if not name or not all(part.isidentifier() for part in module_name.split(".")):
@@ -128,8 +128,10 @@ def _imported(name: str, home: pathlib.Path) -> types.ModuleType:
         )
     try:
         return importlib.import_module(name)
-    except Exception as error:
-        # Importing runs the user's code, which may raise anything.
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        # Importing runs the user's code, which may raise anything, SystemExit included.
         raise failures.of(error, what=f"importing {name} from {home}") from error
 
 

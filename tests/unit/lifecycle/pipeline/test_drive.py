@@ -234,6 +234,23 @@ def test_a_failing_pipeline_function_says_where(project):
         project.run()
 
 
+@pytest.mark.parametrize("place", ["step", "pipeline"])
+def test_user_code_that_exits_fails_its_run_only(project, place):
+    names = {"step": ("work()", "exit(3)"), "pipeline": ("exit(3)", "1")}
+    body, work = names[place]
+    project.write(
+        f"""
+        from sys import exit
+        @hs.step
+        def work(): return {work}
+        @hs.pipeline
+        def main(): return {body}
+        """
+    )
+    with pytest.raises(errors.UserCodeError, match=rf"^{place} .* SystemExit: 3"):
+        project.run()
+
+
 def test_an_argument_without_content_is_refused(project):
     project.write(
         """

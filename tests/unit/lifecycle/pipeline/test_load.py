@@ -81,8 +81,10 @@ def test_a_plain_function_is_no_pipeline(project):
         ("import no_such_package", r"pipeline\.py:2: ModuleNotFoundError"),
         ("x = 1 / 0", r"pipeline\.py:2: ZeroDivisionError"),
         ("def main(:", r"pipeline\.py:2: SyntaxError"),
+        ("raise SystemExit(3)", r"pipeline\.py:2: SystemExit: 3"),
+        ("import argparse; argparse.ArgumentParser().parse_args(['x'])", "SystemExit: 2"),
     ],
-    ids=["missing package", "raises", "syntax"],
+    ids=["missing package", "raises", "syntax", "exits", "reads its arguments"],
 )
 def test_a_failing_import_says_where(project, text, said):
     project.write(text)
