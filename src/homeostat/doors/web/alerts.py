@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import contextlib
+from collections.abc import Sequence
+from typing import Any, get_args
 
 from starlette.responses import RedirectResponse, Response
 
-from homeostat.doors.web import visit
-from homeostat.foundation import errors
+from homeostat.doors.web import home, rendering, visit
+from homeostat.foundation import clock, errors
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.monitoring import alerts as monitoring
 from homeostat.lifecycle.monitoring.entities import AlertState
 
@@ -15,6 +19,7 @@ ROWS = 50
 HERE = "/alerts"
 STATES: tuple[AlertState, ...] = get_args(AlertState)
 SEE_OTHER = 303
+MOMENT_MS = 1000
 
 
 async def alerts(call: visit.Visit) -> Response:
@@ -43,11 +48,39 @@ async def alerts(call: visit.Visit) -> Response:
 
 
 async def alert(call: visit.Visit) -> Response:
-    """Show one alert with its evidence."""
-    found = await call.read(
-        lambda tx: monitoring.get_alert(tx, call.actor, call.path_params["id"])
-    )
-    return visit.show(call, "alert.html", here=HERE, alert=found)
+    """Show one alert with its evidence and what was decided while it stood."""
+
+    def fetch(tx: Transaction) -> dict[str, Any]:
+        found = monitoring.get_alert(tx, call.actor, call.path_params["id"])
+        until = (found.resolved_at or clock.now_ms()) + MOMENT_MS
+        decided = loop.list_decisions(
+            tx,
+            call.actor,
+            deployment=found.deployment,
+            kinds=home.DOING,
+            before=f"{until:012x}",  # ids begin with their instant
+            limit=ROWS,
+        )
+        done = [one for one in reversed(decided) if one.at >= found.opened_at]
+        return {"alert": found, "done": done}
+
+    shown = await call.read(fetch)
+    facts, links = _evidence(shown["alert"].evidence)
+    return visit.show(call, "alert.html", here=HERE, facts=facts, links=links, **shown)
+
+
+def _evidence(told: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Split evidence into named facts worth showing, and the rest: references, sentences."""
+    facts, rest = [], []
+    for one in told:
+        name, _, value = one.partition(": ")
+        if not value:
+            rest.append(one)
+        elif value != "None":
+            with contextlib.suppress(ValueError):
+                value = rendering.number(float(value))
+            facts.append((name.replace("_", " "), value))
+    return facts, rest
 
 
 async def acknowledge(call: visit.Visit) -> Response:

@@ -12,8 +12,12 @@ ROWS = 60
 
 
 async def audit(call: visit.Visit) -> Response:
-    """Show the latest events, or those before a number, or those about one subject."""
+    """Show the latest events, or those before a number, or those about one subject.
+
+    ``?verify=yes`` recomputes the chain of digests first.
+    """
     before = visit.asked(call, "before")
+    wants_proof = visit.asked(call, "verify") == "yes"
     subject = visit.asked(call, "subject")
     if before and not before.isdigit():
         raise errors.InvalidInputError(f"{before[:40]!r} is no event number")
@@ -26,9 +30,16 @@ async def audit(call: visit.Visit) -> Response:
         return events.read(tx, after=first, limit=int(before) - 1 - first or 1)[::-1]
 
     found = await call.read(fetch)
+    proof = await call.read(events.verify) if wants_proof else None
     last = found[-1].seq if found and not subject else 1
     return visit.show(
-        call, "audit.html", here="/audit", events=found, before=last, subject=subject
+        call,
+        "audit.html",
+        here="/audit",
+        events=found,
+        before=last,
+        subject=subject,
+        proof=proof,
     )
 
 

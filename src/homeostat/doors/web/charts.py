@@ -10,6 +10,33 @@ WIDTH = 640
 HEIGHT = 150
 PAD = 8
 MOST_POINTS = 1200
+TICK_LINES = 2
+
+
+class Mark(NamedTuple):
+    """Something that happened at a position; `tone` is good, calm, warn or bad."""
+
+    at: float
+    tone: str
+    word: str
+    sentence: str = ""
+
+
+class Span(NamedTuple):
+    """Positions ``[first, end)`` that are shaded, and why."""
+
+    first: float
+    end: float
+    sentence: str
+
+
+class Tick(NamedTuple):
+    """A mark in the picture: `x` in its units, `percent` of its width, on one of two lines."""
+
+    x: float
+    percent: float
+    place: int
+    mark: Mark
 
 
 class Line(NamedTuple):
@@ -29,6 +56,8 @@ class Line(NamedTuple):
         The last value.
     sentence
         The same in words, for those who cannot see it.
+    ticks, shades
+        Marks within the picture; shaded parts as (left edge, width).
     """
 
     points: str
@@ -39,12 +68,19 @@ class Line(NamedTuple):
     last: float
     newest: float
     sentence: str
+    ticks: tuple[Tick, ...] = ()
+    shades: tuple[tuple[float, float], ...] = ()
     width: int = WIDTH
     height: int = HEIGHT
 
 
 def line(
-    series: Sequence[tuple[float, float]], *, name: str, level: float | None = None
+    series: Sequence[tuple[float, float]],
+    *,
+    name: str,
+    level: float | None = None,
+    marks: Sequence[Mark] = (),
+    spans: Sequence[Span] = (),
 ) -> Line | None:
     """Return the chart of a series, or None when there is nothing to draw.
 
@@ -56,6 +92,8 @@ def line(
         What the values are, for the sentence.
     level
         Value of a reference line.
+    marks, spans
+        What to show at which positions; those outside the series are left out.
     """
     finite = thin([(x, y) for x, y in series if math.isfinite(y)])
     if len(finite) < 2:  # noqa: PLR2004 - a line has two ends
@@ -74,6 +112,10 @@ def line(
     drawn = " ".join(f"{a},{b}" for a, b in (place(x, y) for x, y in finite))
     newest = finite[-1][1]
     low_seen, high_seen = min(y for _, y in finite), max(y for _, y in finite)
+    shown = sorted(mark for mark in marks if first <= mark.at <= last)
+    ticks = (place(mark.at, low)[0] for mark in shown)
+    clipped = ((max(first, span.first), min(last, span.end)) for span in spans)
+    edges = [(place(a, low)[0], place(b, low)[0]) for a, b in clipped if a < b]
     return Line(
         points=drawn,
         level=place(first, level)[1] if level is not None else None,
@@ -83,6 +125,11 @@ def line(
         last=last,
         newest=newest,
         sentence=f"{name}: {newest:.4g} now, between {low_seen:.4g} and {high_seen:.4g}",
+        ticks=tuple(
+            Tick(x, round(100 * x / WIDTH, 2), place_of % TICK_LINES, mark)
+            for place_of, (x, mark) in enumerate(zip(ticks, shown, strict=True))
+        ),
+        shades=tuple((a, round(b - a, 1)) for a, b in edges),
     )
 
 

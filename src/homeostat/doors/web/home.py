@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from starlette.responses import Response
@@ -72,12 +73,29 @@ def find_state(tx: Transaction, call: visit.Visit, name: str) -> LoopState | Non
         return None
 
 
-def loss_chart(state: LoopState | None) -> charts.Line | None:
-    """Return the loss of the answers by labelled block, as far as the loop looks back."""
+def loss_chart(
+    state: LoopState | None, *, marks: Sequence[charts.Mark] = ()
+) -> charts.Line | None:
+    """Return the loss of the answers by labelled block, as far as the loop looks back.
+
+    The last change of the world and the rows kept out are marked in it, beside `marks`.
+    """
     if state is None:
         return None
     series = [(float(block.end_row), block.mixture) for block in state.history]
-    return charts.line(series, name="loss of the answers (Brier score)")
+    changes = [state.change_row] if state.change_row is not None else []
+    return charts.line(
+        series,
+        name="loss of the answers (Brier score)",
+        marks=[
+            *(
+                charts.Mark(row, "bad", "change", "the world changed near here")
+                for row in changes
+            ),
+            *marks,
+        ],
+        spans=[charts.Span(a, b, "rows kept out") for a, b in state.quarantined],
+    )
 
 
 def _headline(tones: list[str]) -> tuple[str, str]:

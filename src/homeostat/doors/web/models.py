@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response
 
-from homeostat.doors.web import visit
+from homeostat.doors.web import reports, visit
 from homeostat.foundation import errors, lineage
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.evaluation import actions as evaluation
@@ -64,7 +64,9 @@ async def version(call: visit.Visit) -> Response:
         aliases = registry.list_aliases(tx, call.actor, name)
         return {
             "version": found,
-            "report": _report(tx, call, found.report_id),
+            "report": (report := _report(tx, call, found.report_id)),
+            "flaw": reports.flaw(tx, call, found.report_id) if report else "",
+            "tier": registry.get_model(tx, call.actor, name).tier,
             "approvals": registry.list_approvals(tx, call.actor, name, number),
             "aliases": [one.alias for one in aliases if one.number == number],
             "made_of": lineage.ancestors(tx, found.reference, limit=ROWS),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from importlib import resources
 from typing import Any
 
@@ -29,13 +30,40 @@ NOTHING = Markup('<span class="quiet">none</span>')
 
 
 def instant(at: int | None) -> Markup:
-    """Return an instant as a ``time`` element, such as 5 April 2026 10:31:07 UTC."""
+    """Return an instant in UTC as a ``time`` element, and how long ago it was below it."""
     if at is None:
         return NOTHING
     whole = clock.iso(at)
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        whole, whole, whole[:19].replace("T", " ")
-    )
+    return Markup(
+        '<time datetime="{0}" title="{0}">{1}<span class="ago">{2}</span></time>'
+    ).format(whole, whole[:19].replace("T", " "), ago(at))
+
+
+def moment(at: int | None) -> Markup:
+    """Return an instant for use in a sentence, such as 2026-04-05 10:31:07 UTC (2 h ago)."""
+    if at is None:
+        return NOTHING
+    whole = clock.iso(at)
+    return Markup(
+        '<time datetime="{0}" title="{0}">{1} UTC (<span class="since">{2}</span>)</time>'
+    ).format(whole, whole[:19].replace("T", " "), ago(at))
+
+
+def ago(at: int, *, now: int | None = None) -> str:
+    """Return how long ago an instant was; ``static/live.js`` goes on by the same rule.
+
+    Parameters
+    ----------
+    at
+        Milliseconds UTC.
+    now
+        The same; the clock's when None.
+    """
+    seconds = ((clock.now_ms() if now is None else now) - at) / 1000
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{math.floor(seconds / length + 0.5)} {unit} ago"
+    return "just now" if seconds < 10 else f"{math.floor(seconds)} s ago"  # noqa: PLR2004
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -85,7 +113,7 @@ def _templates() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         auto_reload=False,
     )
-    for shown in (instant, number, share, size, duration):
+    for shown in (instant, moment, number, share, size, duration):
         made.filters[shown.__name__] = shown
     return made
 

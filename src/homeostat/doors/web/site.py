@@ -14,12 +14,13 @@ from homeostat.doors.web import (
     home,
     models,
     rendering,
+    reports,
     runs,
     visit,
 )
 from homeostat.foundation import errors
 
-SUBJECTS = (home, runs, models, deployments, alerts, decisions, audit)
+SUBJECTS = (home, runs, models, reports, deployments, alerts, decisions, audit)
 
 
 async def _static(call: visit.Visit) -> Response:

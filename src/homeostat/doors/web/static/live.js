@@ -4,6 +4,8 @@
 const region = document.querySelector("[data-live]");
 const lamp = document.querySelector(".live");
 const PAUSE_MS = 400;
+const AGE_MS = 10000;
+const FOCUSED = "a, button, summary, [tabindex]";
 
 let pending = null;
 let stale = false;
@@ -20,10 +22,44 @@ async function refresh() {
   const next = fresh.querySelector("[data-live]");
   if (next === null || next.innerHTML === region.innerHTML) return;
   const open = [...region.querySelectorAll("details[open][id]")].map((one) => one.id);
-  const focused = document.activeElement?.id;
+  const scrolled = [...region.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
+  const focused = place(document.activeElement);
   region.replaceChildren(...next.childNodes);
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  [...region.querySelectorAll(".scroll")].forEach((one, i) => {
+    one.scrollLeft = scrolled[i] ?? 0;
+  });
+  if (focused !== null) find(focused)?.focus({ preventScroll: true });
+}
+
+// Where the focus is, in words that hold after the page's HTML was replaced: an id, or an
+// address and which of the links to it.
+
+function place(one) {
+  if (one === null || !region.contains(one)) return null;
+  if (one.id) return { id: one.id };
+  const href = one.getAttribute("href");
+  const choice = href === null ? FOCUSED : `a[href="${CSS.escape(href)}"]`;
+  return { choice, n: [...region.querySelectorAll(choice)].indexOf(one) };
+}
+
+function find({ id, choice, n }) {
+  return id ? document.getElementById(id) : region.querySelectorAll(choice)[n];
+}
+
+// The same rule as `ago` in rendering.py.
+function ago(at) {
+  const seconds = (Date.now() - at) / 1000;
+  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]]) {
+    if (seconds >= 1.5 * length) return `${Math.floor(seconds / length + 0.5)} ${unit} ago`;
+  }
+  return seconds < 10 ? "just now" : `${Math.floor(seconds)} s ago`;
+}
+
+function age() {
+  for (const one of document.querySelectorAll(".ago, .since")) {
+    one.textContent = ago(Date.parse(one.closest("time").dateTime));
+  }
 }
 
 function concerns(kind) {
@@ -35,6 +71,8 @@ function show(on) {
   lamp.dataset.on = String(on);
   lamp.textContent = on ? "live" : "not connected";
 }
+
+setInterval(age, AGE_MS);
 
 if (region !== null && lamp !== null) {
   const stream = new EventSource("/api/events/stream");
