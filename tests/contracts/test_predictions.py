@@ -161,7 +161,7 @@ def test_a_feature_that_comes_later_is_null_before(log):
 
 def test_labels_given_to_the_server_are_in_the_same_log(log):
     given = [entities.LateLabel(key="a", label=1), entities.LateLabel(key="b", label=0)]
-    log.accept(*actions.labels_segment("credit", given))
+    log.accept(*actions.labels_segment("credit", given, classes=("0", "1")))
     assert log.labels().select("key", "label").rows() == [("a", "1"), ("b", "0")]
 
 

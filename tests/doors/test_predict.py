@@ -392,6 +392,14 @@ def test_metrics_are_prometheus_text(stage):
         assert line.startswith("#") or float(line.rpartition(" ")[2]) >= 0
 
 
+@pytest.mark.parametrize("label", [7, "yes", "True", 0.5, ""])
+def test_both_servers_refuse_a_label_that_the_model_does_not_know(stage, label):
+    answer = stage.http.post("/labels", json={"key": "a", "label": label})
+    with pytest.raises(errors.InvalidInputError, match="it knows 0, 1") as seen:
+        stage.client.deployments.label("credit", [("a", label)])
+    assert answer.json()["detail"] == seen.value.message
+
+
 def test_predictions_and_labels_reach_the_server_as_served(stage):
     row = {**ROW, "sex": "m"}
     said = stage.infer([row], keys=["to-the-log"]).json()

@@ -14,8 +14,14 @@ from homeostat.doors.api import routing
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import read
-from homeostat.lifecycle.predictions.entities import Failed, LabelReport, LateLabel, Segment
-from homeostat.lifecycle.serving import actions
+from homeostat.lifecycle.predictions.entities import (
+    Failed,
+    LabelReport,
+    LateLabel,
+    Sealed,
+    Segment,
+)
+from homeostat.lifecycle.serving import actions, classes
 from homeostat.lifecycle.serving.entities import Deployment, Plan, PlanChange, PlanDocument
 
 SEGMENT_LIMIT_BYTES = 128 * 1024 * 1024
@@ -219,13 +225,16 @@ async def add_labels(call: routing.Call) -> Segment:
     """Put late labels into the log; they come as a segment of their own."""
     name = _name(call)
     body: NewLabels = call.body
-    await call.read(lambda tx: predictions.get_log(tx, call.actor, name))
-    segment, raw = predictions.labels_segment(name, body.labels)
-    sealed = await call.work(
-        lambda: predictions.seal_segment(
+    champion = await call.read(lambda tx: classes.champion(tx, call.actor, name))
+
+    def seal() -> Sealed:
+        known = classes.known(call.house, champion, project=call.project)
+        segment, raw = predictions.labels_segment(name, body.labels, classes=known)
+        return predictions.seal_segment(
             call.house, name, segment=segment, raw=raw, project=call.project
         )
-    )
+
+    sealed = await call.work(seal)
     return await call.write(lambda tx: predictions.accept_segment(tx, call.actor, sealed))
 
 

@@ -12,7 +12,14 @@ import polars as pl
 from homeostat.foundation import access, clock, errors, events, ids
 from homeostat.foundation.blobs import Blob
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.predictions import frames, join, read, records, segments
+from homeostat.lifecycle.predictions import (
+    frames,
+    join,
+    labelling,
+    read,
+    records,
+    segments,
+)
 from homeostat.lifecycle.predictions.entities import (
     Failed,
     LabelReport,
@@ -21,8 +28,6 @@ from homeostat.lifecycle.predictions.entities import (
     Sealed,
     Segment,
 )
-
-LABELS_AT_MOST = 100_000
 
 
 class Sealing(Protocol):
@@ -206,7 +211,9 @@ def accept_segment(tx: Transaction, actor: access.Actor, sealed: Sealed) -> Segm
     return segment
 
 
-def labels_segment(deployment: str, labels: Sequence[LateLabel]) -> tuple[str, bytes]:
+def labels_segment(
+    deployment: str, labels: Sequence[LateLabel], *, classes: Sequence[str]
+) -> tuple[str, bytes]:
     """Write labels as a segment of their own, for labels that come straight to the server.
 
     Parameters
@@ -215,6 +222,8 @@ def labels_segment(deployment: str, labels: Sequence[LateLabel]) -> tuple[str, b
         Whose predictions they belong to.
     labels
         1 to 100,000.
+    classes
+        What the model that answers knows; empty takes every label.
 
     Returns
     -------
@@ -224,19 +233,16 @@ def labels_segment(deployment: str, labels: Sequence[LateLabel]) -> tuple[str, b
     Raises
     ------
     InvalidInputError
-        When there are none or too many.
+        When there are none or too many, or one is of no class.
     """
-    if not 1 <= len(labels) <= LABELS_AT_MOST:
-        raise errors.InvalidInputError(
-            f"one request brings 1 to {LABELS_AT_MOST} labels; seen {len(labels)}"
-        )
+    values = labelling.meant([one.label for one in labels], classes, deployment=deployment)
     segment = ids.new_id()
     now = clock.now_ms()
     opened = frames.Opened(segment, deployment, now)
     known = frames.Labels(
         now,
         [one.key for one in labels],
-        [frames.label_text(one.label) for one in labels],
+        values,
         [one.event_at for one in labels],
     )
     return segment, frames.encode(opened) + frames.encode(known)

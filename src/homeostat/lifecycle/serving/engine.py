@@ -12,10 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from homeostat.foundation import clock, errors
-from homeostat.lifecycle.predictions import frames, spool
+from homeostat.lifecycle.predictions import frames, labelling, spool
 from homeostat.lifecycle.serving import answering, composite, entities, meters, plan, served
-
-_LABELS_AT_MOST = 100_000
 
 
 class Prediction(NamedTuple):
@@ -240,17 +238,8 @@ class Engine:
         UnavailableError
             When the log cannot be written.
         """
-        now = self.get(name)
-        if not 1 <= len(labels) <= _LABELS_AT_MOST:
-            raise errors.InvalidInputError(
-                f"one request brings 1 to {_LABELS_AT_MOST} labels; seen {len(labels)}"
-            )
-        known = []
-        for at, one in enumerate(labels):
-            try:
-                known.append(now.label(one.label))
-            except errors.InvalidInputError as error:
-                raise errors.InvalidInputError(f"labels[{at}]: {error.message}") from None
+        classes = self.get(name).classes
+        known = labelling.meant([one.label for one in labels], classes, deployment=name)
         frame = frames.Labels(
             clock.now_ms(),
             [one.key for one in labels],

@@ -156,35 +156,6 @@ class Served:
             dealt.setdefault(self._router.arm(key), []).append(at)
         return dealt
 
-    def label(self, value: str | float) -> str:
-        """Return a late label as one of the model's own classes.
-
-        Parameters
-        ----------
-        value
-            As the caller sent it.
-
-        Returns
-        -------
-        str
-            The class that it means; 1, 1.0 and "1" are one.
-
-        Raises
-        ------
-        InvalidInputError
-            When the model knows no such class.
-        """
-        text = frames.label_text(value)
-        if not self.classes or text in self.classes:
-            return text
-        for known in self.classes:
-            if known.lower() == text.lower() or _number(known) == _number(text) is not None:
-                return known
-        raise errors.InvalidInputError(
-            f"{value!r} is no label of deployment {self.document.deployment!r}; "
-            f"it knows {', '.join(self.classes)}"
-        )
-
     async def idle(self) -> None:
         """Wait until everything admitted is answered and logged."""
         for arm in self.arms:
@@ -226,10 +197,3 @@ def _arm(
 def _plain(value: Any) -> Any:
     """Keep what a log can hold; anything else is context as text."""
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
