@@ -21,18 +21,19 @@ from pathlib import Path
 import httpx
 import polars as pl
 
-from homeostat.doors import local, worker
+from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.doors.cli.demo import lender, traffic
 from homeostat.foundation import access, events, house, ids, jobs, settings
 from homeostat.lifecycle.loop import actions as loop
-from homeostat.lifecycle.loop import duties, places, records, replay
+from homeostat.lifecycle.loop import places, records, replay, triggers
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.predictions import read
 
 NAME = "credit"
 HOST = "127.0.0.1"
 LONG_S = 90.0
+READY = b"worker is ready"
 OWNER = access.local_owner("ada")
 
 
@@ -55,10 +56,12 @@ class Process:
         self._environment = environment
         self.lines = Path(environment["HOMEOSTAT_HOME"]).parent / f"{command}.log"
         self.process = None
+        self._said = 0
 
     def start(self):
         arguments = [sys.executable, "-m", "homeostat.doors.cli.child", str(os.getpid())]
         with self.lines.open("ab") as told:
+            self._said = told.tell()
             self.process = subprocess.Popen(
                 [*arguments, self.command],
                 env=self._environment,
@@ -72,7 +75,9 @@ class Process:
 
     def wait(self):
         """Return once it answers; a worker has no port and is ready when it says so."""
-        if self.port is not None:
+        if self.port is None:
+            until(lambda: READY in self.lines.read_bytes()[self._said :], told=self.tell)
+        else:
             until(self.is_well, told=self.tell)
         self.is_up.set()
         return self
@@ -174,8 +179,8 @@ class Household:
         """Whether nothing waits for the worker."""
 
         def look(tx):
-            kinds = tuple(duties.TRIGGERS)
-            return not jobs.pending(tx) and not events.follow(tx, worker.READER, kinds=kinds)
+            kinds = tuple(triggers.TRIGGERS)
+            return not jobs.pending(tx) and not events.follow(tx, triggers.READER, kinds=kinds)
 
         return opened.read(look)
 

@@ -108,6 +108,7 @@ def test_a_worker_killed_20_times_goes_on_where_it_was(stage):
             processes.until(fitting, told=stage.worker.tell)
             stage.worker.kill()
             stage.worker.start()
+    stage.worker.wait()
     stage.settle()
     processes.audit(stage, callers)
     with house.open_house(stage.settings) as opened:
@@ -145,28 +146,48 @@ def test_a_fit_that_keeps_killing_its_worker_is_given_up_and_asked_for_again(hom
 # --- homeostat up --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["drained", "killed"])
-def test_up_restarts_what_dies_and_nothing_outlives_it(stage, number):
-    up = processes.Process("up", stage.environment)
-    up.start()
+@pytest.fixture
+def up(stage):
+    """`homeostat up` on the home of the stage, answering."""
+    started = processes.Process("up", stage.environment).start()
     for one in (stage.server, stage.serve):
-        one.process = up.process
+        one.process = started.process
         one.wait()
+    return started
+
+
+def go_on(stage, callers, up):
+    """Both doors acknowledge more."""
+    for one in (stage.server, stage.serve):
+        n = callers.n(one)
+        processes.until(lambda who=one, n=n: callers.n(who) > n + 3, told=up.tell)
+
+
+def test_up_restarts_what_dies_and_drains_all(stage, up):
     with processes.Callers(stage, processes.Applicants((2000, {}))) as callers:
-        for name in ("server", "serve", "worker"):
-            (pid,) = stage.pids(name)
+        old = {
+            name: processes.until(lambda n=name: stage.pids(n), told=up.tell)
+            for name in ("server", "serve", "worker")
+        }
+        for (pid,) in old.values():
             os.kill(pid, signal.SIGKILL)
-            processes.until(
-                lambda who=name, old=pid: set(stage.pids(who)) - {old}, told=up.tell
-            )
-            for one in (stage.server, stage.serve):
-                n = callers.n(one)
-                processes.until(lambda who=one, n=n: callers.n(who) > n + 3, told=up.tell)
-    up.process.send_signal(number)
-    assert up.process.wait(processes.LONG_S) == (0 if number == signal.SIGTERM else -number)
-    processes.until(lambda: stage.pids() == {}, told=up.tell)
-    if number == signal.SIGTERM:
-        assert stage.spooled() == []
+        for name, killed in old.items():
+            processes.until(lambda n=name, k=killed: set(stage.pids(n)) - set(k), told=up.tell)
+        go_on(stage, callers, up)
+    assert up.end() == 0, up.tell()
+    assert stage.pids() == {}
+    assert stage.spooled() == []
+    stage.worker.start().wait()
+    stage.settle()
+    processes.audit(stage, callers)
+
+
+def test_when_up_is_killed_its_children_end_and_the_next_start_goes_on(stage, up):
+    with processes.Callers(stage, processes.Applicants((2000, {}))) as callers:
+        go_on(stage, callers, up)
+        up.process.kill()
+        up.process.wait()
+        processes.until(lambda: stage.pids() == {}, told=up.tell)
     stage.start().settle()
     processes.audit(stage, callers)
 
