@@ -11,6 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -216,6 +218,27 @@ def test_a_child_with_wrong_input_is_not_started_again(here):
     one.process.wait(WAIT_S)
     with pytest.raises(errors.UnavailableError, match="ended with code 2"):
         one.tend()
+
+
+def test_a_child_that_does_not_stay_up_is_tried_on_and_the_others_live(here, monkeypatch):
+    monkeypatch.setattr(supervision, "LONGEST_BACKOFF_S", 0.0)
+    wrong = {**os.environ, "HOMEOSTAT_PROT": "1"}
+    broken = supervision.Child("server", [], environment=wrong)
+    healthy = supervision.Child("worker", [], environment=os.environ)
+    family = supervision.Family([broken, healthy])
+    broken.start()
+    healthy.start()
+    keeping = threading.Thread(target=family.keep)
+    keeping.start()
+    try:
+        while broken.restarts < 2:
+            assert keeping.is_alive()
+            time.sleep(0.05)
+        assert healthy.process.poll() is None
+    finally:
+        family.stop()
+        keeping.join(WAIT_S)
+    assert healthy.restarts == 0
 
 
 @pytest.fixture

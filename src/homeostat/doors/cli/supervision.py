@@ -58,13 +58,20 @@ class Child:
         self._started_at = time.monotonic()
         self._restart_at = 0.0
 
-    def tend(self) -> None:
+    def tend(self, *, patient: bool = False) -> None:
         """Start the process again when it has ended and its pause is over.
+
+        Parameters
+        ----------
+        patient
+            Go on for ever, at the longest pause, where the process does not stay up: others
+            depend on those that do.
 
         Raises
         ------
         UnavailableError
-            When it ends again and again, or with a code that a restart cannot change.
+            Unless `patient`, when it ends again and again, or with a code that a restart
+            cannot change.
         """
         if self.process is None:
             return
@@ -75,21 +82,33 @@ class Child:
         if not self._restart_at:
             settled = now - self._started_at > SETTLED_S
             self._failures = 1 if settled else self._failures + 1
-            if code in HOPELESS or self._failures >= TRIES:
+            is_hopeless = code in HOPELESS or self._failures >= TRIES
+            if is_hopeless and not patient:
                 raise errors.UnavailableError(
                     f"the {self.name} ended with code {code} and does not stay up",
                     hint="its last lines above say why; `homeostat doctor` checks the rest",
                     child=self.name,
                     exit_code=code,
                 )
-            pause_s = FIRST_BACKOFF_S * 2 ** (self._failures - 1)
-            self._restart_at = now + min(pause_s, LONGEST_BACKOFF_S)
-            log.get(__name__).warning(
-                "process ended; starting it again", name=self.name, code=code
-            )
+            self._restart_at = now + self._pause(code, is_hopeless=is_hopeless)
         elif now >= self._restart_at:
             self.restarts += 1
             self.start()
+
+    def _pause(self, code: int, *, is_hopeless: bool) -> float:
+        """Say that the process ended, in one line; return the seconds until it starts again."""
+        told = log.get(__name__)
+        if is_hopeless:
+            told.error(
+                f"the {self.name} does not stay up; trying again, the others go on",
+                name=self.name,
+                code=code,
+                failures=self._failures,
+                pause_s=LONGEST_BACKOFF_S,
+            )
+            return LONGEST_BACKOFF_S
+        told.warning("process ended; starting it again", name=self.name, code=code)
+        return min(FIRST_BACKOFF_S * 2.0 ** (self._failures - 1), LONGEST_BACKOFF_S)
 
     def stop(self, *, timeout_s: float = STOP_S) -> None:
         """Send SIGTERM and wait; kill after `timeout_s` seconds."""
@@ -143,15 +162,15 @@ class Family:
             self.ending.wait(LOOK_S)
         return False
 
-    def tend(self) -> None:
-        """Look after every child once."""
+    def tend(self, *, patient: bool = False) -> None:
+        """Look after every child once; see `Child.tend`."""
         for child in self.children:
-            child.tend()
+            child.tend(patient=patient)
 
     def keep(self) -> None:
-        """Tend the children until the family is asked to end."""
+        """Tend the children until the family is asked to end; none of them ends the others."""
         while not self.ending.wait(LOOK_S):
-            self.tend()
+            self.tend(patient=True)
 
     def stop(self) -> None:
         """Stop all, one after the other, in the order given."""
