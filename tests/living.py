@@ -16,7 +16,7 @@ from homeostat.doors.cli.demo import lender
 from homeostat.foundation import access, clock, events, ids, jobs
 from homeostat.lifecycle.data import inspection, intake, tables
 from homeostat.lifecycle.loop import actions as loop
-from homeostat.lifecycle.loop import asking, duties, scoring
+from homeostat.lifecycle.loop import asking, duties, scoring, triggers
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import frames
@@ -51,7 +51,9 @@ class Living:
         asked = asking.Train(policy=self.policy, snapshot=snapshot.reference)
         job = self.house.write(lambda tx: asking.train(tx, self.owner, asked))
         self.work()
-        return self.house.read(lambda tx: jobs.get(tx, job.id))
+        done = self.house.read(lambda tx: jobs.get(tx, job.id))
+        assert done.state is jobs.State.DONE, done.error
+        return done
 
     def deploy(self, version=1):
         self.house.write(
@@ -133,8 +135,8 @@ class Living:
             pass
 
     def _follow(self):
-        kinds = tuple(duties.TRIGGERS)
-        news = self.house.read(lambda tx: events.follow(tx, worker.READER, kinds=kinds))
+        kinds = tuple(triggers.TRIGGERS)
+        news = self.house.read(lambda tx: events.follow(tx, triggers.READER, kinds=kinds))
         for event in news:
             worker.answer(self.house, event)
         return bool(news)

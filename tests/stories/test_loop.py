@@ -12,6 +12,8 @@ from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving import plan as plans
 
 RECESSION = lender.RECESSION_WORLD
 
@@ -156,3 +158,29 @@ def test_a_pipeline_that_raises_costs_nothing_but_the_fit(life):
     assert told
     assert "no disk in the sky" in told[0]
     assert [m.version for m in life.deployment().plan.arms[0].members] == [1]
+
+
+def test_what_a_person_rolled_back_answers_again_only_when_approved(life):
+    life.live(2400)
+    life.live(1400, world=RECESSION)
+    assert "promote" in life.kinds()
+    newest = max(m.version for arm in life.deployment().plan.arms for m in arm.members)
+    before = life.deployment().plan.generation
+    life.house.write(
+        lambda tx: serving.set_plan(
+            tx,
+            life.owner,
+            living.NAME,
+            plans.single(1, generation=before + 1, salt=living.NAME),
+            reason="I do not trust it",
+        )
+    )
+    life.work()
+    life.live(400, world=RECESSION)
+    assert [m.version for m in life.deployment().plan.arms[0].members] == [1]
+    assert any("has set the plan" in one.sentence for one in life.decisions())
+    life.house.write(lambda tx: registry.approve(tx, life.owner, living.NAME, newest))
+    life.work()
+    life.live(400, world=RECESSION)
+    answering = {m.version for arm in life.deployment().plan.arms for m in arm.members}
+    assert newest in answering

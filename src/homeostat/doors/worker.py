@@ -11,17 +11,16 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from homeostat.foundation import access, errors, events, house, jobs, log, settings
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.loop import duties
+from homeostat.lifecycle.loop import duties, triggers
 
 LEASE_S = 15.0
 HEARTBEAT_S = 4.0
 POLL_S = 0.05
-READER = "worker"
 ACTOR = access.system("worker")
 
 _log = log.get(__name__)
@@ -34,6 +33,11 @@ def run(told: settings.Settings) -> None:
     ----------
     told
         Which house to work in.
+
+    Raises
+    ------
+    UnavailableError
+        When a lane died; whoever supervises the worker starts it again.
     """
     # Several processes share the cores; threads that spin for each other cost more than
     # they bring.
@@ -51,19 +55,40 @@ def run(told: settings.Settings) -> None:
             lane.start()
         _log.info("worker is ready", home=str(told.home))
         try:
-            follow(opened, ending)
+            follow(opened, ending, lanes=lanes)
         finally:
             ending.set()
             for lane in lanes:
                 lane.join()
 
 
-def follow(opened: house.House, ending: threading.Event) -> None:
-    """Turn events into jobs until `ending`; the cursor and the jobs commit together."""
-    kinds = tuple(duties.TRIGGERS)
+def follow(opened: house.House, ending: threading.Event, *, lanes: Sequence[Lane] = ()) -> None:
+    """Turn events into jobs until `ending`; the cursor and the jobs commit together.
+
+    Parameters
+    ----------
+    opened
+        Whose events.
+    ending
+        Set by somebody else to return.
+    lanes
+        That do the jobs; without one of them the worker would seem well and do nothing.
+
+    Raises
+    ------
+    UnavailableError
+        When a lane died.
+    """
+    kinds = tuple(triggers.TRIGGERS)
     while not ending.is_set():
+        dead = next((lane for lane in lanes if not lane.is_alive()), None)
+        if dead is not None and not ending.is_set():
+            raise errors.UnavailableError(
+                f"{dead.name} of the worker died: {dead.death or 'nobody knows why'}",
+                hint="the worker ends so that it is started again",
+            )
         try:
-            news = opened.read(lambda tx: events.follow(tx, READER, kinds=kinds))
+            news = opened.read(lambda tx: events.follow(tx, triggers.READER, kinds=kinds))
             for event in news:
                 answer(opened, event)
             if opened.read(jobs.schedules):
@@ -84,7 +109,7 @@ def answer(opened: house.House, event: events.Event) -> None:
     opened
         The house of the event.
     event
-        Of a kind in `duties.TRIGGERS`. One that cannot be answered is noted in the log as
+        Of a kind in `triggers.TRIGGERS`. One that cannot be answered is noted in the log as
         ``trigger.failed``, and the next ones are answered all the same.
 
     Raises
@@ -94,8 +119,8 @@ def answer(opened: house.House, event: events.Event) -> None:
     """
 
     def work(tx: Transaction) -> None:
-        duties.TRIGGERS[event.kind](tx, ACTOR, event)
-        events.advance(tx, READER, event.seq)
+        triggers.TRIGGERS[event.kind](tx, ACTOR, event)
+        events.advance(tx, triggers.READER, event.seq)
 
     try:
         opened.write(work)
@@ -105,12 +130,16 @@ def answer(opened: house.House, event: events.Event) -> None:
         sentence = str(error)
         _log.error("an event could not be answered", seq=event.seq, error=sentence)
         opened.write(lambda tx: _pass_over(tx, event, sentence))
+    except Exception as error:  # noqa: BLE001 - the outermost loop of a door: one event must not stop all
+        sentence = f"{type(error).__name__}: {error}"
+        _log.exception("an event could not be answered", seq=event.seq)
+        opened.write(lambda tx: _pass_over(tx, event, sentence))
 
 
 def _pass_over(tx: Transaction, event: events.Event, sentence: str) -> None:
     facts = {"seq": event.seq, "kind": event.kind, "sentence": sentence}
     events.record(tx, ACTOR, "trigger.failed", subject=event.subject, facts=facts)
-    events.advance(tx, READER, event.seq)
+    events.advance(tx, triggers.READER, event.seq)
 
 
 class Lane(threading.Thread):
@@ -141,9 +170,17 @@ class Lane(threading.Thread):
         self._house = opened
         self._ending = ending
         self._who = f"{socket.gethostname()}:{os.getpid()}:{name}"
+        self.death = ""
 
     def run(self) -> None:
-        """Work until told to end."""
+        """Work until told to end; what ends it otherwise is logged and kept as `death`."""
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - the outermost of a thread: nobody else would tell
+            self.death = f"{type(error).__name__}: {error}"
+            _log.exception("a lane died", lane=self.name)
+
+    def _work(self) -> None:
         while not self._ending.is_set():
             try:
                 if not self._work_once():

@@ -9,12 +9,11 @@ from homeostat.foundation.database import Transaction
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import tables
-from homeostat.lifecycle.loop import actions, places
+from homeostat.lifecycle.loop import actions, places, triggers
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.serving import actions as serving
 
 TRAIN = "train"
-WORKER = "worker"
 
 
 class Train(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,5 +115,5 @@ def progress(tx: Transaction, actor: access.Actor, deployment: str) -> Progress:
         judged_row=places.find(tx, deployment).judged_row,
         n_blocks=actions.state(tx, deployment).n_blocks,
         n_waiting=jobs.pending(tx),
-        n_unseen=len(events.follow(tx, WORKER, kinds=("segment.closed", "deployment.created"))),
+        n_unseen=len(events.follow(tx, triggers.READER, kinds=tuple(triggers.TRIGGERS))),
     )

@@ -14,7 +14,7 @@ from homeostat.lifecycle.policy import entities as policies
 Verdicts = tuple[entities.Verdict, ...]
 
 
-def decide(
+def decide(  # noqa: PLR0911 - one return for each kind of event, checked to be exhaustive
     state: entities.LoopState, event: entities.Event, policy: policies.Policy
 ) -> tuple[entities.LoopState, Verdicts]:
     """Say what an event means and what to do about it.
@@ -53,6 +53,8 @@ def decide(
             return entrance.admit(state, event, policy)
         case entities.RolloutObserved():
             return entrance.watch(state, event, policy)
+        case entities.PlanSet():
+            return entrance.follow_person(state, event)
         case entities.FitAsked():
             return learn.fit_asked(state, event, policy)
 

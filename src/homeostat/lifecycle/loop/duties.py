@@ -1,4 +1,4 @@
-"""What a worker does for the loop: jobs by kind, and the events that cause them.
+"""What a worker does for the loop: its jobs, by kind.
 
 A handler does the slow part first and returns what is written together with the completion of
 its job, so that a job that is done is recorded exactly once.
@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from homeostat.foundation import access, errors, events, jobs
+from homeostat.foundation import access, errors, jobs
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle import policy as policies
@@ -20,7 +20,6 @@ from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import inspection, intake, tables
 from homeostat.lifecycle.evaluation import entities as evaluated
 from homeostat.lifecycle.loop import (
-    actions,
     asking,
     candidates,
     carrying,
@@ -30,82 +29,13 @@ from homeostat.lifecycle.loop import (
     observing,
     places,
     scoring,
+    triggers,
 )
 from homeostat.lifecycle.policy.entities import Policy
-from homeostat.lifecycle.serving import actions as serving
 
 Finish = Callable[[Transaction], Any]
 Handler = Callable[[jobs.Job], Finish]
-Trigger = Callable[[Transaction, access.Actor, events.Event], None]
-
-ADVANCE = "loop.advance"
-# Each attempt goes on where the last one ended, so being interrupted often is no failure.
-ADVANCE_ATTEMPTS = 25
 SMALLEST_TABLE = 20
-
-
-# --- events that cause work ----------------------------------------------------------------
-
-
-def _advance(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
-    name = str(event.facts["deployment"])
-    jobs.enqueue(
-        tx,
-        actor,
-        ADVANCE,
-        payload={"deployment": name},
-        key=name,
-        max_attempts=ADVANCE_ATTEMPTS,
-    )
-
-
-def _begin(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
-    name = event.subject.removeprefix("deployment:")
-    found = serving.get_deployment(tx, actor, name)
-    actions.begin(tx, actor, name, version=str(found.plan.arms[0].members[0].version))
-
-
-def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
-    """Let in a version that waited for a person, wherever it waits."""
-    model, _, number = event.subject.removeprefix("model:").rpartition("@")
-    for deployment in serving.list_deployments(tx, actor, limit=1000):
-        if deployment.model != model:
-            continue
-        state = actions.find_state(tx, deployment.name)
-        if state is None:  # deployed in this very moment: its loop has yet to begin
-            continue
-        waits = any(m.version == number and m.standing == "approval" for m in state.members)
-        if waits:
-            news = entities.Approved(version=number, by=event.actor)
-            policy = serving.get_policy(deployment)
-            made = actions.apply_event(tx, actor, deployment.name, news, policy)
-            carrying.carry_out(tx, actor, deployment.name, made)
-
-
-def _lost(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
-    """Give up a fit whose job failed for good, so that the loop may ask for another."""
-    if event.facts["kind"] != carrying.FIT:
-        return
-    job = jobs.get(tx, event.subject.removeprefix("job:"))
-    name = str(job.payload["deployment"])
-    fit = msgspec.convert(job.payload["fit"], entities.Fit)
-    state = actions.find_state(tx, name)
-    if state is not None and any(pending.id == fit.id for pending in state.pending):
-        news = entities.FitFailed(fit=fit.id, sentence=job.error or "its job failed")
-        policy = serving.get_policy(serving.get_deployment(tx, actor, name))
-        made = actions.apply_event(tx, actor, name, news, policy)
-        carrying.carry_out(tx, actor, name, made)
-
-
-TRIGGERS: dict[str, Trigger] = {
-    "segment.closed": _advance,
-    "deployment.created": _begin,
-    "version.approved": _approved,
-    "job.failed": _lost,
-}
-
-
-# --- jobs ----------------------------------------------------------------------------------
 
 
 class Bench:
@@ -126,7 +56,7 @@ class Bench:
 
     def quick(self) -> dict[str, Handler]:
         """Return the jobs that must never wait for a fit."""
-        return {ADVANCE: self.advance, carrying.EXAM: self.exam}
+        return {triggers.ADVANCE: self.advance, carrying.EXAM: self.exam}
 
     def slow(self) -> dict[str, Handler]:
         """Return the jobs that fit models."""
@@ -151,7 +81,8 @@ class Bench:
         except (errors.UserCodeError, errors.InvalidInputError) as error:
             sentence = error.message
             return lambda tx: self._give_up(tx, seen, fit, sentence)
-        return lambda tx: self._enter(tx, seen, fit, packed)
+        scores = self._scored_meanwhile(name, fit, packed)
+        return lambda tx: self._enter(tx, seen, fit, packed=packed, scores=scores)
 
     def _packed(self, seen: live.View, fit: entities.Fit) -> candidates.Packed:
         name, policy = seen.deployment.name, seen.policy
@@ -177,6 +108,37 @@ class Bench:
             self._house, policy, fitted, frame=table, held_out=None, snapshot=snapshot
         )
 
+    def _scored_meanwhile(
+        self, name: str, fit: entities.Fit, packed: candidates.Packed
+    ) -> tuple[tuple[int, float], ...]:
+        """Score a candidate on the blocks that were labelled since the end of its rows."""
+
+        def look(tx: Transaction) -> tuple[live.View, list[tuple[int, pl.DataFrame]]]:
+            seen = self._loop.view(tx, name)
+            blocks = [b for b in seen.state.history if b.first_row >= fit.rows[1]]
+            return seen, [
+                (
+                    block.first_row,
+                    observing.labelled(
+                        self._house,
+                        tx,
+                        name,
+                        rows=(block.first_row, block.end_row),
+                        without=seen.state.quarantined,
+                    ),
+                )
+                for block in blocks
+            ]
+
+        seen, blocks = self._house.read(look)
+        predictor = self._scorer.predictor(seen.deployment.model, packed.files)
+        found = []
+        for first, rows in blocks:
+            scores = predictor.scores(observing.features(rows))
+            truth = observing.positives(rows, scoring.positive(predictor))
+            found.append((first, observing.brier(scores, truth)))
+        return tuple(found)
+
     def _give_up(
         self, tx: Transaction, seen: live.View, fit: entities.Fit, sentence: str
     ) -> dict[str, str]:
@@ -184,13 +146,19 @@ class Bench:
         return {"fit": fit.id, "result": sentence}
 
     def _enter(
-        self, tx: Transaction, seen: live.View, fit: entities.Fit, packed: candidates.Packed
+        self,
+        tx: Transaction,
+        seen: live.View,
+        fit: entities.Fit,
+        *,
+        packed: candidates.Packed,
+        scores: tuple[tuple[int, float], ...],
     ) -> dict[str, str]:
         candidate = places.Candidate(
             label=fit.id, packed=packed, rows=fit.rows, reason=fit.reason
         )
         places.keep(tx, seen.deployment.name, candidate)
-        event = entities.FitFinished(fit=fit.id, version=fit.id)
+        event = entities.FitFinished(fit=fit.id, version=fit.id, scores=scores)
         self._loop.record(tx, seen, event)
         return {"fit": fit.id, "result": packed.digest}
 

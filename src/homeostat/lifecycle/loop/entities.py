@@ -229,6 +229,13 @@ class RolloutObserved(msgspec.Struct, frozen=True, kw_only=True, tag="rollout-ob
     latency_p99_ms: float | None = None
 
 
+class PlanSet(msgspec.Struct, frozen=True, kw_only=True, tag="plan-set"):
+    """A person has set who answers: the weights of the plan now in force."""
+
+    weights: dict[str, float]
+    by: str
+
+
 class FitAsked(msgspec.Struct, frozen=True, kw_only=True, tag="fit-asked"):
     """Something outside the statistics asks for a plain fit: a clock, new data, a person."""
 
@@ -244,6 +251,7 @@ Event = (
     | GateJudged
     | Approved
     | RolloutObserved
+    | PlanSet
     | FitAsked
 )
 

@@ -263,6 +263,58 @@ def _stable(state: entities.LoopState) -> dict[str, float]:
     return others or state.stable
 
 
+def follow_person(
+    state: entities.LoopState, event: entities.PlanSet
+) -> tuple[entities.LoopState, Verdicts]:
+    """Take over a plan that a person has set.
+
+    Members that answered and were left out wait for a person's approval before they answer
+    again; versions the loop did not know join the pool.
+    """
+    if event.weights == state.stable and state.rollout is None:
+        sentence = "the plan is what the loop had set; nothing changes"
+        return state, (entities.Verdict(kind="none", sentence=sentence),)
+    answered = set(state.stable) | set(state.weights)
+    out = tuple(sorted(answered - set(event.weights)))
+    known = {member.version for member in state.members}
+    members = tuple(
+        structs.replace(member, standing="approval")
+        if member.version in out
+        else structs.replace(member, standing="admitted")
+        if member.version in event.weights
+        else member
+        for member in state.members
+    )
+    joined = tuple(
+        entities.Member(
+            version=version,
+            rows=(state.origin_row, state.origin_row),
+            born_block=state.n_blocks,
+            standing="admitted",
+            reason="person",
+        )
+        for version in sorted(event.weights)
+        if version not in known
+    )
+    fresh = tuple(version for version in event.weights if version not in state.answered)
+    state = structs.replace(
+        state,
+        members=members + joined,
+        weights=dict(event.weights),
+        stable=dict(event.weights),
+        answered=state.answered + fresh,
+        rollout=None,
+    )
+    answers = " + ".join(f"{share:.2f} x {version}" for version, share in event.weights.items())
+    left = f"; {', '.join(out)} answers again only when approved" if out else ""
+    verdict = entities.Verdict(
+        kind="none",
+        sentence=f"{event.by} has set the plan: {answers}{left}",
+        evidence={"by": event.by, "left_out": ", ".join(out)},
+    )
+    return state, (verdict,)
+
+
 def _shares(policy: policies.Policy) -> tuple[float, ...]:
     """Return the shares a newcomer goes through; 1.0 alone means: at once."""
     if policy.rollout.strategy == "blue-green":

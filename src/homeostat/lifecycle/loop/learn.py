@@ -241,9 +241,18 @@ def _start(
 
 
 def _window_first(state: entities.LoopState, end: int) -> int:
-    """Walk back over `WINDOW_ROWS` rows that may be learned from, not beyond the change."""
+    """Walk back over `WINDOW_ROWS` labelled rows, not beyond the change.
+
+    Blocks say how many labelled rows lie where; before the first block that is remembered,
+    every row that is not quarantined is taken for a labelled one.
+    """
     oldest = max(state.origin_row, state.change_row or state.origin_row)
     wanted, cursor = WINDOW_ROWS, end
+    for block in reversed(state.history):
+        if wanted < block.n_rows or block.end_row > cursor:
+            break
+        wanted -= block.n_rows
+        cursor = block.first_row
     for first_out, end_out in reversed(state.quarantined):
         if first_out >= cursor:
             continue

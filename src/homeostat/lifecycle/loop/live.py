@@ -76,6 +76,8 @@ class Loop:
         self._actor = actor
         self._scorer = scorer
         self._baselines: dict[str, baseline.Baseline] = {}
+        self._labels: dict[str, pl.DataFrame] = {}
+        self._too_few: dict[str, tuple[int, places.Place]] = {}
 
     def advance(self, deployment: str) -> Advance:
         """Judge every full window, take in every full block, look at the canary.
@@ -95,11 +97,12 @@ class Loop:
         ConflictError
             When another worker advances the same deployment; nothing is lost.
         """
-        done = Advance(
+        # The canary first: one that raises must be gone before anything is asked of it.
+        return Advance(
+            looks=int(self._watch_canary(deployment)),
             windows=self._repeat(self._judge_window, deployment),
             blocks=self._repeat(self._take_block, deployment),
         )
-        return msgspec.structs.replace(done, looks=int(self._watch_canary(deployment)))
 
     def _repeat(self, step: Callable[[str], bool], deployment: str) -> int:
         for count in range(STEPS_AT_MOST):
@@ -185,31 +188,53 @@ class Loop:
     # --- blocks ----------------------------------------------------------------------------
 
     def _take_block(self, deployment: str) -> bool:
-        def look(tx: Transaction) -> tuple[View, pl.DataFrame]:
-            seen = self.view(tx, deployment)
-            return seen, observing.labelled(
-                self._house,
-                tx,
-                deployment,
-                rows=(seen.place.block_row, seen.place.judged_row),
-                without=seen.state.quarantined,
-            )
-
-        seen, rows = self._house.read(look)
-        n_block = seen.policy.retraining.block
-        if rows.height < n_block:
+        seen, rows = self._house.read(lambda tx: self._next_block(tx, deployment))
+        if rows is None:
             return False
-        event = self._block_event(seen, rows[:n_block])
+        event = self._block_event(seen, rows)
         after = msgspec.structs.replace(seen.place, block_row=event.end_row)
-        canary = None if seen.state.rollout is None else self._paired(seen, rows[:n_block])
+        rollout = seen.state.rollout
+        canary = None if rollout is None else self._paired(seen, rows)
 
         def write(tx: Transaction) -> None:
             self.record(tx, seen, event, after=after)
-            if canary is not None and actions.state(tx, deployment).rollout is not None:
+            now = actions.state(tx, deployment).rollout
+            # The block may have ended that canary and begun another one.
+            if canary and rollout and now and now.entrants == rollout.entrants:
                 self.record(tx, seen, canary)
 
         self._house.write(write)
         return True
+
+    def _next_block(self, tx: Transaction, deployment: str) -> tuple[View, pl.DataFrame | None]:
+        """Read the next block, or None while there are too few labels for one."""
+        seen = self.view(tx, deployment)
+        known = self._known_labels(tx, deployment)
+        if self._too_few.get(deployment) == (known.height, seen.place):
+            return seen, None
+        n_block = seen.policy.retraining.block
+        rows = observing.labelled(
+            self._house,
+            tx,
+            deployment,
+            rows=(seen.place.block_row, seen.place.judged_row),
+            without=seen.state.quarantined,
+            known=known,
+            at_most=n_block,
+        )
+        if rows.height < n_block:
+            self._too_few[deployment] = (known.height, seen.place)
+            return seen, None
+        return seen, rows
+
+    def _known_labels(self, tx: Transaction, deployment: str) -> pl.DataFrame:
+        """Return all labels of a deployment; only those that are new are read."""
+        before = self._labels.get(deployment)
+        first = 0 if before is None else before.height
+        fresh = read.labels(self._house, tx, deployment, first_label=first)
+        known = fresh if before is None else pl.concat([before, fresh])
+        self._labels[deployment] = known
+        return known
 
     def _block_event(self, seen: View, rows: pl.DataFrame) -> entities.BlockLabelled:
         first, end = int(rows["row"][0]), int(rows["row"][-1]) + 1
@@ -222,8 +247,10 @@ class Loop:
                 continue
             try:
                 scores = self._scores(seen, member.version, rows)
-            except errors.UserCodeError as error:
-                # A model that raises has no record here; the others are judged all the same.
+            except (errors.ConflictError, errors.UnavailableError):
+                raise
+            except errors.HomeostatError as error:
+                # A model that raises or no longer loads has no record here; the others have.
                 _log.warning("member cannot be scored", member=member.version, error=str(error))
                 continue
             members[member.version] = observing.brier(scores, truth)
@@ -237,9 +264,11 @@ class Loop:
         )
         if not decide.raises_harm(seen.state, event):
             return event
-        return self._blamed(seen, event)
+        return self._blamed(seen, event, version_row=_new_version(rows))
 
-    def _blamed(self, seen: View, event: entities.BlockLabelled) -> entities.BlockLabelled:
+    def _blamed(
+        self, seen: View, event: entities.BlockLabelled, *, version_row: int | None
+    ) -> entities.BlockLabelled:
         """Ask blame where the harm comes from, by the windows of the block's rows."""
         harm = monitored.Harm(
             first_row=event.first_row,
@@ -254,7 +283,7 @@ class Loop:
             )
         )
         touching = [window for window in reversed(windows) if window.end_row > event.first_row]
-        causes = blame.rank(touching, harm=harm)
+        causes = blame.rank(touching, harm=harm, version_row=version_row)
         shifts = [window.shift.change for window in touching if window.shift is not None]
         return msgspec.structs.replace(
             event,
@@ -288,11 +317,15 @@ class Loop:
         """Compare the canary's composite with the stable one on freshly labelled rows."""
         truth = observing.positives(rows, self._positive(seen)).astype(np.float64)
         losses = []
-        for weights in (seen.state.weights, seen.state.stable):
-            chance = np.zeros(rows.height)
-            for label, weight in weights.items():
-                chance += weight * self._scores(seen, label, rows)
-            losses.append((chance - truth) ** 2)
+        try:
+            for weights in (seen.state.weights, seen.state.stable):
+                chance = np.zeros(rows.height)
+                for label, weight in weights.items():
+                    chance += weight * self._scores(seen, label, rows)
+                losses.append((chance - truth) ** 2)
+        except errors.UserCodeError as error:
+            _log.warning("canary cannot be compared", error=str(error))
+            return entities.RolloutObserved(n_failed=rows.height)
         return entities.RolloutObserved(paired=tuple((losses[0] - losses[1]).tolist()))
 
     def _watch_canary(self, deployment: str) -> bool:
@@ -305,23 +338,34 @@ class Loop:
                 tx,
                 deployment,
                 first_row=seen.place.canary_row,
-                end_row=seen.place.judged_row,
-                columns=("row", "arm", "answered"),
+                columns=("row", "arm", "answered", "generation"),
             )
-            return seen, rows, read.count_failed(tx, deployment, arm=plans.CANARY)
+            generation = seen.deployment.plan.generation
+            return (
+                seen,
+                rows,
+                read.count_failed(tx, deployment, arm=plans.CANARY, generation=generation),
+            )
 
         seen, rows, failed = self._house.read(look)
-        place = seen.place
+        place, generation = seen.place, seen.deployment.plan.generation
+        if place.canary_generation != generation:  # what an earlier canary did is its own
+            place = msgspec.structs.replace(
+                place, canary_failed=0, canary_not_finite=0, canary_not_loaded=0
+            )
+        # Failures and answers come in the same segments: both are counted to the log's end.
         after = msgspec.structs.replace(
             place,
-            canary_row=place.judged_row,
+            canary_row=place.canary_row if rows.is_empty() else int(rows["row"][-1]) + 1,
+            canary_generation=generation,
             canary_failed=sum(failed.get(kind, 0) for kind in ("raised", "shape")),
             canary_not_finite=failed.get("not-finite", 0),
             canary_not_loaded=failed.get("load", 0),
         )
-        if after == place:
+        if after == seen.place:
             return False
-        answered = rows.filter((pl.col("arm") == plans.CANARY) & pl.col("answered")).height
+        by_canary = (pl.col("arm") == plans.CANARY) & pl.col("answered")
+        answered = rows.filter(by_canary & (pl.col("generation") == generation)).height
         event = entities.RolloutObserved(
             n_answered=answered,
             n_failed=after.canary_failed - place.canary_failed,
@@ -334,7 +378,13 @@ class Loop:
             if is_news:
                 self.record(tx, seen, event, after=after)
             else:
-                places.move(tx, deployment, before=place, after=after)
+                places.move(tx, deployment, before=seen.place, after=after)
 
         self._house.write(write)
         return is_news
+
+
+def _new_version(rows: pl.DataFrame) -> int | None:
+    """Return the first row that others answered than the rows before; None without one."""
+    changed = rows.filter(pl.col("version") != rows["version"][0])
+    return None if changed.is_empty() else int(changed["row"][0])

@@ -98,9 +98,13 @@ def labelled(
     *,
     rows: entities.RowRange,
     without: Sequence[entities.RowRange] = (),
-    as_of: int | None = None,
+    known: pl.DataFrame | None = None,
+    at_most: int | None = None,
 ) -> pl.DataFrame:
     """Return the answered rows of a range that have a label and are not quarantined.
+
+    Keys are read first and features only of the rows that are wanted: most of a log may wait
+    for its labels.
 
     Parameters
     ----------
@@ -112,21 +116,37 @@ def labelled(
         First row and row after the last.
     without
         Ranges that are kept out.
-    as_of
-        Only labels known then; milliseconds UTC, everything when None.
+    known
+        All labels of the deployment; read when None.
+    at_most
+        Only so many, the first ones.
 
     Returns
     -------
     polars.DataFrame
         As `read.predictions`, with ``label``, in log order.
     """
-    found = read.predictions(house, tx, deployment, first_row=rows[0], end_row=rows[1])
-    known = read.labels(house, tx, deployment)
-    joined = join.join(found.filter(pl.col("answered")), known, as_of=as_of)
+    if known is None:
+        known = read.labels(house, tx, deployment)
+    keys = read.predictions(
+        house,
+        tx,
+        deployment,
+        first_row=rows[0],
+        end_row=rows[1],
+        columns=("row", "key", "answered"),
+    )
     keep = pl.col(LABEL).is_not_null()
     for first, end in without:
         keep = keep & ~pl.col("row").is_between(first, end, closed="left")
-    return joined.filter(keep)
+    found = join.join(keys.filter(pl.col("answered")), known).filter(keep)
+    found = found.select("row", LABEL).head(at_most if at_most is not None else found.height)
+    if found.is_empty():
+        span = (rows[0], rows[0])
+    else:
+        span = (int(found["row"][0]), int(found["row"][-1]) + 1)
+    whole = read.predictions(house, tx, deployment, first_row=span[0], end_row=span[1])
+    return whole.join(found, on="row", how="inner", maintain_order="left")
 
 
 def training_table(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:

@@ -21,13 +21,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         Rows before it were in a block, quarantined, or passed over without a label.
     canary_row
         Rows before it were counted for a canary.
-    canary_failed, canary_not_finite, canary_not_loaded
-        Failures of canaries that were counted, since the deployment began.
+    canary_generation, canary_failed, canary_not_finite, canary_not_loaded
+        Generation of the plan whose failures were counted last, and how many.
     """
 
     judged_row: int = 0
     block_row: int = 0
     canary_row: int = 0
+    canary_generation: int = 0
     canary_failed: int = 0
     canary_not_finite: int = 0
     canary_not_loaded: int = 0

@@ -122,7 +122,8 @@ def _course(
     if limit is not None and slow is not None and slow > LATENCY_FACTOR * limit:
         return "rollback", f"the canary takes {slow:.1f} ms where {limit:.1f} ms is the gate"
     sound = seen.sound.log_peak >= needed and seen.worse.n >= policy.rollout.minimum_labels
-    if sound and seen.n_answered_step >= MIN_ANSWERED:
+    in_shadow = policy.rollout.strategy == "shadow" and seen.step == 0
+    if sound and (in_shadow or seen.n_answered_step >= MIN_ANSWERED):
         return "advance", "the canary is proved not to be worse on the same rows"
     return "continue", "not enough evidence yet"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 
 import numpy as np
@@ -22,12 +23,13 @@ class Scorer:
     Parameters
     ----------
     house
-        Where their files are.
+        Where their files are. Both lanes of a worker may ask at once.
     """
 
     def __init__(self, house: House) -> None:
         self._house = house
         self._loaded: OrderedDict[str, Predictor] = OrderedDict()
+        self._lock = threading.Lock()
 
     def predictor(self, model: str, files: tuple[File, ...]) -> Predictor:
         """Return a model by its files.
@@ -47,15 +49,18 @@ class Scorer:
             When it holds a type that is not trusted.
         """
         which = "+".join(file.digest for file in files)
-        found = self._loaded.get(which)
-        if found is None:
-            owner = f"model:{model}"
-            contents = {f.path: self._house.get_blob(owner, f.digest) for f in files}
-            found = loading.load(contents)
+        with self._lock:
+            found = self._loaded.get(which)
+            if found is not None:
+                self._loaded.move_to_end(which)
+                return found
+        owner = f"model:{model}"
+        contents = {f.path: self._house.get_blob(owner, f.digest) for f in files}
+        found = loading.load(contents)
+        with self._lock:
             self._loaded[which] = found
-            if len(self._loaded) > LOADED_AT_MOST:
+            while len(self._loaded) > LOADED_AT_MOST:
                 self._loaded.popitem(last=False)
-        self._loaded.move_to_end(which)
         return found
 
     def scores(

@@ -182,8 +182,10 @@ def failures(
     return [Failed(**row) for row in found.mappings()]
 
 
-def count_failed(tx: Transaction, deployment: str, *, arm: str) -> dict[str, int]:
-    """Count what an arm could not score since the deployment began.
+def count_failed(
+    tx: Transaction, deployment: str, *, arm: str, generation: int
+) -> dict[str, int]:
+    """Count what an arm could not score under one plan.
 
     Parameters
     ----------
@@ -193,13 +195,16 @@ def count_failed(tx: Transaction, deployment: str, *, arm: str) -> dict[str, int
         Its name.
     arm
         Such as ``canary``.
+    generation
+        Of the plan.
 
     Returns
     -------
     dict
         By kind of failure: rows, or, for ``load``, how often a version could not be loaded.
     """
-    which = {"in_project": tx.project, "in_deployment": deployment, "in_arm": arm}
+    which: dict[str, str | int] = {"in_project": tx.project, "in_deployment": deployment}
+    which |= {"in_arm": arm, "in_generation": generation}
     return {
         row.kind: int(row.n_times if row.kind == "load" else row.n_rows)
         for row in tx.execute(records.COUNT_FAILED, which)

@@ -126,6 +126,7 @@ COUNT_FAILED = (
         failures.c.project == PROJECT,
         failures.c.deployment == DEPLOYMENT,
         failures.c.arm == sa.bindparam("in_arm"),
+        failures.c.generation == sa.bindparam("in_generation"),
     )
     .group_by(failures.c.kind)
 )

@@ -46,6 +46,7 @@ def upgrade() -> None:
         sa.Column("judged_row", sa.BigInteger, nullable=False),
         sa.Column("block_row", sa.BigInteger, nullable=False),
         sa.Column("canary_row", sa.BigInteger, nullable=False),
+        sa.Column("canary_generation", sa.BigInteger, nullable=False),
         sa.Column("canary_failed", sa.BigInteger, nullable=False),
         sa.Column("canary_not_finite", sa.BigInteger, nullable=False),
         sa.Column("canary_not_loaded", sa.BigInteger, nullable=False),

@@ -1,0 +1,108 @@
+"""Events that cause work: what a segment, an approval or a person's plan means to the loop.
+
+Called by the worker for each event of these kinds, in a transaction with its cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from homeostat.foundation import access, events, jobs
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.loop import actions, carrying, entities
+from homeostat.lifecycle.serving import actions as serving
+
+Trigger = Callable[[Transaction, access.Actor, events.Event], None]
+
+READER = "worker"
+ADVANCE = "loop.advance"
+SYSTEM = access.system("").name
+# Each attempt goes on where the last one ended, so being interrupted often is no failure.
+ADVANCE_ATTEMPTS = 25
+
+
+def _advance(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    name = str(event.facts["deployment"])
+    jobs.enqueue(
+        tx,
+        actor,
+        ADVANCE,
+        payload={"deployment": name},
+        key=name,
+        max_attempts=ADVANCE_ATTEMPTS,
+    )
+
+
+def _begin(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    name = event.subject.removeprefix("deployment:")
+    found = serving.get_deployment(tx, actor, name)
+    actions.begin(tx, actor, name, version=str(found.plan.arms[0].members[0].version))
+
+
+def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    """Let in a version that waited for a person, wherever it waits."""
+    model, _, number = event.subject.removeprefix("model:").rpartition("@")
+    for deployment in serving.list_deployments(tx, actor, limit=1000):
+        if deployment.model != model:
+            continue
+        state = actions.find_state(tx, deployment.name)
+        if state is None:  # deployed in this very moment: its loop has yet to begin
+            continue
+        waits = any(m.version == number and m.standing == "approval" for m in state.members)
+        if waits:
+            _tell(tx, actor, deployment.name, entities.Approved(version=number, by=event.actor))
+
+
+def _lost(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    """Give up a fit or an exam whose job failed for good, so that the loop goes on."""
+    if event.facts["kind"] not in {carrying.FIT, carrying.EXAM}:
+        return
+    job = jobs.get(tx, event.subject.removeprefix("job:"))
+    name = str(job.payload["deployment"])
+    state = actions.find_state(tx, name)
+    if state is None:
+        return
+    sentence = job.error or "its job failed"
+    if job.kind == carrying.FIT:
+        fit = msgspec.convert(job.payload["fit"], entities.Fit)
+        if any(pending.id == fit.id for pending in state.pending):
+            _tell(tx, actor, name, entities.FitFailed(fit=fit.id, sentence=sentence))
+        return
+    label = str(job.payload["label"])
+    if any(m.version == label and m.standing == "gates" for m in state.members):
+        refused = entities.GateJudged(version=label, passed=False, report="", sentence=sentence)
+        _tell(tx, actor, name, refused)
+
+
+def _plan_set(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    """Take over a plan that a person has set; the loop's own plans it knows."""
+    if event.actor.startswith(SYSTEM):
+        return
+    name = event.subject.removeprefix("deployment:")
+    if actions.find_state(tx, name) is None:
+        return
+    plan = serving.get_deployment(tx, actor, name).plan
+    weights: dict[str, float] = {}
+    for arm in plan.arms:
+        for member in arm.members:
+            version = str(member.version)
+            weights[version] = weights.get(version, 0.0) + arm.share * member.weight
+    _tell(tx, actor, name, entities.PlanSet(weights=weights, by=event.actor))
+
+
+def _tell(tx: Transaction, actor: access.Actor, name: str, news: entities.Event) -> None:
+    """Let the loop of a deployment decide on an event, and carry it out."""
+    policy = serving.get_policy(serving.get_deployment(tx, actor, name))
+    made = actions.apply_event(tx, actor, name, news, policy)
+    carrying.carry_out(tx, actor, name, made)
+
+
+TRIGGERS: dict[str, Trigger] = {
+    "segment.closed": _advance,
+    "deployment.created": _begin,
+    "version.approved": _approved,
+    "job.failed": _lost,
+    "plan.changed": _plan_set,
+}
