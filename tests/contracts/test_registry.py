@@ -38,9 +38,12 @@ def register(tx, actor=ADA, *, content=b"model", **facts):
     )
 
 
-def judged_version(tx, actor=ADA, *, content=b"model", at_least=0.5, **facts):
+def judged_version(
+    tx, actor=ADA, *, content=b"model", at_least=0.5, measured_by="system", **facts
+):
     taken = exam.sit([0, 1] * 50, [0.2, 0.8] * 50, rows="rows 0-99")
-    said = gates.judge(taken, policy(gate=f"at_least = {at_least}").gates)
+    gate = "" if at_least is None else f"at_least = {at_least}"
+    said = gates.judge(taken, policy(gate=gate).gates)
     report = evaluation.save_report(
         tx,
         actor,
@@ -49,6 +52,7 @@ def judged_version(tx, actor=ADA, *, content=b"model", at_least=0.5, **facts):
         exam=taken,
         judged=said,
         policy_digest="p" * 64,
+        measured_by=measured_by,
     )
     return register(tx, actor, content=content, report_id=report.id, **facts)
 
@@ -198,6 +202,33 @@ def test_gates_suffice_in_the_low_tier_and_a_failed_one_closes_it(database):
         failed = judged_version(tx, content=b"b", at_least=1.5)
         with pytest.raises(errors.GateClosedError, match=r"roc_auc is 1 .* 1\.5 or more"):
             approvals.may_serve(tx, failed, policy())
+
+
+@pytest.mark.parametrize("at_least", [None, 0.5], ids=["no gates", "laxer gates"])
+def test_the_policy_it_answers_under_judges_again(database, at_least):
+    with database.write() as tx:
+        version = judged_version(tx, tier="low", at_least=at_least)
+        assert evaluation.get_report(tx, ADA, version.report_id).verdict == "pass"
+        with pytest.raises(errors.GateClosedError, match=r"roc_auc is 1 .* 1\.5 or more"):
+            approvals.may_serve(tx, version, policy(gate="at_least = 1.5"))
+        with pytest.raises(errors.GateClosedError, match="metric is 'brier'"):
+            approvals.may_serve(tx, version, policy(gate='metric = "brier"'))
+        approvals.may_serve(tx, version, policy(gate="at_least = 0.9"))
+
+
+def test_an_exam_sent_by_a_client_must_look_at_all_the_policy_asks_and_says_whose_word(
+    database,
+):
+    fair = policies.parse(
+        '[model]\nname = "credit"\ntarget = "y"\ntier = "low"\n[data]\nprotected = ["sex"]\n'
+        "[gates]\nworst_slice_at_least = 0.6\n"
+    )
+    with database.write() as tx:
+        version = judged_version(tx, tier="low", measured_by="client")
+        with pytest.raises(errors.GateClosedError, match="nothing of worst_slice by sex"):
+            approvals.may_serve(tx, version, fair)
+        with pytest.raises(errors.GateClosedError, match="its exam is the word of ada"):
+            approvals.may_serve(tx, version, policy("medium"))
 
 
 def test_medium_needs_a_person_once_then_the_loop_goes_on_inside_its_envelope(database):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import blake3
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -127,6 +128,7 @@ def test_reports_are_signed_listed_and_verified(client, packed):
     report = judged(client, packed[0])
     assert client.reports.verify(report.id) == client.reports.get(report.id) == report
     assert client.reports.list("credit") == [report]
+    assert report.measured_by == "client"
     version = client.models.register("credit", packed[0], schema=SCHEMA, report_id=report.id)
     assert version.report_id == report.id
     with pytest.raises(errors.NotFoundError):
@@ -140,9 +142,18 @@ def test_a_verdict_that_does_not_follow_from_its_gates_is_not_signed(client, pac
     changed = type(honest)(
         verdict="pass", gates=honest.gates, unknown=(), sentence="Let in: no gates."
     )
-    with pytest.raises(errors.InvalidInputError, match="does not follow"):
+    (gate,) = honest.gates
+    forged = gates.sum_up((msgspec.structs.replace(gate, verdict="pass", needed=0.5),))
+    assert forged.verdict == "pass"
+    for said in (changed, forged):
+        with pytest.raises(errors.InvalidInputError, match="does not follow"):
+            client.reports.save(
+                "credit", candidate="0" * 64, exam=taken, judged=said, policy_digest=""
+            )
+    unknown = gates.sum_up((msgspec.structs.replace(gate, name="luck", verdict="pass"),))
+    with pytest.raises(errors.InvalidInputError, match="there is no gate 'luck'"):
         client.reports.save(
-            "credit", candidate="0" * 64, exam=taken, judged=changed, policy_digest=""
+            "credit", candidate="0" * 64, exam=taken, judged=unknown, policy_digest=""
         )
 
 

@@ -44,7 +44,7 @@ async def list_reports(call: routing.Call) -> list[GateReport]:
 
 
 async def save_report(call: routing.Call) -> GateReport:
-    """Date, sign and keep what the gates said."""
+    """Date, sign and keep what the gates said of an exam that the client took."""
     new: NewReport = call.body
 
     def write(tx: Transaction) -> GateReport:
@@ -57,6 +57,7 @@ async def save_report(call: routing.Call) -> GateReport:
             judged=new.judged,
             policy_digest=new.policy_digest,
             champion=new.champion,
+            measured_by="client",
         )
 
     return await call.write(write)

@@ -204,6 +204,8 @@ def report(*, report_id: str, as_json: bool) -> None:
         f"model {found.model}, {found.exam.rows}, {found.exam.evaluation.n_rows} rows; "
         f"signed for {found.actor} at {output.instant(found.at)} UTC"
     )
+    if found.measured_by != "system":
+        click.echo(f"The exam was not taken here: its numbers are the word of {found.actor}.")
     rows = [
         (gate.name, gate.verdict, _number(gate.seen), _number(gate.needed), gate.sentence)
         for gate in found.judged.gates

@@ -46,7 +46,7 @@ class Reports:
         policy_digest: str,
         champion: str = "",
     ) -> GateReport:
-        """Have the server date, sign and keep what the gates said.
+        """Have the server date, sign and keep what the gates said, marked as sent by a client.
 
         Parameters
         ----------
@@ -64,7 +64,7 @@ class Reports:
         Raises
         ------
         InvalidInputError
-            When the verdict does not follow from the gates.
+            When what the gates say does not follow from the exam.
         """
         body = NewReport(
             model=model,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from homeostat.foundation import access, errors, events, ids
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.evaluation import gates, records, sign
-from homeostat.lifecycle.evaluation.entities import Exam, GateReport, Judged
+from homeostat.lifecycle.evaluation.entities import Exam, GateReport, Judged, MeasuredBy
 
 AFTER_ALL = "~"
 
@@ -20,6 +20,7 @@ def save_report(
     judged: Judged,
     policy_digest: str,
     champion: str = "",
+    measured_by: MeasuredBy = "client",
 ) -> GateReport:
     """Date, sign and keep what the gates said of a candidate.
 
@@ -37,6 +38,8 @@ def save_report(
         Of the policy whose gates were judged.
     champion
         Reference of the version it was compared with, such as ``model:credit@3``.
+    measured_by
+        ``system`` only where this program took the exam on rows it holds.
 
     Returns
     -------
@@ -46,15 +49,15 @@ def save_report(
     Raises
     ------
     InvalidInputError
-        When the verdict does not follow from the gates.
+        When what the gates say does not follow from the exam.
     UnavailableError
         When this installation has no signing key.
     """
     access.require(actor, "report.write")
-    if judged != gates.sum_up(judged.gates):
+    if judged != gates.again(exam, judged.gates):
         raise errors.InvalidInputError(
-            f"the verdict {judged.verdict!r} does not follow from its gates",
-            hint="send what gates.judge returned",
+            f"the verdict {judged.verdict!r} does not follow from its exam and gates",
+            hint="send what gates.judge returned for this exam",
         )
     if tx.signer is None:
         raise errors.UnavailableError("no report can be signed: no signing key was loaded")
@@ -70,6 +73,7 @@ def save_report(
             policy_digest=policy_digest,
             actor=actor.name,
             at=tx.at,
+            measured_by=measured_by,
         ),
         signer=tx.signer.sign,
         public_key=tx.signer.public_key,
@@ -86,6 +90,7 @@ def save_report(
             "verdict": judged.verdict,
             "unknown": list(judged.unknown),
             "sentence": judged.sentence,
+            "measured_by": measured_by,
             "digest": report.digest,
         },
     )

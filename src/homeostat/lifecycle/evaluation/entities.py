@@ -18,6 +18,7 @@ Metric = Literal[
     "average_precision",
 ]
 Verdict = Literal["pass", "fail", "unknown"]
+MeasuredBy = Literal["", "system", "client"]
 
 METRICS: tuple[Metric, ...] = (
     "accuracy",
@@ -242,6 +243,10 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
         Digest of the candidate's files; ties the report to exactly one model.
     champion
         Reference of the version it was compared with; empty without one.
+    measured_by
+        Who took the exam: ``system``, on rows it holds itself; or ``client``, who sent the
+        numbers, so that they are worth as much as the word of `actor`. Empty in reports of
+        releases that did not tell.
     digest
         BLAKE3 of the report without digest, signature and public key.
     signature, public_key
@@ -258,6 +263,7 @@ class GateReport(msgspec.Struct, frozen=True, kw_only=True):
     policy_digest: str
     actor: str
     at: int
+    measured_by: MeasuredBy = ""
     digest: str = ""
     signature: str = ""
     public_key: str = ""

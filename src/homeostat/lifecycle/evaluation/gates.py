@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import msgspec
+
 from homeostat.foundation import errors
 from homeostat.lifecycle.evaluation.entities import (
     LOSSES,
@@ -24,6 +26,28 @@ from homeostat.lifecycle.evaluation.entities import (
 )
 
 BYTES_PER_MB = 1_000_000
+
+# Name of each gate to its key in the policy.
+_BOUNDS = {
+    "at_least": "at_least",
+    "margin": "margin",
+    "worst_slice": "worst_slice_at_least",
+    "disparate_impact": "disparate_impact_at_least",
+    "latency_p99_ms": "latency_p99_ms",
+    "size_mb": "size_mb",
+}
+
+
+class Named(msgspec.Struct, frozen=True):
+    """Bounds read back from gates; the fields are those of `Rules`."""
+
+    metric: str
+    at_least: float | None = None
+    margin: float | None = None
+    worst_slice_at_least: float | None = None
+    disparate_impact_at_least: float | None = None
+    latency_p99_ms: float | None = None
+    size_mb: float | None = None
 
 
 class Rules(Protocol):
@@ -103,6 +127,36 @@ def judge(exam: Exam, rules: Rules) -> Judged:
         if gate is not None
     ]
     return sum_up(tuple(gates))
+
+
+def again(exam: Exam, gates: tuple[Gate, ...]) -> Judged:
+    """Return what follows from an exam and the bounds that gates name.
+
+    Parameters
+    ----------
+    exam
+        What was seen.
+    gates
+        Only `name` and `needed` of each are believed.
+
+    Returns
+    -------
+    Judged
+        Equal to what the gates came from, when nobody changed it.
+
+    Raises
+    ------
+    InvalidInputError
+        When there is no gate of a name.
+    """
+    bounds: dict[str, float] = {}
+    for gate in gates:
+        if gate.name not in _BOUNDS:
+            raise errors.InvalidInputError(
+                f"there is no gate {gate.name!r}", hint=f"gates are {', '.join(_BOUNDS)}"
+            )
+        bounds[_BOUNDS[gate.name]] = -gate.needed if gate.name == "margin" else gate.needed
+    return judge(exam, Named(exam.metric, **bounds))
 
 
 def sum_up(gates: tuple[Gate, ...]) -> Judged:

@@ -13,6 +13,8 @@ from homeostat.lifecycle.evaluation.entities import GateReport
 
 # Says what is signed, so that a signature made for anything else can never pass for a report.
 PURPOSE = b"homeostat gate report 1\n"
+# Fields that reports of the first release do not have.
+LATER = frozenset({"measured_by"})
 
 
 def digest(report: GateReport) -> str:
@@ -21,7 +23,8 @@ def digest(report: GateReport) -> str:
     Parameters
     ----------
     report
-        Its own digest, signature and public key do not count.
+        Its own digest, signature and public key do not count; nor does an empty field that
+        came with a later release (`LATER`), so that reports signed before it stay as signed.
 
     Returns
     -------
@@ -29,7 +32,9 @@ def digest(report: GateReport) -> str:
         BLAKE3 of the canonical JSON, 64 hexadecimal digits.
     """
     bare = msgspec.structs.replace(report, digest="", signature="", public_key="")
-    return blake3.blake3(msgspec.json.encode(bare, order="sorted")).hexdigest()
+    told = msgspec.structs.asdict(bare)
+    said = {name: value for name, value in told.items() if name not in LATER or value}
+    return blake3.blake3(msgspec.json.encode(said, order="sorted")).hexdigest()
 
 
 def sign(

@@ -103,6 +103,7 @@ def save(
         judged=examined.judged,
         policy_digest=policies.digest(policy),
         champion=champion,
+        measured_by="system",
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.evaluation import actions as evaluation
+from homeostat.lifecycle.evaluation import gates
+from homeostat.lifecycle.evaluation.entities import GateReport
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.registry import records
 from homeostat.lifecycle.registry.entities import Approval, Version
@@ -24,19 +26,22 @@ def may_serve(tx: Transaction, version: Version, policy: Policy) -> None:
     version
         As read from the registry.
     policy
-        Its tier counts, or the model's own where that is stricter. ``low``: the gates suffice.
-        ``medium``: a person approved this version, or, for a version that the system made
-        inside the policy's envelope, an earlier one. ``high``: a person other than its
-        trainer approved exactly this version.
+        Its gates are judged anew on the exam of the version's report, so that a report under
+        laxer gates, or under none, is no pass. Its tier counts, or the model's own where that
+        is stricter. ``low``: the gates suffice. ``medium``: a person approved this version,
+        or, for a version that the system made inside the policy's envelope, an earlier one.
+        ``high``: a person other than its trainer approved exactly this version.
 
     Raises
     ------
     GateClosedError
-        When it has no gate report, a gate failed, or an approval is missing.
+        When it has no gate report, a gate of the policy or of the report fails, the exam says
+        nothing of what the policy asks, or an approval is missing.
     CorruptError
         When the report was changed after it was signed.
     """
-    _need_report(tx, version)
+    report = _need_report(tx, version)
+    _need_pass(report, version, policy)
     model = records.find_model(tx, version.model)
     tiers = [policy.model.tier, *([model.tier] if model else [])]
     tier = max(tiers, key=TIERS.index)
@@ -51,8 +56,9 @@ def may_serve(tx: Transaction, version: Version, policy: Policy) -> None:
     if own:
         return
     who = "someone who did not train it" if tier == "high" else "a person"
+    word = f"; its exam is the word of {report.actor}" if _is_sent(report) else ""
     raise errors.GateClosedError(
-        f"{version.reference} may not answer: tier {tier!r} needs the approval of {who}",
+        f"{version.reference} may not answer: tier {tier!r} needs the approval of {who}{word}",
         hint=f"homeostat model approve {version.model} {version.number}",
         version=version.reference,
         tier=tier,
@@ -64,27 +70,55 @@ def trainers(version: Version) -> tuple[str, str]:
     return version.trained_by, version.registered_by
 
 
-def _need_report(tx: Transaction, version: Version) -> None:
+def _need_report(tx: Transaction, version: Version) -> GateReport:
     if not version.report_id:
-        raise errors.GateClosedError(
-            f"{version.reference} may not answer: no gate has judged it",
+        raise _closed(
+            version,
+            "no gate has judged it",
             hint="register it with the report of its gates, as `homeostat run` does",
-            version=version.reference,
         )
     report = evaluation.verify_report(tx, access.system("registry"), version.report_id)
     if report.candidate != version.digest or report.model != version.model:
-        raise errors.GateClosedError(
-            f"{version.reference} may not answer: report:{report.id} is about other files",
-            version=version.reference,
-            report=report.id,
-        )
+        raise _closed(version, f"report:{report.id} is about other files")
     if report.verdict == "fail":
-        raise errors.GateClosedError(
-            f"{version.reference} may not answer: {report.judged.sentence}",
-            hint=f"see report:{report.id}",
-            version=version.reference,
-            report=report.id,
-        )
+        raise _closed(version, report.judged.sentence, hint=f"see report:{report.id}")
+    return report
+
+
+def _need_pass(report: GateReport, version: Version, policy: Policy) -> None:
+    """Refuse a version whose exam does not pass the gates of this policy."""
+    hint = f"train it under this policy with homeostat run; see report:{report.id}"
+    try:
+        judged = gates.judge(report.exam, policy.gates)
+    except errors.InvalidInputError as error:
+        raise _closed(version, str(error), hint=hint) from error
+    if judged.verdict == "fail":
+        raise _closed(version, judged.sentence, hint=hint)
+    if not _is_sent(report):
+        return
+    needed = {
+        "worst_slice": policy.gates.worst_slice_at_least,
+        "disparate_impact": policy.gates.disparate_impact_at_least,
+    }
+    seen = {gate.name for gate in judged.gates}
+    for name, bound in needed.items():
+        if policy.data.protected and bound is not None and name not in seen:
+            columns = ", ".join(policy.data.protected)
+            raise _closed(version, f"its exam says nothing of {name} by {columns}", hint=hint)
+
+
+def _is_sent(report: GateReport) -> bool:
+    """Say whether the exam was taken elsewhere, so that its numbers are somebody's word."""
+    return report.measured_by != "system"
+
+
+def _closed(version: Version, reason: str, *, hint: str = "") -> errors.GateClosedError:
+    return errors.GateClosedError(
+        f"{version.reference} may not answer: {reason}",
+        hint=hint,
+        version=version.reference,
+        report=version.report_id,
+    )
 
 
 def _is_in_envelope(version: Version, given: Sequence[Approval]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import blake3
 import msgspec
 import numpy as np
 import pytest
@@ -150,6 +151,17 @@ def test_a_signed_report_verifies_also_after_json(key):
     signed = sign.sign(report(), signer=key.sign, public_key=public(key))
     again = msgspec.json.decode(msgspec.json.encode(signed), type=GateReport)
     assert sign.flaw(again, public_key=public(key)) == ""
+
+
+def test_a_report_signed_before_reports_told_who_measured_still_holds(key):
+    made = report()
+    said = msgspec.structs.asdict(made)
+    gone = ("digest", "signature", "public_key", "measured_by")
+    first = {name: value for name, value in said.items() if name not in gone}
+    first |= {"digest": "", "signature": "", "public_key": ""}
+    written = msgspec.json.encode(first, order="sorted")
+    assert sign.digest(made) == blake3.blake3(written).hexdigest()
+    assert sign.digest(report(measured_by="client")) != sign.digest(made)
 
 
 @pytest.mark.parametrize("field", ["verdict", "actor", "at", "candidate", "policy_digest"])
