@@ -11,8 +11,10 @@ import time
 import numpy as np
 import polars as pl
 
+import machine
 from homeostat.measures import bins, summary
 
+BUDGET_S = 2.0
 N_ROWS, N_NUMERIC, N_CATEGORICAL = 1_000_000, 30, 10
 
 
@@ -40,7 +42,9 @@ def main() -> None:
         runs.append(time.process_time() - started)
     assert seen.n_rows == N_ROWS
     size_kb = len(summary.encode(seen)) / 1024 / len(seen.columns)
-    print(f"summarise {min(runs):.2f} CPU-s (best of 3), freeze {freezing_s:.2f} CPU-s")
+    print(machine.facts())
+    note = f"best of 3; freeze {freezing_s:.2f} CPU-s"
+    print(machine.against("summarise 1M x 40, CPU", min(runs), BUDGET_S, "s", note=note))
     print(f"{size_kb:.1f} KB per column and window")
 
 

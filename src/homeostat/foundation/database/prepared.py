@@ -43,23 +43,31 @@ class Prepared:
     statement
         With named parameters of plain types (text, numbers, bytes) only, none expanding; or
         one for each dialect, by its name. An insert without values takes every column.
-
-    Attributes
-    ----------
-    texts
-        By dialect.
     """
 
-    __slots__ = ("texts",)
+    __slots__ = ("_statement", "_texts")
 
     def __init__(self, statement: sa.Executable | Mapping[str, sa.Executable]) -> None:
-        self.texts = {
-            name: _text(
-                statement[name] if isinstance(statement, Mapping) else statement, dialect
-            )
-            for name, dialect in _DIALECTS.items()
-        }
+        self._statement = statement
+        self._texts: dict[str, str] = {}
 
+    def text(self, dialect: str) -> str:
+        """Return the statement as one driver takes it; compiled on first use.
 
-def _text(statement: Any, dialect: sa.Dialect) -> str:
-    return str(statement.compile(dialect=dialect))
+        Parameters
+        ----------
+        dialect
+            ``sqlite`` or ``postgresql``.
+
+        Returns
+        -------
+        str
+            Parameters stand in it by name.
+        """
+        found = self._texts.get(dialect)
+        if found is None:
+            chosen: Any = self._statement
+            if isinstance(chosen, Mapping):
+                chosen = chosen[dialect]
+            found = self._texts[dialect] = str(chosen.compile(dialect=_DIALECTS[dialect]))
+        return found

@@ -119,7 +119,7 @@ class Transaction:
         """
         if self._raw is None:
             self._raw = self._connection.connection.dbapi_connection
-        text = statement.texts[self.dialect]
+        text = statement.text(self.dialect)
         cursor = self._raw.cursor()
         try:
             if parameters is None or isinstance(parameters, Mapping):
