@@ -54,11 +54,22 @@ def configure(*, level: str = "info", output: str = "auto") -> None:
         foreign_pre_chain=[*shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
     )
-    out = logging.StreamHandler(sys.stderr)
+    out = _Stderr()
     out.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [out]
     root.setLevel(level.upper())
+
+
+class _Stderr(logging.Handler):
+    """Writes to whatever ``sys.stderr`` is now: a captured one may be closed by then."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            sys.stderr.write(self.format(record) + "\n")
+            sys.stderr.flush()
+        except Exception:  # noqa: BLE001 - as every handler: a log line must not end the work
+            self.handleError(record)
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
