@@ -105,4 +105,4 @@ def test_the_command_line_lists_windows_and_findings(run, told_of):
     (found,) = json.loads(run("findings", "credit", "--json")[1])
     assert (found["kind"], found["column"], found["factor"]) == ("unit", "income", 100.0)
     assert "unit income" in run("windows", "credit")[1]
-    assert run("findings", "nobody")[0] == 0
+    assert run("findings", "nobody")[0] == errors.NotFoundError.exit_code

@@ -357,7 +357,7 @@ def test_bad_rows_harm_no_neighbour(stage):
         ("POST /labels", b'{"key": "a"}', 422),
         ("POST /labels", b'{"key": "a", "label": "maybe"}', 422),
         ("GET /nothing", None, 404),
-        ("GET /invocations", None, 422),
+        ("GET /invocations", None, 405),
     ],
 )
 def test_what_cannot_be_right_is_a_problem_with_a_sentence(stage, asked, body, status):

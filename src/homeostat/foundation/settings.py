@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from homeostat.foundation import errors
 PREFIX = "HOMEOSTAT_"
 # Variables with our prefix that are read elsewhere, by tests alone.
 OTHER_VARIABLES = ("HOMEOSTAT_TEST_",)
+_ADDRESS = re.compile(r"https?://[^/\s]+", re.IGNORECASE)
 SECRETS = ("master_key", "s3_secret_key", "database_url")
 
 
@@ -127,7 +129,7 @@ def load(toml: Path | None = None, **overrides: Any) -> Settings:
     try:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise errors.InvalidInputError(f"a setting does not fit: {error}") from error
+        raise _misfit(error, values) from error
     check(settings)
     return settings
 
@@ -156,6 +158,13 @@ def check(settings: Settings) -> None:
         number = getattr(settings, name)
         if not 0 <= number <= 65535:  # noqa: PLR2004 - the highest TCP port
             raise errors.InvalidInputError(f"{name} is {number}; ports are 0 to 65535")
+    for name in ("url", "predict_url"):
+        address = getattr(settings, name)
+        if address and not _ADDRESS.match(address):
+            raise errors.InvalidInputError(
+                f"{name} is {address!r}, which is no address of a server",
+                hint=f"such as http://127.0.0.1:{settings.port}",
+            )
     choices = {
         "log_level": ("debug", "info", "warning", "error"),
         "log_format": ("auto", "json", "console"),
@@ -238,6 +247,18 @@ def _known(name: str, *, where: str) -> None:
             f"unknown key {name!r} in {where}",
             hint=f"did you mean {near!r}?" if near else f"known: {', '.join(NAMES)}",
         )
+
+
+def _misfit(
+    error: msgspec.ValidationError, values: Mapping[str, Any]
+) -> errors.InvalidInputError:
+    said, _, at = str(error).replace("`", "").partition(" - at $.")
+    kind = said.removeprefix("Expected ").partition(",")[0]
+    seen = "[hidden]" if at in SECRETS else repr(values.get(at))
+    return errors.InvalidInputError(
+        f"setting {at} needs {kind}, got {seen}",
+        hint=f"see {PREFIX}{at.upper()} and {at} in [server] of homeostat.toml",
+    )
 
 
 def _nearest(name: str) -> str:

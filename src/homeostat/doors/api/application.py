@@ -21,6 +21,7 @@ from homeostat.foundation import access, errors, events, ids, log
 from homeostat.foundation.house import House
 
 READERS = 8
+LARGEST = 2**63 - 1
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -139,6 +140,7 @@ class Application:
         found = self.table.find(scope["method"], scope["path"])
         if found.route is None:
             return self._show(scope, _nowhere(scope, found.allowed))
+        _refuse_huge(found.path_params, "the path")
         scope["path_params"] = found.path_params
         if found.route.action != routing.PUBLIC:
             access.require(actor, found.route.action)
@@ -245,9 +247,20 @@ def _query(route: routing.Route, request: Request) -> Any:
         if name in given and _takes_many(field.type):
             given[name] = request.query_params.getlist(name)
     try:
-        return msgspec.convert(given, route.query, strict=False)
+        asked = msgspec.convert(given, route.query, strict=False)
     except msgspec.ValidationError as error:
         raise problems.invalid(error, where="the query") from error
+    _refuse_huge(msgspec.structs.asdict(asked), "the query")
+    return asked
+
+
+def _refuse_huge(values: dict[str, Any], where: str) -> None:
+    """Refuse whole numbers that no column of a database can hold."""
+    for name, value in values.items():
+        if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+            raise errors.InvalidInputError(
+                f"{name} in {where}: expected a whole number up to {LARGEST}", path=name
+            )
 
 
 def _takes_many(kind: Any) -> bool:

@@ -105,7 +105,8 @@ def invalid(error: msgspec.MsgspecError, *, where: str) -> errors.InvalidInputEr
     said, _, at = str(error).partition(" - at ")
     path = re.sub(r"^\$\.?", "", at.strip("`"))
     said = said.replace("`", "")
-    sentence = f"{path}: {said[:1].lower()}{said[1:]}" if path else f"{where}: {said}"
+    said = said if said[:2].isupper() else said[:1].lower() + said[1:]
+    sentence = f"{path or where}: {said}"
     return errors.InvalidInputError(
         sentence,
         hint="see /api/openapi.json for what is expected",

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from homeostat.doors.cli import output
 from homeostat.foundation import errors
 
 SHOWN_ROWS = 8
@@ -62,7 +63,7 @@ def backtest(  # noqa: PLR0917 - click passes them by name
     from homeostat.lifecycle.loop import history
 
     if json_file is not None:
-        _check_place(json_file)
+        output.check_place(json_file, option="--json")
     followed = policies.read(policy) if policy else backtests.policy_for(target)
     rows = history.prepare(
         tables.read(data), target=target, time=time, drop=drop, warmup=warmup
@@ -96,18 +97,6 @@ def _progress(strategy: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
-def _check_place(path: Path) -> None:
-    """Refuse a file that cannot be written before the work, not after it."""
-    if path == Path("-"):
-        return
-    parent = path.absolute().parent
-    if path.is_dir() or not parent.is_dir():
-        said = "it is a folder" if path.is_dir() else f"there is no folder {parent}"
-        raise errors.InvalidInputError(
-            f"{path} cannot be written: {said}", hint="name another file for --json"
-        )
-
-
 def _write(path: Path, found: Any) -> None:
     import msgspec
 
@@ -124,8 +113,6 @@ def _write(path: Path, found: Any) -> None:
 
 
 def _show(found: Any, *, positive: str) -> None:
-    from homeostat.doors.cli import output
-
     kappa = "-" if found.kappa_temporal is None else f"{found.kappa_temporal:.3f}"
     lines = [
         ("strategy", found.strategy),

@@ -22,6 +22,8 @@ def replay(*, decision: str | None, every: bool, deployment: str, as_json: bool)
     if (decision is None) == (not every):
         raise click.UsageError("name one decision, or say --all")
     with session.client() as client:
+        if deployment:
+            client.deployments.get(deployment)
         wanted = client.decisions.every(deployment=deployment) if every else ()
         names = [found.id for found in wanted] if decision is None else [decision]
         replayed = [client.decisions.replay(name) for name in names]

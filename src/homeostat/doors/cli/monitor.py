@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from homeostat.doors.cli import output, session
@@ -28,6 +30,7 @@ def alerts(*, deployment: str, everything: bool, limit: int, as_json: bool) -> N
             states=() if everything else ("open", "acknowledged"),
             limit=limit,
         )
+        _need(client, deployment if not found else "")
     output.emit(
         found,
         as_json=as_json,
@@ -59,6 +62,7 @@ def windows(*, deployment: str, everything: bool, limit: int, as_json: bool) -> 
     """List judged windows of a DEPLOYMENT, the latest first."""
     with session.client() as client:
         found = client.alerts.windows(deployment, with_findings=not everything, limit=limit)
+        _need(client, deployment if not found else "")
     output.emit(
         found,
         as_json=as_json,
@@ -87,6 +91,7 @@ def findings(*, deployment: str, limit: int, as_json: bool) -> None:
     """List findings of a DEPLOYMENT, the latest first, with what they rest on."""
     with session.client() as client:
         seen = client.alerts.windows(deployment, with_findings=True, limit=limit)
+        _need(client, deployment if not seen else "")
     found = [finding for window in seen for finding in window.findings]
     output.emit(
         found,
@@ -117,3 +122,9 @@ def resolve(*, alert: str, as_json: bool) -> None:
     with session.client() as client:
         done = client.alerts.resolve(alert)
     output.emit(done, as_json=as_json, show=lambda: f"resolved: {done.sentence}")
+
+
+def _need(client: Any, deployment: str) -> None:
+    """Refuse a name that nobody deployed: that nothing was found there is no all-clear."""
+    if deployment:
+        client.deployments.get(deployment)

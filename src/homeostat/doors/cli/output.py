@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -83,6 +85,37 @@ def table(
 def instant(at: int | None) -> str:
     """Return an instant for a table, such as ``2026-04-05 10:31:07``; UTC."""
     return NOTHING if at is None else clock.iso(at)[:19].replace("T", " ")
+
+
+def check_place(path: Path, *, option: str) -> None:
+    """Refuse a file that cannot be written before the work, not after it.
+
+    Parameters
+    ----------
+    path
+        To be written; ``-`` is standard output.
+    option
+        That names it, for the hint.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is a folder, its folder is not there, or one of them may not be written.
+    """
+    if path == Path("-"):
+        return
+    parent = path.absolute().parent
+    if path.is_dir():
+        said = "it is a folder"
+    elif not parent.is_dir():
+        said = f"there is no folder {parent}"
+    elif not os.access(path if path.exists() else parent, os.W_OK):
+        said = "you may not write there"
+    else:
+        return
+    raise errors.InvalidInputError(
+        f"{path} cannot be written: {said}", hint=f"name another file for {option}"
+    )
 
 
 def fail(error: errors.HomeostatError, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -242,6 +243,8 @@ def _working(told: settings.Settings) -> Iterator[None]:
     from homeostat.foundation import house
     from homeostat.lifecycle.loop import duties
 
+    # What fails here is told once, by the command itself.
+    logging.getLogger(worker.__name__).setLevel(logging.CRITICAL)
     ending = threading.Event()
     with house.open_house(told) as opened:
         lane = worker.Lane("run", duties.Bench(opened).slow(), opened, ending=ending)

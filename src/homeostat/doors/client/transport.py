@@ -71,7 +71,7 @@ class HttpCarrier:
         except httpx.TransportError as error:
             raise errors.UnavailableError(
                 f"no answer from {self._url}: {str(error) or type(error).__name__}",
-                hint="start it with `homeostat up`, or give no URL to work in this process",
+                hint="start it with `homeostat up`, or check the address",
             ) from error
         return Reply(answer.status_code, answer.content)
 

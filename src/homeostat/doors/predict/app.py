@@ -34,11 +34,10 @@ _log = log.get(__name__)
 
 
 class Standing:
-    """What the rest of the process tells the door; shown by readiness and metrics."""
+    """What the rest of the process tells the door; shown by readiness."""
 
     def __init__(self) -> None:
         self.is_ready = False
-        self.n_refused = 0
 
 
 class Predictions:
@@ -49,7 +48,7 @@ class Predictions:
     served
         Answers.
     standing
-        Whether plans are known, and how the hand-over goes.
+        Whether plans are known.
     body_limit_bytes
         Largest request.
     """
@@ -80,6 +79,8 @@ class Predictions:
         path: str = scope["path"]
         try:
             reply = await self._answer(scope, path, receive)
+        except _WrongMethodError as error:
+            reply = answers.problem(error, instance=path, status=405)
         except errors.HomeostatError as error:
             reply = answers.problem(error, instance=path)
         except Exception:  # noqa: BLE001 - the outermost loop of this door
@@ -217,11 +218,17 @@ class Predictions:
         return answers.json({"ready": ready}, status=200 if ready else 503)
 
     def _metrics(self) -> answers.Reply:
-        waiting = len(self._engine.log.closed())
+        logged = self._engine.log
         body = metrics.expose(
-            self._engine, waiting_segments=waiting, refused_segments=self._standing.n_refused
+            self._engine,
+            waiting_segments=len(logged.closed()),
+            refused_segments=len(logged.refused()),
         )
         return answers.Reply(200, body, answers.TEXT)
+
+
+class _WrongMethodError(errors.InvalidInputError):
+    """The path is right, the method is not: HTTP's 405."""
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:
@@ -230,7 +237,9 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
 
 def _need(method: str, needed: str, path: str) -> None:
     if method != needed and not (needed == "GET" and method == "HEAD"):
-        raise errors.InvalidInputError(f"{path} takes {needed}, not {method}", allowed=needed)
+        raise _WrongMethodError(
+            f"{path} takes {needed}, not {method}", hint=f"send {needed}", allowed=needed
+        )
 
 
 def _too_large(limit: int) -> errors.TooLargeError:

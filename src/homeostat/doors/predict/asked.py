@@ -12,6 +12,8 @@ from homeostat.foundation import errors
 
 T = TypeVar("T")
 
+LONGEST_KEY = 1000
+
 
 class Asked(NamedTuple):
     """Rows to score, what their labels will be joined by, and the caller's own name for it."""
@@ -48,9 +50,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         path = re.sub(r"^\$\.?", "", at.strip("`"))
         said = said.replace("`", "")
         where = path or "the body"
-        raise errors.InvalidInputError(
-            f"{where}: {said[:1].lower()}{said[1:]}", path=path
-        ) from None
+        raise errors.InvalidInputError(f"{where}: {lowered(said)}", path=path) from None
 
 
 def keys_of(given: Any, *, n_rows: int, header: str | None) -> list[str | None] | None:
@@ -91,8 +91,36 @@ def rows_of(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[dict
 
 
 def _key(value: Any, at: int) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+    if value is None:
+        return None
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return key_text(value, where=f"keys[{at}]")
     raise errors.InvalidInputError(f"keys[{at}]: expected a text or a whole number")
+
+
+def key_text(value: str | int, *, where: str) -> str:
+    """Return a key as text.
+
+    Parameters
+    ----------
+    value
+        As it was given.
+    where
+        The place in the request, for the message.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is empty, which would join strangers, or longer than 1000 characters.
+    """
+    text = str(value)
+    if not 0 < len(text) <= LONGEST_KEY:
+        raise errors.InvalidInputError(
+            f"{where}: a key has 1 to {LONGEST_KEY} characters; seen {len(text)}"
+        )
+    return text
+
+
+def lowered(said: str) -> str:
+    """Begin a sentence of msgspec in lower case, unless it begins with a name."""
+    return said if said[:2].isupper() else said[:1].lower() + said[1:]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from homeostat.doors.predict import asked
 from homeostat.foundation import errors
 from homeostat.lifecycle.serving import engine
+
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999; later instants have no date."""
+
+Instant = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
+"""Milliseconds UTC."""
 
 
 class One(msgspec.Struct, forbid_unknown_fields=True):
@@ -14,7 +22,7 @@ class One(msgspec.Struct, forbid_unknown_fields=True):
 
     key: str | int
     label: str | int | float | bool
-    event_at: int | None = None
+    event_at: Instant | None = None
 
 
 class Labels(msgspec.Struct, forbid_unknown_fields=True):
@@ -23,7 +31,7 @@ class Labels(msgspec.Struct, forbid_unknown_fields=True):
     labels: list[One] | None = None
     key: str | int | None = None
     label: str | int | float | bool | None = None
-    event_at: int | None = None
+    event_at: Instant | None = None
     deployment: str = ""
 
 
@@ -58,5 +66,8 @@ def read(body: bytes) -> tuple[str, list[engine.Label]]:
             )
         many = [One(given.key, given.label, given.event_at)]
     return given.deployment, [
-        engine.Label(str(one.key), one.label, one.event_at) for one in many
+        engine.Label(
+            asked.key_text(one.key, where=f"labels[{at}].key"), one.label, one.event_at
+        )
+        for at, one in enumerate(many)
     ]

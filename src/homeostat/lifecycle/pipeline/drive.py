@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from homeostat.foundation import errors
 from homeostat.lifecycle.pipeline import cache as caches
 from homeostat.lifecycle.pipeline import (
     driver,
@@ -91,6 +92,8 @@ def run(
     ConflictError
         When it was cancelled.
     """
+    if timeout_s is not None and not timeout_s > 0:
+        raise errors.InvalidInputError(f"the limit of a run is above 0 s; got {timeout_s:g}")
     if pipeline.folder:
         load.activate(pipeline.folder)
     arguments = pipeline.arguments(inputs, parameters)

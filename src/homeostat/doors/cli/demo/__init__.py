@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from homeostat.doors.cli import session
+from homeostat.doors.cli import output, session
 
 
 @click.command()
@@ -31,5 +31,7 @@ def demo(
     """
     from homeostat.doors.cli.demo import stage
 
+    if report is not None:
+        output.check_place(report, option="--json")
     told = session.load(port=port, predict_port=predict_port)
     stage.perform(told, leave=leave, report=report, seed=seed)
