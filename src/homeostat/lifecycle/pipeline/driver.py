@@ -94,7 +94,11 @@ class Driver:
         passed = self._admit(arguments, given)
         token = steps.watcher.set(self)
         try:
-            output = self.pipeline.function(**passed)
+            with self._limits.interrupting():
+                output = self.pipeline.function(**passed)
+        except stopping.OverdueError as error:
+            self._fail(self._limits.overdue(), "failed")
+            raise self._limits.overdue() from error
         except errors.HomeostatError as error:
             self._fail(error, "killed" if isinstance(error, errors.ConflictError) else "failed")
             raise
