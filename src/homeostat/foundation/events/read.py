@@ -19,6 +19,7 @@ def read(
     after: int = 0,
     kinds: Sequence[str] | None = None,
     subject: str | None = None,
+    at: int | None = None,
     limit: int = 100,
     newest_first: bool = False,
 ) -> list[Event]:
@@ -34,6 +35,8 @@ def read(
         Only these kinds; all when None.
     subject
         Only what happened to this reference; anything when None.
+    at
+        Only of this instant; of any when None.
     limit
         At most so many, 1 or more.
     newest_first
@@ -44,12 +47,15 @@ def read(
     list of Event
         In order of `seq`, or against it.
     """
-    question = records.QUESTIONS[newest_first, kinds is not None, subject is not None]
+    asked = (newest_first, kinds is not None, subject is not None, at is not None)
+    question = records.QUESTIONS[asked]
     values: dict[str, Any] = {"in_project": tx.project, "after": after, "n": limit}
     if kinds is not None:
         values["kinds"] = list(kinds)
     if subject is not None:
         values["subject"] = subject
+    if at is not None:
+        values["at"] = at
     return [event(row) for row in tx.execute(question, values)]
 
 

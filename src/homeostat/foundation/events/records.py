@@ -87,14 +87,18 @@ NEWEST_AFTER = (
 )
 OF_KINDS = events.c.kind.in_(sa.bindparam("kinds", expanding=True))
 OF_SUBJECT = events.c.subject == sa.bindparam("subject")
-# Every way of asking, built once: (newest first, by kinds, by subject).
+OF_INSTANT = events.c.at == sa.bindparam("at")
+# Every way of asking, built once: (newest first, by kinds, by subject, by instant).
 QUESTIONS = {
-    (newest, kinds, subject): (NEWEST_AFTER if newest else OLDEST_AFTER).where(
-        *([OF_KINDS] if kinds else []), *([OF_SUBJECT] if subject else [])
+    (newest, kinds, subject, instant): (NEWEST_AFTER if newest else OLDEST_AFTER).where(
+        *([OF_KINDS] if kinds else []),
+        *([OF_SUBJECT] if subject else []),
+        *([OF_INSTANT] if instant else []),
     )
     for newest in (False, True)
     for kinds in (False, True)
     for subject in (False, True)
+    for instant in (False, True)
 }
 
 CURSOR = sa.select(readers.c.seq).where(

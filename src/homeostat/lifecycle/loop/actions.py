@@ -11,6 +11,7 @@ from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.loop import decide, entities, records, replay
 
 LARGEST_PAGE = 1000
+MADE = "decision.made"
 
 
 def begin(
@@ -121,7 +122,7 @@ def apply_event(  # noqa: PLR0917 - the contract of the live loop
     """
     access.require(actor, "decision.write")
     before = get_state(tx, actor, deployment)
-    given = replay.Inputs(state=before, event=event, policy=policy)
+    given = replay.Inputs(state=before, event=event, policy=policy, release=replay.RELEASE)
     found = replay.conclude(replay.canonical(given))
     tx.execute(
         records.MOVE_STATE,
@@ -225,7 +226,15 @@ def replay_decision(tx: Transaction, actor: Actor, decision: str) -> replay.Repl
     ).first()
     if row is None:
         raise errors.CorruptError(f"the inputs of decision '{decision}' are gone")
-    return replay.compare(recorded, row.document.encode())
+    told = events.read(
+        tx,
+        kinds=[MADE],
+        subject=f"deployment:{recorded.deployment}",
+        at=recorded.at,
+        limit=LARGEST_PAGE,
+    )
+    of_it = (event.facts for event in told if event.facts["decision"] == recorded.id)
+    return replay.compare(recorded, row.document.encode(), told=next(of_it, None))
 
 
 def find_state(tx: Transaction, deployment: str) -> entities.LoopState | None:
@@ -266,15 +275,8 @@ def _record(tx: Transaction, actor: Actor, decision: entities.Decision) -> entit
     events.record(
         tx,
         actor,
-        "decision.made",
+        MADE,
         subject=f"deployment:{decision.deployment}",
-        facts={
-            "decision": decision.id,
-            "kind": decision.kind,
-            "event": decision.event,
-            "sentence": decision.sentence,
-            "inputs": decision.inputs_digest,
-            "state": decision.state_digest,
-        },
+        facts=replay.facts(decision),
     )
     return decision

@@ -2,9 +2,18 @@
 
 Called by `actions.apply_event`, which records through `conclude`, and by
 `actions.replay_decision`, which checks through `compare`: one computation, two uses.
+
+Canonical JSON has all keys sorted, no spaces, and every field written, defaults too. A digest
+is always of the bytes that were recorded, never of what a later release would write: fields
+that came later are not in old bytes and take their defaults. Inputs name the release that
+decided (those before it did have none), so that a difference can be told from a forgery.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
 
 import blake3
 import msgspec
@@ -12,13 +21,19 @@ import msgspec
 from homeostat.lifecycle.loop import decide, entities
 from homeostat.lifecycle.policy import entities as policies
 
+RELEASE = metadata.version("homeostat")
 
-class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a decision depends on."""
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that a decision depends on, and the release that decided; empty before it was told.
+
+    An empty release is not written, so that the bytes of older inputs stay what they were.
+    """
 
     state: entities.LoopState
     event: entities.Event
     policy: policies.Policy
+    release: str = ""
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,6 +44,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
     state: bytes
     state_digest: str
     verdicts: tuple[entities.Verdict, ...]
+    release: str
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,10 +82,38 @@ def conclude(inputs: bytes) -> Conclusion:
         state=written,
         state_digest=digest(written),
         verdicts=verdicts,
+        release=given.release,
     )
 
 
-def compare(decision: entities.Decision, inputs: bytes) -> Replayed:
+def facts(decision: entities.Decision) -> dict[str, Any]:
+    """Return what the chained event says of a decision.
+
+    Parameters
+    ----------
+    decision
+        As it is recorded.
+
+    Returns
+    -------
+    dict
+        Its digests hold inputs, the state that followed, and all of the decision (evidence
+        and acts too) in the chain.
+    """
+    return {
+        "decision": decision.id,
+        "kind": decision.kind,
+        "event": decision.event,
+        "sentence": decision.sentence,
+        "inputs": decision.inputs_digest,
+        "state": decision.state_digest,
+        "document": digest(canonical(decision)),
+    }
+
+
+def compare(
+    decision: entities.Decision, inputs: bytes, *, told: Mapping[str, Any] | None
+) -> Replayed:
     """Recompute a decision from its recorded inputs and compare it to the last bit.
 
     Parameters
@@ -78,28 +122,47 @@ def compare(decision: entities.Decision, inputs: bytes) -> Replayed:
         As it was recorded.
     inputs
         The recorded inputs.
+    told
+        Facts of the event ``decision.made``, which tables changed afterwards do not change;
+        whether the chain of events itself holds is for `events.verify`. None when it has
+        none of this decision.
+
+    Returns
+    -------
+    Replayed
+        `reason` names the first difference, and the release that decided where it is another.
     """
+    if told is None:
+        return _differs(decision, "the log of events does not know it")
+    recorded = facts(decision)
+    for name in told:
+        if told[name] != recorded.get(name):
+            return _differs(decision, f"its {name} is not the one in the log of events")
     try:
         again = conclude(inputs)
-        rewritten = canonical(msgspec.json.decode(inputs, type=Inputs))
     except msgspec.DecodeError as error:
         return _differs(decision, f"the recorded inputs cannot be read: {error}")
-    if again.inputs_digest != decision.inputs_digest or rewritten != inputs:
+    if again.inputs_digest != decision.inputs_digest:
         return _differs(decision, "the recorded inputs are not those it was made from")
+    by = "" if again.release == RELEASE else f"; {_release(again.release)}"
     if decision.number >= len(again.verdicts):
-        return _differs(decision, f"only {len(again.verdicts)} verdicts follow now")
-    if again.state_digest != decision.state_digest:
-        return _differs(decision, "the state that follows is another one")
+        return _differs(decision, f"only {len(again.verdicts)} verdicts follow now{by}")
     verdict = again.verdicts[decision.number]
-    recorded = entities.Verdict(
+    made = entities.Verdict(
         kind=decision.kind,
         sentence=decision.sentence,
         evidence=decision.evidence,
         acts=decision.acts,
     )
-    if canonical(verdict) != canonical(recorded):
-        return _differs(decision, f"now it would be {verdict.kind}: {verdict.sentence}")
+    if canonical(verdict) != canonical(made):
+        return _differs(decision, f"now it would be {verdict.kind}: {verdict.sentence}{by}")
+    if again.state_digest != decision.state_digest:
+        return _differs(decision, f"the state that follows is another one{by}")
     return Replayed(decision=decision.id, identical=True)
+
+
+def _release(release: str) -> str:
+    return f"decided by release {release or 'unknown'}, replayed by {RELEASE}"
 
 
 def _differs(decision: entities.Decision, reason: str) -> Replayed:

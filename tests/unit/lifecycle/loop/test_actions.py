@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from homeostat.foundation import access, errors, events
 from homeostat.lifecycle import policy as policies
-from homeostat.lifecycle.loop import actions, entities, records
+from homeostat.lifecycle.loop import actions, entities, records, replay
 
 POLICY = policies.Policy(model=policies.Model(name="credit", target="defaulted"))
 CENTS = entities.WindowJudged(
@@ -78,6 +78,69 @@ def test_a_changed_record_does_not_replay(begun, decided, actor, change):
     found = begun.read(lambda tx: actions.replay_decision(tx, actor, decided[0].id))
     assert not found.identical
     assert found.reason
+
+
+def forge(house, decision, **changes):
+    """Change the decision and its inputs so that each agrees with the other."""
+    before = house.read(lambda tx: tx.execute(records.inputs.select()).one())
+    inputs = before.document.replace("100.0", "101.0").encode()
+    again = replay.conclude(inputs)
+    (verdict,) = again.verdicts
+    forged = msgspec.structs.replace(
+        decision,
+        kind=verdict.kind,
+        sentence=verdict.sentence,
+        evidence=verdict.evidence,
+        acts=verdict.acts,
+        inputs_digest=again.inputs_digest,
+        state_digest=again.state_digest,
+    )
+    forged = msgspec.structs.replace(forged, **changes)
+
+    def write(tx):
+        written = {"digest": again.inputs_digest, "document": inputs.decode()}
+        tx.execute(records.inputs.update().values(written))
+        document = replay.canonical(forged).decode()
+        tx.execute(
+            records.decisions.update().values(
+                document=document, inputs_digest=again.inputs_digest
+            )
+        )
+
+    house.write(write)
+
+
+@pytest.mark.parametrize("changes", [{}, {"at": 1}], ids=["same instant", "other instant"])
+def test_inputs_and_decision_changed_together_do_not_replay(begun, decided, actor, changes):
+    forge(begun, decided[0], **changes)
+    found = begun.read(lambda tx: actions.replay_decision(tx, actor, decided[0].id))
+    assert not found.identical
+    assert "the log of events" in found.reason
+
+
+def test_acts_and_evidence_are_held_by_the_log_of_events(begun, decided, actor):
+    (told,) = begun.read(lambda tx: events.read(tx, kinds=["decision.made"]))
+    assert told.facts["document"] == replay.digest(replay.canonical(decided[0]))
+
+
+def test_inputs_name_the_release_and_those_before_it_was_told_keep_their_bytes(begun, decided):
+    row = begun.read(lambda tx: tx.execute(records.inputs.select()).one())
+    given = msgspec.json.decode(row.document, type=replay.Inputs)
+    assert given.release == replay.RELEASE
+    bare = msgspec.structs.replace(given, release="")
+    assert set(msgspec.json.decode(replay.canonical(bare))) == {"state", "event", "policy"}
+
+
+def test_a_difference_says_which_release_decided(begun, decided):
+    row = begun.read(lambda tx: tx.execute(records.inputs.select()).one())
+    inputs = row.document.replace(f'"release":"{replay.RELEASE}"', '"release":"0.0.1"').encode()
+    assert b"0.0.1" in inputs
+    older = msgspec.structs.replace(
+        decided[0], inputs_digest=replay.digest(inputs), sentence="Something else."
+    )
+    found = replay.compare(older, inputs, told=replay.facts(older))
+    assert not found.identical
+    assert f"decided by release 0.0.1, replayed by {replay.RELEASE}" in found.reason
 
 
 def test_an_unknown_decision_or_deployment_is_said_to_be_unknown(begun, actor):
