@@ -7,10 +7,11 @@ import pytest
 
 import living
 from homeostat.doors.cli.demo import lender
-from homeostat.foundation import access, errors, events, house, settings
+from homeostat.foundation import access, errors, events, house, jobs, settings
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake
 from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.loop import triggers
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import plan as plans
@@ -184,3 +185,23 @@ def test_what_a_person_rolled_back_answers_again_only_when_approved(life):
     life.live(400, world=RECESSION)
     answering = {m.version for arm in life.deployment().plan.arms for m in arm.members}
     assert newest in answering
+
+
+def test_clocks_of_the_policy_ask_for_fits_and_end_windows(opened):
+    life = living.Living(opened, on=("harm", "schedule"))
+    text = life.policy.replace('window = "200 rows"', 'window = "1h"')
+    life.policy = text.replace("[retraining]", '[retraining]\nschedule = "0 3 * * 1"')
+    life.train()
+    life.deploy()
+    clocks = {one.name: one.kind for one in opened.read(jobs.schedules)}
+    assert clocks == {"fit:credit": triggers.ASK, "window:credit": triggers.ADVANCE}
+    opened.write(
+        lambda tx: jobs.enqueue(
+            tx,
+            life.owner,
+            triggers.ASK,
+            payload={"deployment": living.NAME, "reason": "schedule"},
+        )
+    )
+    life.work()
+    assert any("fit" in one.sentence for one in life.decisions())

@@ -56,7 +56,11 @@ class Bench:
 
     def quick(self) -> dict[str, Handler]:
         """Return the jobs that must never wait for a fit."""
-        return {triggers.ADVANCE: self.advance, carrying.EXAM: self.exam}
+        return {
+            triggers.ADVANCE: self.advance,
+            triggers.ASK: self.ask,
+            carrying.EXAM: self.exam,
+        }
 
     def slow(self) -> dict[str, Handler]:
         """Return the jobs that fit models."""
@@ -66,6 +70,19 @@ class Bench:
         """Judge what came in for a deployment."""
         done = self._loop.advance(str(job.payload["deployment"]))
         return lambda _: msgspec.to_builtins(done)
+
+    def ask(self, job: jobs.Job) -> Finish:
+        """Ask for a plain fit because a clock says so."""
+        name = str(job.payload["deployment"])
+        reason = msgspec.convert(job.payload["reason"], entities.Reason)
+
+        def finish(tx: Transaction) -> dict[str, Any]:
+            seen = self._loop.view(tx, name)
+            news = entities.FitAsked(reason=reason, end_row=seen.place.block_row)
+            self._loop.record(tx, seen, news)
+            return {"asked": reason}
+
+        return finish
 
     # --- a challenger ----------------------------------------------------------------------
 

@@ -205,7 +205,12 @@ def _start_due(
             regime_fits=state.regime_fits + 1,
         )
         return _start(state, (changed, event.end_row), reason)
-    waited = block - state.last_fit_block >= REFRESH_BLOCKS[policy.retraining.budget]
+    since = block - state.last_fit_block
+    new_rows = since * policy.retraining.block
+    if "new-data" in policy.retraining.on and new_rows >= policy.retraining.new_rows:
+        first = _window_first(state, event.end_row)
+        return _start(state, (first, event.end_row), "new-data")
+    waited = since >= REFRESH_BLOCKS[policy.retraining.budget]
     if waited and "refresh" in policy.retraining.on:
         first = _window_first(state, event.end_row)
         return _start(state, (first, event.end_row), "refresh")

@@ -18,6 +18,8 @@ Trigger = Callable[[Transaction, access.Actor, events.Event], None]
 
 READER = "worker"
 ADVANCE = "loop.advance"
+ASK = "loop.ask"
+EVERY_MINUTE = "* * * * *"
 SYSTEM = access.system("").name
 # Each attempt goes on where the last one ended, so being interrupted often is no failure.
 ADVANCE_ATTEMPTS = 25
@@ -39,6 +41,32 @@ def _begin(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
     name = event.subject.removeprefix("deployment:")
     found = serving.get_deployment(tx, actor, name)
     actions.begin(tx, actor, name, version=str(found.plan.arms[0].members[0].version))
+    _set_clocks(tx, actor, name)
+
+
+def _policy_changed(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    _set_clocks(tx, actor, event.subject.removeprefix("deployment:"))
+
+
+def _set_clocks(tx: Transaction, actor: access.Actor, name: str) -> None:
+    """Let the clock cause what the policy wants of it: plain fits, windows of a duration."""
+    policy = serving.get_policy(serving.get_deployment(tx, actor, name))
+    cron = policy.retraining.schedule if "schedule" in policy.retraining.on else None
+    wanted = {
+        f"fit:{name}": (cron, ASK, {"deployment": name, "reason": "schedule"}),
+        # A window of a duration ends when its time is over, whether or not rows come.
+        f"window:{name}": (
+            EVERY_MINUTE if policy.monitoring.window_span.seconds else None,
+            ADVANCE,
+            {"deployment": name},
+        ),
+    }
+    set_before = {one.name for one in jobs.schedules(tx)}
+    for clock, (when, kind, payload) in wanted.items():
+        if when is not None:
+            jobs.schedule(tx, actor, clock, cron=when, kind=kind, payload=payload)
+        elif clock in set_before:
+            jobs.unschedule(tx, actor, clock)
 
 
 def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
@@ -104,5 +132,6 @@ TRIGGERS: dict[str, Trigger] = {
     "deployment.created": _begin,
     "version.approved": _approved,
     "job.failed": _lost,
+    "policy.changed": _policy_changed,
     "plan.changed": _plan_set,
 }

@@ -36,6 +36,7 @@ def problems(policy: Policy) -> Iterator[Problem]:
     """
     yield from _about_columns(policy)
     yield from _about_spans(policy)
+    yield from _about_model(policy)
     yield from _about_gates(policy)
     yield from _about_rollout(policy)
     yield from _about_retraining(policy)
@@ -72,6 +73,16 @@ def _about_spans(policy: Policy) -> Iterator[Problem]:
             yield Problem(
                 section, key, f"[retraining] cooldown needs a time, got {text!r}", "6h"
             )
+
+
+def _about_model(policy: Policy) -> Iterator[Problem]:
+    if policy.model.task == "regression":
+        yield Problem(
+            "model",
+            "task",
+            "[model] task 'regression' is not served yet: gates and loop judge two classes",
+            "classification",
+        )
 
 
 def _about_gates(policy: Policy) -> Iterator[Problem]:

@@ -78,8 +78,9 @@ def test_name_and_target_are_enough():
     assert read.retraining.on == ("harm", "refresh")
 
 
-def test_a_regression_has_a_metric_of_its_own():
-    assert policy.parse(LEAST + 'task = "regression"\n').gates.metric == "r2"
+def test_a_regression_is_refused_until_it_is_served():
+    with pytest.raises(InvalidInputError, match="regression"):
+        policy.parse(LEAST + 'task = "regression"\n')
 
 
 @pytest.mark.parametrize(
