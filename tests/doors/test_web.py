@@ -14,7 +14,9 @@ import pytest
 from homeostat.doors import local
 from homeostat.doors.web import charts, rendering, site
 from homeostat.foundation import house, settings
+from homeostat.lifecycle import policy
 from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.loop import entities
 from homeostat.lifecycle.monitoring import alerts
 from homeostat.lifecycle.registry import actions as registry
 
@@ -198,6 +200,18 @@ def test_a_decision_can_be_recomputed_on_its_page(ask, furnished, furnishing):
     assert "Yes, to the bit" in ask(f"/decisions/{found[0].id}?replay=yes").text
 
 
+def test_a_report_says_whether_its_signature_holds(every_page):
+    told = [page.text for path, page in every_page.items() if path.startswith("/reports/")]
+    assert told
+    assert all("signature holds" in one for one in told)
+
+
+def test_the_log_can_be_read_for_approvals_alone(ask):
+    told = Parsed(ask("/audit?only=approvals").text).text
+    assert "version.approved" in told
+    assert "run.started" not in told
+
+
 def test_a_failed_run_says_why(every_page):
     assert any("KeyError: 'incme'" in page.text for page in every_page.values())
 
@@ -215,7 +229,13 @@ def test_names_are_escaped(ask):
 
 @pytest.mark.parametrize(
     "path",
-    ["/alerts?state=x", "/decisions?kind=x", "/audit?before=x", "/models/credit?before=x"],
+    [
+        "/alerts?state=x",
+        "/decisions?kind=x",
+        "/audit?before=x",
+        "/audit?only=x",
+        "/models/credit?before=x",
+    ],
 )
 def test_a_malformed_address_is_refused_in_one_sentence(ask, path):
     assert ask(path).status_code == 422
@@ -236,6 +256,23 @@ def test_a_version_is_approved_from_its_page(ask, furnished, furnishing):
     assert reply.status_code == 303, reply.text
     found = furnished.read(lambda tx: registry.get_version(tx, furnishing.ADA, "credit", 3))
     assert found.status == "approved"
+
+
+def test_an_alert_tells_what_was_done_while_it_stood(ask, furnished, furnishing):
+    told = {"deployment": "credit", "kind": "volume", "cause": "unknown", "sentence": "few"}
+    alert = furnished.write(lambda tx: alerts.open_alert(tx, furnishing.LOOP, **told))
+    assert "Nothing had to be done yet" in ask(f"/alerts/{alert.id}").text
+    broken = entities.WindowJudged(
+        first_row=9000,
+        end_row=9200,
+        findings=(("stuck", "region"),),
+        causes=(entities.SeenCause(kind="feed", column="region", share=0.9),),
+        broken=((9000, 9200),),
+    )
+    rules = policy.parse(furnishing.POLICY)
+    furnished.write(lambda tx: loop.apply_event(tx, furnishing.LOOP, "credit", broken, rules))
+    assert "quarantine" in Parsed(ask(f"/alerts/{alert.id}").text).text
+    furnished.write(lambda tx: alerts.resolve_alert(tx, furnishing.LOOP, alert.id))
 
 
 @pytest.mark.parametrize("name", ["app.css", "live.js", "icon.svg"])
