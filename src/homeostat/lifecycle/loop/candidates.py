@@ -6,23 +6,22 @@ its gates. The same code makes the first model of a deployment and every later o
 
 from __future__ import annotations
 
+import io
+import sys
 import time
-from typing import Any
 
 import msgspec
 import numpy as np
 import polars as pl
 
-from homeostat.foundation import access, errors
+from homeostat.foundation import access
 from homeostat.foundation.house import House
-from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.data.entities import Schema, Snapshot
+from homeostat.lifecycle.loop import fitting
 from homeostat.lifecycle.monitoring import baseline
-from homeostat.lifecycle.pipeline import cache as caches
-from homeostat.lifecycle.pipeline import drive, load, recorders, sources
+from homeostat.lifecycle.pipeline import recorders
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.registry import files
-from homeostat.lifecycle.registry import format as formats
 from homeostat.lifecycle.registry import load as loading
 from homeostat.lifecycle.registry.entities import File
 from homeostat.lifecycle.registry.predictor import Predictor
@@ -32,9 +31,9 @@ LATENCY_CALLS = 200
 
 
 class Fitted(msgspec.Struct, frozen=True):
-    """What a pipeline returned, with the run that made it."""
+    """What a pipeline returned, as the files of a model, with the run that made it."""
 
-    estimator: Any
+    contents: dict[str, bytes]
     run_id: str
 
 
@@ -78,12 +77,16 @@ class Workshop:
         Open; its settings name the folder of the user's code.
     actor
         Who runs pipelines.
+    timeout_s
+        Seconds a run may take, importing its code included.
     """
 
-    def __init__(self, house: House, actor: access.Actor) -> None:
+    def __init__(
+        self, house: House, actor: access.Actor, *, timeout_s: float = FIT_TIMEOUT_S
+    ) -> None:
         self.house = house
         self.actor = actor
-        self.cache = caches.Cache(house.settings.home / "cache")
+        self.timeout_s = timeout_s
 
     def fit(
         self, policy: Policy, snapshot: Snapshot, frame: pl.DataFrame, *, part: str = ""
@@ -102,56 +105,40 @@ class Workshop:
         Returns
         -------
         Fitted
-            A fitted estimator.
+            A fitted classifier.
 
         Raises
         ------
         UserCodeError
-            When the pipeline raises, hangs, or returns nothing that can predict.
+            When the pipeline raises, hangs, crashes, or returns nothing that can predict.
         InvalidInputError
-            When the pipeline cannot be found or takes no table.
+            When the pipeline takes no table, or its estimator was fitted on columns that the
+            rows do not have.
+        NotFoundError
+            When the pipeline cannot be found.
+        NotAllowedError
+            When the estimator holds a type that is not trusted.
         """
-        pipeline = load.pipeline(policy.model.pipeline, self.house.settings.code)
-        name = _only_table(pipeline)
-        source = sources.Source(
+        told = self.house.settings
+        rows = io.BytesIO()
+        frame.write_ipc_stream(rows)
+        apart = (policy.model.target, policy.model.key, policy.data.time)
+        order = fitting.Order(
+            pipeline=policy.model.pipeline,
+            folder=str(told.code.resolve()),
+            path=tuple(sys.path),
+            cache=str((told.home / "cache").resolve()),
             reference=snapshot.reference,
             digest=f"{snapshot.digest}{part}",
-            read=lambda: frame,
+            rows=rows.getvalue(),
+            target=policy.model.target,
+            apart=tuple(name for name in (*apart, *policy.data.protected) if name),
         )
-        outcome = drive.run(
-            pipeline,
-            inputs={name: source},
-            parameters={},
-            cache=self.cache,
-            recorder=recorders.DirectRecorder(
-                self.house, self.actor, experiment=policy.model.name
-            ),
-            executor="processes",
-            timeout_s=FIT_TIMEOUT_S,
+        recorder = recorders.DirectRecorder(
+            self.house, self.actor, experiment=policy.model.name
         )
-        estimator = outcome.result
-        if not hasattr(estimator, "predict_proba"):
-            raise errors.UserCodeError(
-                f"pipeline {policy.model.pipeline!r} returned {type(estimator).__name__}, "
-                "which has no predict_proba",
-                hint="return a fitted classifier",
-            )
-        return Fitted(estimator, outcome.run_id)
-
-
-def _only_table(pipeline: Any) -> str:
-    """Return the name of the parameter that takes the rows: the one without a default."""
-    needed = [
-        name
-        for name, parameter in pipeline.signature.parameters.items()
-        if parameter.default is parameter.empty
-    ]
-    if len(needed) != 1:
-        raise errors.InvalidInputError(
-            f"pipeline {pipeline.name!r} needs exactly one parameter without a default, the "
-            f"table of rows; it has {len(needed)}: {', '.join(needed) or 'none'}",
-        )
-    return str(needed[0])
+        made = fitting.room().run(order, recorder=recorder, timeout_s=self.timeout_s)
+        return Fitted(made.files, made.run_id)
 
 
 def pack(
@@ -163,7 +150,7 @@ def pack(
     held_out: pl.DataFrame | None,
     snapshot: Snapshot,
 ) -> Packed:
-    """Store a fitted estimator as a candidate, with the baseline of its training rows.
+    """Store a fitted model as a candidate, with the baseline of its training rows.
 
     Parameters
     ----------
@@ -188,19 +175,13 @@ def pack(
 
     Raises
     ------
-    InvalidInputError
-        When the estimator was fitted on columns that the rows do not have.
+    NotAllowedError
+        When it holds a type that is not trusted.
     """
-    names = feature_names(fitted.estimator, frame, policy)
-    schema = schemas.infer(frame.select(names))
-    contents = formats.pack(
-        fitted.estimator,
-        schema=schema,
-        example=frame.select(names),
-        target=policy.model.target,
-        run_id=fitted.run_id,
-    )
+    contents = fitted.contents
     predictor = loading.load(contents)
+    schema = predictor.description.schema
+    names = [column.name for column in schema.columns]
     frozen = freeze(predictor, frame, held_out, names=names, target=policy.model.target)
     model = policy.model.name
     stored = files.put(house, model, contents)
@@ -229,43 +210,6 @@ def freeze(
         return baseline.freeze(frame, features=names)
     scored = held_out.with_columns(pl.Series(baseline.SCORE, predictor.scores(held_out)))
     return baseline.freeze(scored, features=names, score=baseline.SCORE, label=target)
-
-
-def feature_names(estimator: Any, frame: pl.DataFrame, policy: Policy) -> list[str]:
-    """Return the columns an estimator takes, in the order it was fitted.
-
-    Parameters
-    ----------
-    estimator
-        Its ``feature_names_in_`` counts where it has one.
-    frame
-        Rows as served; without names, every column but target, key, time and protected ones.
-    policy
-        Names those.
-
-    Raises
-    ------
-    InvalidInputError
-        When it was fitted on a column that is not served.
-    """
-    told = getattr(estimator, "feature_names_in_", None)
-    if told is None:
-        apart = {
-            policy.model.target,
-            policy.model.key,
-            policy.data.time,
-            *policy.data.protected,
-        }
-        return [name for name in frame.columns if name not in apart]
-    names = [str(name) for name in told]
-    strange = [name for name in names if name not in frame.columns]
-    if strange:
-        raise errors.InvalidInputError(
-            f"the estimator was fitted on {strange[0]!r}, which is no column of the data",
-            hint="put what makes new columns into the estimator, as a scikit-learn Pipeline",
-            column=strange[0],
-        )
-    return names
 
 
 def latency(predictor: Predictor, rows: pl.DataFrame) -> float:

@@ -268,11 +268,25 @@ def _await(worker: workers.Worker, call: Call, give_up: GiveUp) -> workers.Answe
             )
     answer = worker.receive()
     if answer is None:
-        raise _died(worker, call)
+        raise died(worker, what=f"step {call.step.name!r}")
     return answer
 
 
-def _died(worker: workers.Worker, call: Call) -> errors.UserCodeError:
+def died(worker: workers.Worker, *, what: str) -> errors.UserCodeError:
+    """Describe the end of a process that should have answered.
+
+    Parameters
+    ----------
+    worker
+        Not killed by us.
+    what
+        It was doing: `step 'fit'`, `pipeline 'credit'`, ….
+
+    Returns
+    -------
+    UserCodeError
+        Names exit code or signal, and the user's line where the interpreter wrote it down.
+    """
     code = worker.exit_code() or 0
     how = f"exit code {code}"
     if code < 0:
@@ -280,7 +294,7 @@ def _died(worker: workers.Worker, call: Call) -> errors.UserCodeError:
             how = signal.Signals(-code).name
     place = failures.fault_place(worker.fault_dump())
     return failures.sentence(
-        what=f"step {call.step.name!r}",
+        what=what,
         place=place,
         kind="its process ended",
         text=f"{how}; nothing else was affected",

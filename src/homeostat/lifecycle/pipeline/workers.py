@@ -1,4 +1,7 @@
-"""One worker process and the messages to it; started by `executors`, runs `child`."""
+"""One worker process and the messages to it; started by `executors`, runs `child`.
+
+The loop starts one of its own that runs whole pipelines instead of single steps.
+"""
 
 from __future__ import annotations
 
@@ -78,17 +81,26 @@ class Answer(msgspec.Struct, frozen=True, array_like=True):
 
 _decode = msgspec.msgpack.Decoder(Answer).decode
 
+STEPS = "homeostat.lifecycle.pipeline.child"
+
 
 class Worker:
-    """A process of its own session, so that all it starts can be stopped with it."""
+    """A process of its own session, so that all it starts can be stopped with it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    module
+        Run as ``python -m MODULE LINE DUMP PARENT``: two file descriptors, the line to us and
+        where the interpreter writes if it crashes, and our process id.
+    """
+
+    def __init__(self, module: str = STEPS) -> None:
         ours, theirs = socket.socketpair()
         self._dump = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         with theirs:
             self._process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "homeostat.lifecycle.pipeline.child"),
+                    *(sys.executable, "-m", module),
                     *(str(theirs.fileno()), str(self._dump.fileno()), str(os.getpid())),
                 ],
                 pass_fds=(theirs.fileno(), self._dump.fileno()),
@@ -102,8 +114,12 @@ class Worker:
 
     def send(self, request: Request) -> None:
         """Hand a step over."""
+        self.send_bytes(msgspec.msgpack.encode(request))
+
+    def send_bytes(self, data: bytes) -> None:
+        """Hand a message over."""
         with contextlib.suppress(OSError):  # gone already: receiving says so
-            self._line.send_bytes(msgspec.msgpack.encode(request))
+            self._line.send_bytes(data)
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for an answer, or for the end of the process.
@@ -122,8 +138,13 @@ class Worker:
 
     def receive(self) -> Answer | None:
         """Take the answer; None when the process is gone."""
+        data = self.receive_bytes()
+        return None if data is None else _decode(data)
+
+    def receive_bytes(self) -> bytes | None:
+        """Take the next message; None when the process is gone."""
         try:
-            return _decode(self._line.recv_bytes())
+            return self._line.recv_bytes()
         except (EOFError, OSError):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=5)
