@@ -14,6 +14,7 @@ import msgspec
 from homeostat.doors.cli import options, output, ports
 from homeostat.foundation import errors, events, settings
 from homeostat.foundation.database import Database, migrate
+from homeostat.lifecycle.predictions import spooled
 
 OLDEST_PYTHON = (3, 11)
 LEAST_FREE_BYTES = 1_000_000_000
@@ -62,6 +63,7 @@ def examine(told: settings.Settings) -> list[Finding]:
         _master_key,
         _database,
         _chain,
+        _log,
         lambda one: _port(one, "port", one.port, "--port"),
         lambda one: _port(one, "predict port", one.predict_port, "--predict-port"),
     ]
@@ -129,7 +131,7 @@ def _database(told: settings.Settings) -> Finding:
     except errors.HomeostatError as error:
         return Finding(name="database", ok=False, seen=error.message, hint=error.hint)
     ok = seen <= head
-    behind = "" if seen == head else "; `homeostat up` brings it up to date"
+    behind = "; `homeostat up` brings it up to date" if seen < head else ""
     hint = "" if ok else "install the newer release that wrote it"
     return Finding(name="database", ok=ok, seen=f"version {seen or 'none'}{behind}", hint=hint)
 
@@ -141,7 +143,9 @@ def _chain(told: settings.Settings) -> Finding:
         opened = Database(told.database_url)
         try:
             if migrate.version(opened) != migrate.known_versions()[-1]:
-                return Finding(name="audit log", ok=True, seen="not looked at: old tables")
+                return Finding(
+                    name="audit log", ok=True, seen="not looked at: tables of another release"
+                )
             with opened.read(project=told.project) as tx:
                 found = events.verify(tx)
         finally:
@@ -151,6 +155,20 @@ def _chain(told: settings.Settings) -> Finding:
     seen = f"{found.n_events} events, whole" if found.ok else found.reason
     hint = "" if found.ok else "restore the database from a backup"
     return Finding(name="audit log", ok=found.ok, seen=seen, hint=hint)
+
+
+def _log(told: settings.Settings) -> Finding:
+    folder = told.home / "predict" / "spool"
+    found = spooled.refused(folder)
+    if not found:
+        return Finding(name="prediction log", ok=True, seen="nothing refused")
+    whose = ", ".join(sorted({one.deployment for one in found}))
+    return Finding(
+        name="prediction log",
+        ok=False,
+        seen=f"{len(found)} segments of {whose} were refused by the server: {folder}",
+        hint="the log of `homeostat serve` says why; it sends them again when it starts",
+    )
 
 
 def _port(told: settings.Settings, name: str, port: int, option: str) -> Finding:

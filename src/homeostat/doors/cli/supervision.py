@@ -18,7 +18,9 @@ SETTLED_S = 30.0
 TRIES = 6
 STOP_S = 25.0
 LOOK_S = 0.1
-HOPELESS = (2, 6)  # exit codes that a restart cannot change: wrong input, not allowed
+# Exit codes that a restart cannot change: wrong input, another release's database, not
+# allowed, stored bytes that do not match.
+HOPELESS = (2, 5, 6, 9)
 
 
 class Child:
