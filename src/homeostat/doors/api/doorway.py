@@ -6,18 +6,15 @@ loopback, the Host names loopback, and no other site's page may write (DESIGN, s
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
 from homeostat.foundation import access, errors, settings
+from homeostat.foundation.access import callers
 
-READING = frozenset({"GET", "HEAD", "OPTIONS"})
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]", "homeostat.local"})
 PROJECT_HEADER = "x-homeostat-project"
 PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
@@ -48,10 +45,14 @@ class Visitor:
             When the project's name is malformed.
         """
         headers = Headers(scope=scope)
-        _require_loopback(scope.get("client"))
-        _require_known_host(headers.get("host", ""))
-        if scope["method"] not in READING:
-            _refuse_other_sites(headers)
+        client = scope.get("client")
+        callers.admit(
+            scope["method"],
+            address=None if client is None else client[0],
+            host=headers.get("host", ""),
+            origin=headers.get("origin"),
+            site=headers.get("sec-fetch-site"),
+        )
         project = headers.get(PROJECT_HEADER, self._project)
         if PROJECT_NAME.fullmatch(project) is None:
             raise errors.InvalidInputError(
@@ -59,44 +60,3 @@ class Visitor:
                 hint="use lower-case letters, digits, - and _, at most 63",
             )
         return self._actor, project
-
-
-def _require_loopback(client: tuple[str, int] | None) -> None:
-    if client is None:  # a Unix socket: the file's permissions have decided
-        return
-    try:
-        is_local = ipaddress.ip_address(client[0]).is_loopback
-    except ValueError:
-        is_local = False
-    if not is_local:
-        raise errors.UnauthenticatedError(
-            f"a caller from {client[0]} is not known: sign-in is not configured",
-            hint="without sign-in only this machine may call",
-        )
-
-
-def _host_name(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]
-
-
-def _require_known_host(host: str) -> None:
-    if _host_name(host).lower() not in LOOPBACK_NAMES:
-        raise errors.NotAllowedError(
-            f"this server does not answer to the name {host[:80]!r}",
-            hint="use http://127.0.0.1 or http://localhost",
-        )
-
-
-def _refuse_other_sites(headers: Headers) -> None:
-    site = headers.get("sec-fetch-site", "none")
-    origin = headers.get("origin")
-    own = headers.get("host", "")
-    is_foreign = origin is not None and urlsplit(origin).netloc != own
-    if site not in ("none", "same-origin") or is_foreign:
-        raise errors.NotAllowedError(
-            "a page of another site may not write here",
-            hint="call from a program, or from a page of this server",
-            origin=origin or site,
-        )
