@@ -373,6 +373,26 @@ def test_too_large_a_request_is_refused_before_it_is_read(stage):
     assert stage.infer([ROW] * 10_001).status_code == 413
 
 
+@pytest.mark.parametrize(
+    ("asked", "headers", "status"),
+    [
+        ("GET /v2", {"host": "rebound.example"}, 403),
+        ("GET /metrics", {"host": "rebound.example"}, 403),
+        ("POST /v2/models/credit/infer", {"host": "rebound.example:5001"}, 403),
+        ("POST /labels", {"origin": "http://evil.example"}, 403),
+        ("POST /labels", {"origin": "null", "content-type": "text/plain"}, 403),
+        ("POST /invocations", {"sec-fetch-site": "cross-site"}, 403),
+        ("POST /v2/models/credit/labels", {"sec-fetch-site": "same-site"}, 403),
+        ("GET /v2", {"origin": "http://evil.example"}, 200),
+    ],
+)
+def test_other_sites_neither_write_nor_read_by_another_name(stage, asked, headers, status):
+    body = b'{"key": "a", "label": 1}'
+    answer = stage.http.request(*asked.split(), content=body, headers=headers)
+    assert answer.status_code == status
+    assert "access-control-allow-origin" not in answer.headers
+
+
 def test_health_readiness_and_metadata(stage):
     get = stage.http.get
     assert get("/health").json()["status"] == "ok"

@@ -15,12 +15,14 @@ from urllib.parse import unquote
 
 from homeostat.doors.predict import answers, asked, invocations, labelling, metrics, v2
 from homeostat.foundation import errors, ids, log
+from homeostat.foundation.access import callers
 from homeostat.lifecycle.serving import engine
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Headers = dict[bytes, bytes]
 
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 BODY_TIMEOUT_S = 30.0
@@ -78,7 +80,8 @@ class Predictions:
             return
         path: str = scope["path"]
         try:
-            reply = await self._answer(scope, path, receive)
+            headers = _admit(scope)
+            reply = await self._answer(scope, path, receive, headers=headers)
         except _WrongMethodError as error:
             reply = answers.problem(error, instance=path, status=405)
         except errors.HomeostatError as error:
@@ -93,13 +96,14 @@ class Predictions:
             reply = answers.problem(told, instance=path)
         await _send(send, reply)
 
-    async def _answer(self, scope: Scope, path: str, receive: Receive) -> answers.Reply:
+    async def _answer(
+        self, scope: Scope, path: str, receive: Receive, *, headers: Headers
+    ) -> answers.Reply:
         method: str = scope["method"]
         if path.startswith(_MODELS):
-            return await self._model(scope, path, receive)
+            return await self._model(method, path, receive, headers=headers)
         if path in _POSTS:
             _need(method, "POST", path)
-            headers = _headers(scope)
             if path == "/labels":
                 return await self._label("", headers, receive)
             name = self._only(headers)
@@ -112,15 +116,16 @@ class Predictions:
         _need(method, "GET", path)
         return page()
 
-    async def _model(self, scope: Scope, path: str, receive: Receive) -> answers.Reply:
+    async def _model(
+        self, method: str, path: str, receive: Receive, *, headers: Headers
+    ) -> answers.Reply:
         name, _, verb = unquote(path[len(_MODELS) :]).partition("/")
-        method = scope["method"]
         if verb == "infer":
             _need(method, "POST", path)
-            return await self._predict(name, _headers(scope), receive, is_v2=True)
+            return await self._predict(name, headers, receive, is_v2=True)
         if verb == "labels":
             _need(method, "POST", path)
-            return await self._label(name, _headers(scope), receive)
+            return await self._label(name, headers, receive)
         if verb in {"", "ready"}:
             _need(method, "GET", path)
             now = self._engine.get(name)
@@ -130,7 +135,7 @@ class Predictions:
         raise errors.NotFoundError(f"there is nothing at {path}", hint=f"see {_MODELS}{name}")
 
     async def _predict(
-        self, name: str, headers: dict[bytes, bytes], receive: Receive, *, is_v2: bool
+        self, name: str, headers: Headers, receive: Receive, *, is_v2: bool
     ) -> answers.Reply:
         began = time.perf_counter()
         now = self._engine.get(name)
@@ -158,14 +163,12 @@ class Predictions:
             seconds = time.perf_counter() - began
             self._engine.meters.observe(name, status=status, seconds=seconds)
 
-    async def _label(
-        self, name: str, headers: dict[bytes, bytes], receive: Receive
-    ) -> answers.Reply:
+    async def _label(self, name: str, headers: Headers, receive: Receive) -> answers.Reply:
         told, labels = labelling.read(await self._body(headers, receive))
         taken = await self._engine.label(name or told or self._only(headers), labels)
         return answers.json({"accepted": taken}, status=202)
 
-    def _only(self, headers: dict[bytes, bytes]) -> str:
+    def _only(self, headers: Headers) -> str:
         """Return the deployment that a path without a name means."""
         named = headers.get(DEPLOYMENT_HEADER)
         if named is not None:
@@ -178,7 +181,7 @@ class Predictions:
             hint=f"send {DEPLOYMENT_HEADER.decode()}: one of {', '.join(names) or 'none yet'}",
         )
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _body(self, headers: Headers, receive: Receive) -> bytes:
         length = headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._limit:
             raise _too_large(self._limit)
@@ -231,8 +234,23 @@ class _WrongMethodError(errors.InvalidInputError):
     """The path is right, the method is not: HTTP's 405."""
 
 
-def _headers(scope: Scope) -> dict[bytes, bytes]:
-    return dict(scope["headers"])
+def _admit(scope: Scope) -> Headers:
+    """Return the headers of a request that may come in at all."""
+    headers: Headers = dict(scope["headers"])
+    client = scope.get("client")
+    callers.admit(
+        scope["method"],
+        address=None if client is None else client[0],
+        host=_text(headers, b"host") or "",
+        origin=_text(headers, b"origin"),
+        site=_text(headers, b"sec-fetch-site"),
+    )
+    return headers
+
+
+def _text(headers: Headers, name: bytes) -> str | None:
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
 
 
 def _need(method: str, needed: str, path: str) -> None:

@@ -48,31 +48,35 @@ class Follower:
         self._files = folder / "files"
         self._kept = folder / "plans.json"
         self._documents: dict[str, entities.PlanDocument] = {}
+        self._waiting: dict[str, entities.PlanDocument] = {}
         self._after = 0
         self._loaded: dict[str, served.Loaded] = {}
         self._files.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def recall(self) -> bool:
-        """Take up the plans that were kept, without the server.
+        """Take up the plans that were kept, as far as that goes without the server.
+
+        The server is asked for every plan afterwards: one that cannot be taken up now may be
+        as old as those that can.
 
         Returns
         -------
         bool
-            Whether there were any.
+            Whether any is served.
         """
         if not self._kept.is_file():
             return False
         try:
             known = _documents.decode(self._kept.read_bytes())
-        except msgspec.MsgspecError as error:
+        except (OSError, msgspec.MsgspecError) as error:
             _log.warning("kept plans cannot be read", path=str(self._kept), why=str(error))
             return False
         for document in known:
+            self._waiting[document.deployment] = document
             try:
                 await self._take(document)
-            except errors.HomeostatError as error:
+            except Exception as error:  # noqa: BLE001 - other deployments must be served
                 _log.warning("kept plan not served", name=document.deployment, why=str(error))
-        self._after = max((one.changed for one in self._documents.values()), default=0)
         return bool(self._documents)
 
     async def follow_once(self, *, wait_s: float = 0.0) -> int:
@@ -91,19 +95,21 @@ class Follower:
         Raises
         ------
         UnavailableError
-            When the server, or a file of a version, cannot be had now, or the disk refuses;
-            nothing is forgotten.
+            When the server, or a file of a version, cannot be had now, or the disk refuses.
+        Exception
+            Whatever else went wrong with a plan. In every case nothing is forgotten, and the
+            plans of other deployments are served.
         """
         body = await self._server.ask(
             "GET", "/api/plans", params={"after": self._after, "wait_s": wait_s}
         )
         changed = _documents.decode(body)
-        failed: list[errors.HomeostatError] = []
+        failed: list[Exception] = []
         reached = self._after
         for document in changed:
             try:
                 await self._take(document)
-            except errors.HomeostatError as error:
+            except Exception as error:  # noqa: BLE001 - the next one may be well
                 failed.append(error)
             if not failed:
                 reached = document.changed
@@ -121,14 +127,22 @@ class Follower:
             try:
                 await self.follow_once(wait_s=WAIT_S)
                 failures = 0
-            except errors.HomeostatError as error:
+            except Exception as error:  # noqa: BLE001 - the outermost loop of this task
                 if failures == 0:
-                    _log.warning("plans not followed", url=self._server.url, why=str(error))
+                    self._tell(error)
                 await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
 
+    def _tell(self, error: Exception) -> None:
+        is_known = isinstance(error, errors.HomeostatError)
+        tell = _log.warning if is_known else _log.exception
+        tell("plans not followed", url=self._server.url, why=str(error))
+
     async def _take(self, document: entities.PlanDocument) -> None:
         """Load and warm what a plan names, then let it answer by one assignment."""
+        served_now = self._documents.get(document.deployment)
+        if served_now is not None and served_now.changed >= document.changed:
+            return
         try:
             loaded = {
                 one.version: await self._version(document, one) for one in document.versions
@@ -141,6 +155,7 @@ class Follower:
             return
         self._engine.install(document, loaded)
         self._documents[document.deployment] = document
+        self._waiting.pop(document.deployment, None)
         in_use = self._engine.digests_in_use()
         self._loaded = {key: one for key, one in self._loaded.items() if key in in_use}
 
@@ -180,7 +195,8 @@ class Follower:
         return data
 
     def _keep(self) -> None:
-        _write(self._kept, msgspec.json.encode(list(self._documents.values())))
+        known = {**self._waiting, **self._documents}
+        _write(self._kept, msgspec.json.encode(list(known.values())))
 
 
 class _UnusableError(Exception):

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from urllib.parse import quote
 
-from homeostat.doors.predict import app, control
+from homeostat.doors.predict import control
 from homeostat.foundation import errors, log
-from homeostat.lifecycle.predictions import spool
+from homeostat.lifecycle.predictions import spool, spooled
 
 BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 LOOK_S = 1.0
-# What will be refused however often it is sent; kept on disk for a person to look at.
-_FINAL = (errors.ConflictError, errors.InvalidInputError, errors.CorruptError)
+# Refused however often it is sent, until a person changed something; kept on disk, sent again
+# at the next start, shown by /metrics and `homeostat doctor`.
+_FINAL = (
+    errors.ConflictError,
+    errors.InvalidInputError,
+    errors.CorruptError,
+    errors.TooLargeError,
+)
 
 _log = log.get(__name__)
 
@@ -22,20 +29,15 @@ class Handover:
 
     Parameters
     ----------
-    spooled
+    logged
         Where they wait.
     server
         Who takes them.
-    standing
-        Told of refused ones.
     """
 
-    def __init__(
-        self, spooled: spool.Spool, server: control.Control, *, standing: app.Standing
-    ) -> None:
-        self._spool = spooled
+    def __init__(self, logged: spool.Spool, server: control.Control) -> None:
+        self._spool = logged
         self._server = server
-        self._standing = standing
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -49,17 +51,17 @@ class Handover:
             try:
                 await self.flush()
                 failures = 0
-            except errors.HomeostatError as error:
+            except Exception as error:  # noqa: BLE001 - the outermost loop of this task
                 if failures == 0:
-                    _log.warning("segments wait", url=self._server.url, why=str(error))
+                    is_known = isinstance(error, errors.HomeostatError)
+                    tell = _log.warning if is_known else _log.exception
+                    tell("segments wait", url=self._server.url, why=str(error))
                 await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
                 continue
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
-            except TimeoutError:
-                pass
             self._wake.clear()
 
     async def flush(self) -> int:
@@ -99,15 +101,14 @@ class Handover:
             raise first_error
         return taken
 
-    async def _send(self, closed: spool.Closed) -> int:
+    async def _send(self, closed: spooled.Closed) -> int:
         data = await asyncio.to_thread(closed.path.read_bytes)
         path = f"/api/deployments/{quote(closed.deployment, safe='')}/segments/{closed.segment}"
         try:
             await self._server.ask("POST", path, content=data)
         except _FINAL as error:
             _log.error("segment refused", path=str(closed.path), why=str(error))
-            closed.path.rename(closed.path.with_suffix(".refused"))
-            self._standing.n_refused += 1
+            spooled.set_aside(closed)
             return 0
         closed.path.unlink(missing_ok=True)
         return 1

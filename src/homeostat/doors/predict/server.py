@@ -18,7 +18,7 @@ import uvloop
 
 from homeostat.doors.predict import app, control, follower, handover
 from homeostat.foundation import errors, log, settings
-from homeostat.lifecycle.predictions import spool
+from homeostat.lifecycle.predictions import spool, spooled
 from homeostat.lifecycle.serving import engine
 
 DRAIN_S = 10
@@ -75,8 +75,9 @@ async def _serve(
                 loop.call_soon_threadsafe(wake)
 
     logged = spool.Spool(folder / "spool", durability=durability, on_closed=closed)
+    spooled.offer_again(folder / "spool")
     answering = engine.Engine(logged)
-    handing = handover.Handover(logged, server, standing=standing)
+    handing = handover.Handover(logged, server)
     woken.append(handing.wake)
     following = follower.Follower(answering, server, folder=folder)
     await _know_plans(following, standing)
@@ -106,8 +107,8 @@ async def _know_plans(following: follower.Follower, standing: app.Standing) -> N
     try:
         await following.follow_once()
         standing.is_ready = True
-    except errors.HomeostatError as error:
-        _log.warning("the server is away; serving what was kept", why=str(error))
+    except Exception as error:  # noqa: BLE001 - what was kept is served whatever the server says
+        _log.warning("plans not followed; serving what was kept", why=str(error))
 
 
 async def _follow(following: follower.Follower, standing: app.Standing) -> None:
@@ -115,7 +116,8 @@ async def _follow(following: follower.Follower, standing: app.Standing) -> None:
         try:
             await following.follow_once()
             standing.is_ready = True
-        except errors.HomeostatError:
+        except Exception as error:  # noqa: BLE001 - this task must not end
+            _log.warning("no plans yet", why=str(error))
             await asyncio.sleep(follower.BACKOFF_S[-1])
     await following.run()
 

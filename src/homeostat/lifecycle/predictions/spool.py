@@ -7,7 +7,6 @@ loses nothing; a background thread calls `fdatasync`, so losing power loses at m
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -19,15 +18,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from homeostat.foundation import clock, errors, ids, log
-from homeostat.lifecycle.predictions import frames
+from homeostat.lifecycle.predictions import frames, spooled
 
 Durability = Literal["none", "process", "ack"]
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,127}")
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_BEING_BORN_MS = (
-    10_000  # an empty file this young may be one that its writer has not locked yet
-)
 _log = log.get(__name__)
 
 
@@ -38,14 +34,6 @@ class Limits(NamedTuple):
     max_age_s: float = 1.0
     max_bytes: int = 8_000_000
     sync_every_s: float = 0.1
-
-
-class Closed(NamedTuple):
-    """A segment on disk that nobody writes any more."""
-
-    deployment: str
-    segment: str
-    path: Path
 
 
 class _Open:
@@ -119,7 +107,7 @@ class _Open:
             self.discard()
             return
         self.sync()
-        self.path.rename(self.path.with_suffix(".closed"))
+        self.path.rename(self.path.with_suffix(spooled.CLOSED))
         os.close(self.fd)
 
     def discard(self) -> None:
@@ -170,7 +158,7 @@ class Spool:
         self._stop = threading.Event()
         self._wake = threading.Event()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        recover(folder)
+        spooled.recover(folder)
         self._thread = threading.Thread(target=self._keep, name="homeostat-spool", daemon=True)
         self._thread.start()
 
@@ -226,22 +214,28 @@ class Spool:
         with self._disk:
             with self._lock:
                 dirty = [one for one in (*self._open.values(), *self._closing) if one.dirty]
-            try:
-                for one in dirty:
+            failed: list[OSError] = []
+            for one in dirty:  # one that fails must not keep the others from the disk
+                try:
                     one.sync()
-            except OSError as error:
-                raise _refused(self._folder, error) from error
+                except OSError as error:
+                    failed.append(error)
+        if failed:
+            raise _refused(self._folder, failed[0]) from failed[0]
 
-    def closed(self) -> list[Closed]:
+    def closed(self) -> list[spooled.Closed]:
         """List the segments waiting to be handed over, oldest first.
 
         Returns
         -------
-        list of Closed
+        list of spooled.Closed
             Of every process that shares the folder.
         """
-        found = self._folder.glob("*/*.closed")
-        return [Closed(one.parent.name, one.stem, one) for one in sorted(found, key=_by_id)]
+        return spooled.closed(self._folder)
+
+    def refused(self) -> list[spooled.Closed]:
+        """List the segments that the server refused, oldest first, for a person to see."""
+        return spooled.refused(self._folder)
 
     def waiting_rows(self) -> int:
         """Return the rows in open segments; for metrics."""
@@ -288,8 +282,10 @@ class Spool:
                 self._finish()
                 if self.durability != "none":
                     self.sync()
-            except (OSError, errors.UnavailableError) as error:
-                _log.error("spool-disk", folder=str(self._folder), reason=str(error))
+            except Exception as error:  # noqa: BLE001 - the outermost loop of this thread
+                is_known = isinstance(error, OSError | errors.UnavailableError)
+                tell = _log.error if is_known else _log.exception
+                tell("spool-disk", folder=str(self._folder), reason=str(error))
                 self._stop.wait(1.0)
 
     def _close_aged(self) -> None:
@@ -302,55 +298,23 @@ class Spool:
     def _finish(self) -> None:
         """Close what was retired; a segment leaves the list only when it is safe on disk."""
         closed = False
+        failed: list[OSError] = []
         with self._disk:
             with self._lock:
                 todo = list(self._closing)
             for segment in todo:
-                segment.close()
+                try:
+                    segment.close()
+                except OSError as error:
+                    failed.append(error)
+                    continue
                 with self._lock:
                     self._closing.remove(segment)
                 closed = True
         if closed:
             self._on_closed()
-
-
-def recover(folder: Path) -> int:
-    """Close the segments that a dead process left open, without their torn ends.
-
-    Parameters
-    ----------
-    folder
-        The spool's folder. Segments whose writer lives (they are locked) are left alone.
-
-    Returns
-    -------
-    int
-        How many segments were recovered with rows in them.
-    """
-    recovered = 0
-    for path in sorted(folder.glob("*/*.open")):
-        with contextlib.suppress(BlockingIOError, FileNotFoundError):
-            recovered += _recover_one(path)
-    return recovered
-
-
-def _recover_one(path: Path) -> int:
-    with path.open("r+b") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        data = file.read()
-        if not data and clock.now_ms() - path.stat().st_mtime_ns // 1_000_000 < _BEING_BORN_MS:
-            return 0
-        good = frames.whole(data)
-        if good < len(data):
-            _log.warning("torn-frame-dropped", path=str(path), size_bytes=len(data) - good)
-            file.truncate(good)
-        opened_only = good == 0 or len(frames.decode(data[:good])) == 1
-        os.fdatasync(file.fileno())
-        if opened_only:
-            path.unlink()
-            return 0
-        path.rename(path.with_suffix(".closed"))
-        return 1
+        if failed:
+            raise failed[0]
 
 
 def _sync_folder(folder: Path) -> None:
@@ -359,10 +323,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _by_id(path: Path) -> str:
-    return path.stem
 
 
 def _refused(folder: Path, error: OSError) -> errors.UnavailableError:

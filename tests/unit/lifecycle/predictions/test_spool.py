@@ -12,7 +12,7 @@ import threading
 import pytest
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.predictions import frames, segments, spool
+from homeostat.lifecycle.predictions import frames, segments, spool, spooled
 
 LAYOUT = frames.Layout(("income", "region"), ("number", "category"), ("sex",))
 
@@ -173,14 +173,14 @@ def test_recovery_drops_only_the_torn_end(tmp_path):
     torn = frames.encode(frames.Labels(2, ["b"], ["1"], [None]))
     for cut in range(1, len(torn)):
         (folder / "s1.open").write_bytes(whole + torn[:cut])
-        assert spool.recover(tmp_path) == 1
+        assert spooled.recover(tmp_path) == 1
         assert (folder / "s1.closed").read_bytes() == whole
 
 
 def test_recovery_leaves_the_segment_of_a_living_writer_alone(tmp_path):
     living = spool.Spool(tmp_path, limits=never())
     living.write("credit", batch("a"), layout=LAYOUT)
-    assert spool.recover(tmp_path) == 0
+    assert spooled.recover(tmp_path) == 0
     living.close()
     assert keys_in(living.closed()) == ["a"]
 
@@ -245,3 +245,30 @@ def test_nothing_is_acknowledged_until_a_sync_has_worked(tmp_path, monkeypatch):
     log.sync()
     log.close()
     assert keys_in(log.closed()) == ["a", "b"]
+
+
+def test_a_segment_that_cannot_be_closed_holds_up_no_other(tmp_path):
+    limits = spool.Limits(max_age_s=3600, sync_every_s=3600)
+    log = spool.Spool(tmp_path, limits=limits)
+    log.write("gone", batch("a"), layout=LAYOUT)
+    log.write("credit", batch("b"), layout=LAYOUT)
+    (name,) = (tmp_path / "gone").iterdir()
+    name.unlink()
+    with pytest.raises(FileNotFoundError):
+        log.close_segments()
+    assert keys_in(log.closed()) == ["b"]
+    name.touch()
+    log.close()
+
+
+def test_what_was_refused_is_set_aside_until_it_is_offered_again(tmp_path):
+    log = spool.Spool(tmp_path, limits=never())
+    log.write("credit", batch("a"), layout=LAYOUT)
+    log.close()
+    (closed,) = log.closed()
+    spooled.set_aside(closed)
+    assert log.closed() == []
+    (refused,) = log.refused()
+    assert refused.segment == closed.segment
+    assert spooled.offer_again(tmp_path) == 1
+    assert (log.closed(), log.refused()) == ([closed], [])

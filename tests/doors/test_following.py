@@ -1,0 +1,213 @@
+"""A prediction server beside a server that is away, talks nonsense, or refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import threading
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import blake3
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from homeostat.doors.cli import doctor
+from homeostat.doors.predict import app, control, follower, handover
+from homeostat.foundation import errors, settings
+from homeostat.lifecycle.data.entities import Column, Schema
+from homeostat.lifecycle.predictions import frames, spool, spooled
+from homeostat.lifecycle.registry import format as folder
+from homeostat.lifecycle.serving import engine
+from homeostat.lifecycle.serving.entities import Arm, Member, Plan, PlanDocument, VersionFiles
+
+
+def digest(data):
+    return blake3.blake3(data).hexdigest()
+
+
+class Told(http.server.BaseHTTPRequestHandler):
+    """Answers as the server would, from what a test put there."""
+
+    def do_GET(self):
+        here = self.server
+        asked = urlsplit(self.path)
+        if here.nonsense:
+            self.say(200, here.nonsense.pop(0))
+        elif asked.path == "/api/plans":
+            after = int(parse_qs(asked.query)["after"][0])
+            new = [one for one in here.plans if one.changed > after]
+            self.say(200, msgspec.json.encode(new))
+        else:
+            number, _, path = asked.path.partition("/versions/")[2].partition("/files/")
+            self.say(200, here.models[int(number)][unquote(path)])
+
+    def do_POST(self):
+        here = self.server
+        self.rfile.read(int(self.headers["content-length"]))
+        if here.refusal:
+            body = {"detail": "of another world", "code": here.refusal.code}
+            self.say(here.refusal.http_status, msgspec.json.encode(body))
+        else:
+            here.taken.append(self.path)
+            self.say(200, b"{}")
+
+    def say(self, status, body):
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def __init__(self, models, plans, port=0):
+        super().__init__(("127.0.0.1", port), Told)
+        self.models, self.plans = models, plans
+        self.nonsense, self.taken, self.refusal = [], [], None
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.thread = threading.Thread(target=self.serve_forever)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.thread.join()
+        self.server_close()
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Files of two versions, by number."""
+    made = {}
+    for number in (1, 2):
+        frame = pl.DataFrame({"late": np.arange(40.0)})
+        model = LogisticRegression(C=number).fit(frame.to_numpy(), [0, 1] * 20)
+        schema = Schema((Column(name="late", kind="number"),))
+        made[number] = folder.pack(model, schema=schema, example=frame.head(3), target="y")
+    return made
+
+
+@pytest.fixture
+def plans(models):
+    """One deployment for each version; that of version 1 changed first."""
+
+    def document(name, number):
+        named = {path: digest(data) for path, data in models[number].items()}
+        return PlanDocument(
+            deployment=name,
+            model="credit",
+            key="",
+            protected=(),
+            plan=Plan(generation=1, arms=(Arm("stable", 1.0, (Member(number, 1.0),)),)),
+            versions=(VersionFiles(version=number, digest=f"tree {number}", files=named),),
+            changed=number,
+        )
+
+    return [document("early", 1), document("late", 2)]
+
+
+class Replica:
+    """Spool, engine and follower of a prediction process."""
+
+    def __init__(self, home, url):
+        self.log = spool.Spool(home / "spool")
+        self.engine = engine.Engine(self.log)
+        self.server = control.Control(url, project="default")
+        self.follower = follower.Follower(self.engine, self.server, folder=home)
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.engine.close()
+        await asyncio.to_thread(self.log.close)
+        await self.server.close()
+
+
+def test_a_kept_plan_that_could_not_be_taken_up_is_served_when_the_server_is_back(
+    tmp_path, models, plans
+):
+    async def story():
+        with Server(models, plans) as server:
+            async with Replica(tmp_path, server.url) as replica:
+                await replica.follower.follow_once()
+                assert replica.engine.names == ("early", "late")
+        (tmp_path / "files" / plans[0].versions[0].files[folder.MODEL]).unlink()
+        async with Replica(tmp_path, server.url) as replica:
+            assert await replica.follower.recall()
+            assert replica.engine.names == ("late",)
+            with pytest.raises(errors.UnavailableError):
+                await replica.follower.follow_once()
+            with Server(models, plans, port=server.server_port):
+                await replica.follower.follow_once()
+            assert sorted(replica.engine.names) == ["early", "late"]
+        async with Replica(tmp_path, server.url) as replica:  # and is kept again
+            await replica.follower.recall()
+            assert sorted(replica.engine.names) == ["early", "late"]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("nonsense", [b"<html>", b"[1]", b"\xff", b""])
+def test_following_survives_an_answer_that_is_none(tmp_path, models, plans, nonsense):
+    async def story():
+        with Server(models, plans) as server:
+            server.nonsense = [nonsense]
+            async with Replica(tmp_path, server.url) as replica:
+                task = asyncio.create_task(replica.follower.run())
+                async with asyncio.timeout(60):
+                    while len(replica.engine.names) < len(plans):
+                        assert not task.done()
+                        await asyncio.sleep(0.01)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(story())
+
+
+def test_a_plan_that_no_engine_takes_holds_up_no_other(tmp_path, models, plans):
+    wrong = Plan(generation=1, arms=(Arm("stable", 1.0, (Member(9, 1.0),)),))  # names no files
+    plans[0] = msgspec.structs.replace(plans[0], plan=wrong)
+
+    async def story():
+        with Server(models, plans) as server:
+            async with Replica(tmp_path, server.url) as replica:
+                with pytest.raises(KeyError):
+                    await replica.follower.follow_once()
+                assert replica.engine.names == ("late",)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("refusal", [errors.InvalidInputError, errors.TooLargeError])
+def test_a_refused_segment_is_shown_and_sent_again_at_the_next_start(tmp_path, refusal):
+    told = settings.load(home=tmp_path)
+    home = tmp_path / "predict"
+
+    async def story():
+        with Server({}, []) as server:
+            async with Replica(home, server.url) as replica:
+                for name in ("credit", "other"):
+                    replica.log.write(name, frames.Labels(0, ["a"], ["1"], [None]))
+                replica.log.close_segments()
+                server.refusal = refusal
+                assert await handover.Handover(replica.log, replica.server).flush() == 0
+                shown = app.Predictions(replica.engine, app.Standing())._metrics().body
+                assert b"homeostat_spool_refused_segments 2\n" in shown
+                found = {one.name: one for one in doctor.examine(told)}["prediction log"]
+                assert (found.ok, "2 segments of credit, other" in found.seen) == (False, True)
+                server.refusal = None
+                spooled.offer_again(home / "spool")
+                assert await handover.Handover(replica.log, replica.server).flush() == 2
+                assert len(server.taken) == 2
+                found = {one.name: one for one in doctor.examine(told)}["prediction log"]
+                assert found.ok
+
+    asyncio.run(story())
