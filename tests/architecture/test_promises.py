@@ -12,9 +12,9 @@ import pytest
 import sqlalchemy as sa
 
 import homeostat
-from homeostat.doors import cli
+from homeostat.doors import cli, local
 from homeostat.doors.api import routes, routing
-from homeostat.foundation import access, errors
+from homeostat.foundation import access, errors, house, settings
 from homeostat.foundation.database import Database, metadata, migrate
 
 ROOT = Path(__file__).parents[2]
@@ -71,9 +71,13 @@ def test_every_route_has_a_summary():
     assert [route.path for route in routes.TABLE if not route.summary] == []
 
 
-def test_only_health_and_version_are_public():
-    public = {route.path for route in routes.TABLE if route.action == routing.PUBLIC}
-    assert public == {"/health", "/version"}
+def test_only_health_version_the_description_and_the_looks_of_pages_are_public(tmp_path):
+    with house.open_house(settings.Settings(home=tmp_path)) as opened:
+        app = local.build(opened)
+        table = app.table.routes  # with the pages, unlike `routes.TABLE`
+        app.close()
+    public = {route.path for route in table if route.action == routing.PUBLIC}
+    assert public == {"/health", "/version", "/api/openapi.json", "/static/{name}"}
 
 
 def commands() -> list[tuple[str, click.Command]]:

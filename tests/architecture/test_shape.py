@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def test_no_module_is_longer_than_400_lines(path):
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_function_is_longer_than_60_lines(path):
+def test_no_function_is_longer_than_60_lines_without_its_docstring(path):
     long = {
         name: (node.end_lineno or 0) - node.lineno + 1
         for name, node in functions(path)
@@ -94,21 +95,97 @@ def is_field(node: FUNCTION) -> bool:
     return len(node.body) == 1 and ast.unparse(node.body[0]) == "..."
 
 
+def sections(node: FUNCTION) -> dict[str, set[str]]:
+    """Return the names under each numpydoc heading of a function."""
+    lines = (ast.get_docstring(node) or "").splitlines()
+    found: dict[str, set[str]] = {}
+    heading = ""
+    for line, below in itertools.pairwise([*lines, ""]):
+        if line and set(below) == {"-"}:
+            heading = line
+            found[heading] = set()
+        elif heading and line and not line.startswith((" ", "-")):
+            names = line.split(":")[0].split(",")
+            found[heading] |= {name.strip().lstrip("*") for name in names}
+    return found
+
+
+def parameters(node: FUNCTION) -> set[str]:
+    asked = node.args
+    named = [*asked.posonlyargs, *asked.args, *asked.kwonlyargs]
+    named += [one for one in (asked.vararg, asked.kwarg) if one is not None]
+    return {one.arg for one in named} - {"self", "cls"}
+
+
+def raised(node: FUNCTION) -> set[str]:
+    """Return the errors that a function's own lines raise by name."""
+    found = set()
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Raise) and inner.exc is not None:
+            error = inner.exc.func if isinstance(inner.exc, ast.Call) else inner.exc
+            found.add(ast.unparse(error).rpartition(".")[2])
+    return {name for name in found if name[0].isupper()}
+
+
+def answers(node: FUNCTION) -> bool:
+    return node.returns is not None and ast.unparse(node.returns) not in {"None", "NoReturn"}
+
+
+def told(path: Path) -> list[tuple[str, FUNCTION]]:
+    """Return the public functions whose docstring must tell what they take and give."""
+    return [
+        (name, node)
+        for name, node in functions(path)
+        if not any(part.startswith("_") for part in name.split("."))
+        and not is_overload(node)
+        and not is_field(node)
+        and not any("property" in ast.unparse(mark) for mark in node.decorator_list)
+    ]
+
+
 MEASURES = [path for path in MODULES if name_of(path).startswith("measures/")]
+DOORS = [path for path in PUBLIC if path not in MEASURES]
 
 
 @pytest.mark.parametrize("path", MEASURES, ids=name_of)
-def test_measures_document_every_parameter_and_what_they_return(path):
+def test_measures_document_every_parameter_what_they_return_and_what_they_raise(path):
     missing = {}
-    for name, node in functions(path):
-        if any(part.startswith("_") for part in name.split(".")) or is_overload(node):
-            continue
-        said = ast.get_docstring(node) or ""
-        arguments = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
-        gone = [a for a in arguments if a not in ("self", "cls") and a not in said]
+    for name, node in told(path):
+        there = sections(node)
+        gone = parameters(node) - there.get("Parameters", set())
+        gone |= raised(node) - there.get("Raises", set())
+        if answers(node) and "Returns" not in there:
+            gone.add("Returns")
         if gone:
             missing[name] = gone
     assert not missing
+
+
+ENDPOINTS = ({"call"}, {"_"})  # what they take and answer is in the table of routes
+
+
+@pytest.mark.parametrize("path", DOORS, ids=name_of)
+def test_sdk_and_api_document_parameters_returns_and_errors_where_the_summary_does_not(path):
+    missing = {}
+    for name, node in told(path):
+        doc, there = ast.get_docstring(node) or "", sections(node)
+        is_endpoint = parameters(node) in ENDPOINTS
+        gone = set() if is_endpoint else raised(node) - there.get("Raises", set())
+        if len(parameters(node)) > 1:
+            gone |= parameters(node) - there.get("Parameters", set())
+        says = doc.startswith(("Return", "Yield", "Say")) or {"Returns", "Yields"} & set(there)
+        if answers(node) and not says and not is_endpoint:
+            gone.add("Returns")
+        if gone:
+            missing[name] = {word for word in gone if not (word[0].isupper() and word in doc)}
+    assert not {name: gone for name, gone in missing.items() if gone}
+
+
+def test_a_parameter_named_only_in_passing_is_not_documented():
+    doc = "Return n.\n\n    Parameters\n    ----------\n    x\n        X.\n    "
+    code = f'def f(n, x):\n    """{doc}"""\n'
+    (node,) = ast.parse(code).body
+    assert parameters(node) - sections(node)["Parameters"] == {"n"}
 
 
 BANNED_NAMES = {"utils", "helpers", "common", "manager", "handler", "base", "misc"}

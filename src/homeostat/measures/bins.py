@@ -104,7 +104,18 @@ def numbers(values: pl.Series) -> Floats:
 
 
 def category_counts(values: pl.Series) -> dict[str, int]:
-    """Count each category; a column of nested values has none."""
+    """Count each category; a column of nested values has none.
+
+    Parameters
+    ----------
+    values
+        A column of any kind.
+
+    Returns
+    -------
+    dict[str, int]
+        Category to count.
+    """
     if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Object, pl.Null}:
         return {}
     if len(values) < _FEW_ROWS:  # starting a query costs more than counting in Python

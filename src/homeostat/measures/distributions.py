@@ -45,6 +45,16 @@ def normal_quantile(share: float) -> float:
 def normal_tail(z: float) -> float:
     """Return ``P(Z > z)`` of the standard normal.
 
+    Parameters
+    ----------
+    z
+        Any number.
+
+    Returns
+    -------
+    float
+        In 0 to 1.
+
     Examples
     --------
     >>> round(normal_tail(1.96), 4)

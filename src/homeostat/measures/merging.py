@@ -43,9 +43,9 @@ def columns(left: AnySummary, right: AnySummary) -> AnySummary:
         raise ValueError(msg)
     if isinstance(left, summary.CategorySummary) and isinstance(right, summary.CategorySummary):
         return _merge_categories(left, right)
-    if isinstance(left, summary.NumericSummary) and isinstance(right, summary.NumericSummary):
-        return _merge_numbers(left, right)
-    raise AssertionError
+    assert isinstance(left, summary.NumericSummary)
+    assert isinstance(right, summary.NumericSummary)
+    return _merge_numbers(left, right)
 
 
 def _merge_categories(

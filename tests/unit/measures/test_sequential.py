@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homeostat.lifecycle.loop import harm
 from homeostat.measures import evidence, sequential
 
 SETTINGS = sequential.AlarmSettings()
@@ -58,10 +59,15 @@ def test_alarms_are_those_of_the_stated_policy(seed):
     assert [(a.block, a.change_block) for a in _run(errors)[1]] == _reference(errors)
 
 
-def test_false_alarms_are_rarer_than_stated():
+def test_with_the_settings_of_the_loop_false_alarms_are_rarer_than_stated():
     rng = np.random.default_rng(0)
-    alarms = sum(len(_run((rng.binomial(200, 0.2, 400) / 200).tolist())[1]) for _ in range(25))
-    assert alarms <= 10_000 / math.exp(7) + 3 * math.sqrt(10_000 / math.exp(7))
+    alarms = sum(
+        len(_run((rng.binomial(200, 0.2, 400) / 200).tolist(), harm.SETTINGS)[1])
+        for _ in range(25)
+    )
+    stated = 25 * 400 * math.exp(-harm.SETTINGS.log_threshold)
+    chance = sum(math.exp(-stated) * stated**k / math.factorial(k) for k in range(alarms + 1))
+    assert chance < 0.01, f"{alarms} alarms do not prove fewer than the {stated:.1f} stated"
 
 
 @pytest.mark.parametrize("rise", [0.05, 0.15])

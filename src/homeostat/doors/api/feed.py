@@ -62,7 +62,22 @@ class Feed:
         return await self._read_newest(project)
 
     async def changed(self, project: str, *, after: int, timeout_s: float) -> bool:
-        """Wait for an event later than `after`; false when time is up or the server drains."""
+        """Wait for an event later than `after`; false when time is up or the server drains.
+
+        Parameters
+        ----------
+        project
+            Whose events.
+        after
+            Place of the last event that is known.
+        timeout_s
+            How long to wait, seconds.
+
+        Returns
+        -------
+        bool
+            False when time is up or the server drains.
+        """
         if self._draining:
             return False
         waiter = Waiter(project, after, asyncio.get_running_loop().create_future())

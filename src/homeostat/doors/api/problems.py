@@ -79,7 +79,15 @@ def answer(problem: Problem) -> Response:
 
 
 def unhandled(log_id: str, *, instance: str = "") -> Problem:
-    """Return the problem for a fault of ours: an id to look up in the log, nothing else."""
+    """Return the problem for a fault of ours: an id to look up in the log, nothing else.
+
+    Parameters
+    ----------
+    log_id
+        Names the line of the log that has the details.
+    instance
+        Path of the request.
+    """
     return Problem(
         type="urn:homeostat:problem:error",
         title="The server failed",

@@ -51,7 +51,22 @@ class Spine(Protocol):
         """Return the last sequence number of the project's log."""
 
     async def changed(self, project: str, *, after: int, timeout_s: float) -> bool:
-        """Wait for an event later than `after`; false when time is up or the server drains."""
+        """Wait for an event later than `after`; false when time is up or the server drains.
+
+        Parameters
+        ----------
+        project
+            Whose events.
+        after
+            Place of the last event that is known.
+        timeout_s
+            How long to wait, seconds.
+
+        Returns
+        -------
+        bool
+            False when time is up or the server drains.
+        """
 
 
 class Call:
@@ -108,7 +123,18 @@ class Call:
         return await self._spine.newest(self.project)
 
     async def read(self, fn: Callable[[Transaction], T]) -> T:
-        """Run `fn` in a read transaction on a thread and return its answer."""
+        """Run `fn` in a read transaction on a thread and return its answer.
+
+        Parameters
+        ----------
+        fn
+            Takes the transaction.
+
+        Returns
+        -------
+        T
+            What `fn` returned.
+        """
 
         def inside() -> T:
             with self.house.database.read(project=self.project) as tx:
@@ -118,13 +144,35 @@ class Call:
         return answer
 
     async def write(self, fn: Callable[[Transaction], T]) -> T:
-        """Run `fn` in the writer's next group; returns after the commit."""
+        """Run `fn` in the writer's next group; returns after the commit.
+
+        Parameters
+        ----------
+        fn
+            Takes the transaction.
+
+        Returns
+        -------
+        T
+            What `fn` returned.
+        """
         answer = await self.house.writer.run(fn, project=self.project)
         self._spine.wake()
         return answer
 
     async def work(self, fn: Callable[[], T]) -> T:
-        """Run `fn` on a thread without a transaction (blobs, decoding)."""
+        """Run `fn` on a thread without a transaction (blobs, decoding).
+
+        Parameters
+        ----------
+        fn
+            Takes nothing.
+
+        Returns
+        -------
+        T
+            What `fn` returned.
+        """
         answer: T = await self._reading(fn)
         return answer
 
@@ -139,6 +187,20 @@ class Call:
 
         Returns the last answer when `timeout_s` seconds have passed or the server drains, so
         that a long poll always ends. Nothing is missed between reading and waiting.
+
+        Parameters
+        ----------
+        fn
+            Takes the transaction.
+        ready
+            Says whether an answer will do.
+        timeout_s
+            How long to wait, seconds.
+
+        Returns
+        -------
+        T
+            The last answer, ready or not.
         """
         clock = asyncio.get_running_loop()
         deadline = clock.time() + timeout_s
@@ -237,7 +299,15 @@ class Table:
             self._places.append(Place(pattern, convertors, by_path[path]))
 
     def find(self, method: str, path: str) -> Found:
-        """Return the route for `method` and `path`, or what is allowed there."""
+        """Return the route for `method` and `path`, or what is allowed there.
+
+        Parameters
+        ----------
+        method
+            Of the request.
+        path
+            Of the request, without its query.
+        """
         allowed: list[str] = []
         for place in self._places:
             match = place.pattern.match(path)

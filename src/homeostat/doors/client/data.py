@@ -123,6 +123,13 @@ class Data:
     def get(self, name: str, *, number: int | None = None) -> Snapshot:
         """Return a snapshot of a dataset, the newest unless said.
 
+        Parameters
+        ----------
+        name
+            Of the dataset.
+        number
+            Of the snapshot; the newest when None.
+
         Raises
         ------
         NotFoundError
@@ -146,6 +153,13 @@ class Data:
     def read(self, name: str, *, number: int | None = None) -> pl.DataFrame:
         """Return the table of a snapshot, rows in the order they were given.
 
+        Parameters
+        ----------
+        name
+            Of the dataset.
+        number
+            Of the snapshot; the newest when None.
+
         Raises
         ------
         NotFoundError
@@ -158,7 +172,15 @@ class Data:
         return tables.decode(data, snapshot.format, where=snapshot.reference)
 
     def profile(self, name: str, *, number: int | None = None) -> tuple[ColumnProfile, ...]:
-        """Return what each column of a snapshot holds; errors as `read`."""
+        """Return what each column of a snapshot holds; errors as `read`.
+
+        Parameters
+        ----------
+        name
+            Of the dataset.
+        number
+            Of the snapshot; the newest when None.
+        """
         path = f"{_path(self.get(name, number=number))}/profile"
         return self._transport.call("GET", path, answer=tuple[ColumnProfile, ...])
 

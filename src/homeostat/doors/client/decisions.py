@@ -79,6 +79,16 @@ class Decisions:
     def replay(self, decision: str) -> replay.Replayed:
         """Recompute a decision from what was recorded and compare it to the bit.
 
+        Parameters
+        ----------
+        decision
+            Its id.
+
+        Returns
+        -------
+        Replayed
+            Whether it came out the same, and what differs when it did not.
+
         Raises
         ------
         NotFoundError

@@ -103,7 +103,15 @@ class Deployments:
         return self._transport.call("POST", "/api/deployments", body=body, answer=Deployment)
 
     def list(self, *, after: str = "", limit: int = 100) -> Deployed:
-        """Return deployments by name, `limit` of them after the name `after`."""
+        """Return deployments by name, `limit` of them after the name `after`.
+
+        Parameters
+        ----------
+        after
+            Last name of the page before.
+        limit
+            At most this many.
+        """
         query: transport.Query = {"after": after, "limit": limit}
         return self._transport.call("GET", "/api/deployments", query=query, answer=Deployed)
 
@@ -161,27 +169,71 @@ class Deployments:
     def rollback(
         self, name: str, *, generation: int | None = None, reason: str = "rolled back"
     ) -> Deployment:
-        """Put an earlier plan in force again; the one before when `generation` is None."""
+        """Put an earlier plan in force again; the one before when `generation` is None.
+
+        Parameters
+        ----------
+        name
+            Of the deployment.
+        generation
+            Which plan; the one before when None.
+        reason
+            Why, for the record.
+
+        Returns
+        -------
+        Deployment
+            With its new generation.
+        """
         body = {"generation": generation, "reason": reason}
         return self._transport.call(
             "POST", _path(name, "rollback"), body=body, answer=Deployment
         )
 
     def set_policy(self, name: str, policy: str | Path) -> Deployment:
-        """Let a deployment live under another policy: the path or text of a homeostat.toml."""
+        """Let a deployment live under another policy: the path or text of a homeostat.toml.
+
+        Parameters
+        ----------
+        name
+            Of the deployment.
+        policy
+            Path or text of a homeostat.toml.
+
+        Returns
+        -------
+        Deployment
+            Under the new policy.
+        """
         text = policy.read_text(encoding="utf-8") if isinstance(policy, Path) else policy
         return self._transport.call(
             "PUT", _path(name, "policy"), body={"policy": text}, answer=Deployment
         )
 
     def plans(self, name: str, *, before: int | None = None) -> PlanChanges:
-        """Return the plans a deployment has had, newest first, before a generation."""
+        """Return the plans a deployment has had, newest first, before a generation.
+
+        Parameters
+        ----------
+        name
+            Of the deployment.
+        before
+            Generation that ended the page before.
+        """
         return self._transport.call(
             "GET", _path(name, "plans"), query={"before": before}, answer=PlanChanges
         )
 
     def segments(self, name: str, *, before: int | None = None) -> Segments:
-        """Return the parts of the log, newest first, before a number."""
+        """Return the parts of the log, newest first, before a number.
+
+        Parameters
+        ----------
+        name
+            Of the deployment.
+        before
+            Last id of the page before.
+        """
         return self._transport.call(
             "GET", _path(name, "segments"), query={"before": before}, answer=Segments
         )
@@ -216,13 +268,34 @@ class Deployments:
         )
 
     def label_report(self, name: str, *, as_of: int | None = None) -> LabelReport:
-        """Count how predictions and labels fit together; `as_of` in milliseconds UTC."""
+        """Count how predictions and labels fit together; `as_of` in milliseconds UTC.
+
+        Parameters
+        ----------
+        name
+            Of the deployment.
+        as_of
+            Milliseconds UTC: only what was known then; all when None.
+
+        Returns
+        -------
+        LabelReport
+            Counts, and what does not fit.
+        """
         return self._transport.call(
             "GET", _path(name, "labels"), query={"as_of": as_of}, answer=LabelReport
         )
 
     def failures(self, name: str, *, generation: int = 0) -> Failures:
-        """Return which members could not score rows, under `generation` and later plans."""
+        """Return which members could not score rows, under `generation` and later plans.
+
+        Parameters
+        ----------
+        name
+            Of the deployment.
+        generation
+            Of the plan; all when None.
+        """
         return self._transport.call(
             "GET",
             _path(name, "failures"),

@@ -37,7 +37,15 @@ class Lineage:
         return self._walk(reference, "ancestors", limit)
 
     def descendants(self, reference: str, *, limit: int = 1000) -> list[lineage.Edge]:
-        """Return every edge on a way that leads from `reference`; as `ancestors`."""
+        """Return every edge on a way that leads from `reference`; as `ancestors`.
+
+        Parameters
+        ----------
+        reference
+            Such as ``snapshot:<id>``.
+        limit
+            At most this many edges.
+        """
         return self._walk(reference, "descendants", limit)
 
     def why(self, reference: str) -> story.Story:

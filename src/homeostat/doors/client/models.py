@@ -49,6 +49,11 @@ class Models:
         tier
             How much review its versions need: ``low``, ``medium``, ``high``.
 
+        Returns
+        -------
+        Model
+            As it is stored.
+
         Raises
         ------
         InvalidInputError
@@ -96,7 +101,15 @@ class Models:
         return self._transport.call("GET", path, answer=ListOfVersions, query=query)
 
     def version(self, name: str, number: int) -> Version:
-        """Return one version; NotFoundError when the model has no such number."""
+        """Return one version; NotFoundError when the model has no such number.
+
+        Parameters
+        ----------
+        name
+            Of the model.
+        number
+            Of the version.
+        """
         return self._transport.call("GET", _version(name, number), answer=Version)
 
     def register(  # noqa: PLR0913 - each is one fact of the version
@@ -169,6 +182,15 @@ class Models:
     def file(self, name: str, number: int, path: str) -> bytes:
         """Return one file of a version.
 
+        Parameters
+        ----------
+        name
+            Of the model.
+        number
+            Of the version.
+        path
+            Of the file in the version.
+
         Raises
         ------
         NotFoundError
@@ -199,7 +221,15 @@ class Models:
         return {file.path: self._proved(version, file) for file in version.files}
 
     def baseline(self, name: str, number: int) -> bytes:
-        """Return the monitoring baseline of a version; NotFoundError when it has none."""
+        """Return the monitoring baseline of a version; NotFoundError when it has none.
+
+        Parameters
+        ----------
+        name
+            Of the model.
+        number
+            Of the version.
+        """
         return self._transport.call("GET", f"{_version(name, number)}/baseline", answer=bytes)
 
     def aliases(self, name: str) -> ListOfChanges:
@@ -220,6 +250,11 @@ class Models:
         reason
             Why, for people.
 
+        Returns
+        -------
+        AliasChange
+            As it is recorded.
+
         Raises
         ------
         NotFoundError
@@ -229,7 +264,15 @@ class Models:
         return self._transport.call("PUT", _alias(name, alias), answer=AliasChange, body=body)
 
     def history(self, name: str, alias: str = "champion") -> ListOfChanges:
-        """Return every move of an alias, the newest first."""
+        """Return every move of an alias, the newest first.
+
+        Parameters
+        ----------
+        name
+            Of the model.
+        alias
+            Such as ``champion``.
+        """
         path = f"{_alias(name, alias)}/history"
         return self._transport.call("GET", path, answer=ListOfChanges)
 
@@ -256,6 +299,15 @@ class Models:
     def approve(self, name: str, number: int, *, note: str = "") -> Approval:
         """Say that a version may answer.
 
+        Parameters
+        ----------
+        name
+            Of the model.
+        number
+            Of the version.
+        note
+            Why, for the record.
+
         Raises
         ------
         NotAllowedError
@@ -267,7 +319,15 @@ class Models:
         return self._transport.call("POST", path, answer=Approval, body=Note(note=note))
 
     def approvals(self, name: str, number: int) -> ListOfApprovals:
-        """Return who approved a version."""
+        """Return who approved a version.
+
+        Parameters
+        ----------
+        name
+            Of the model.
+        number
+            Of the version.
+        """
         path = f"{_version(name, number)}/approvals"
         return self._transport.call("GET", path, answer=ListOfApprovals)
 

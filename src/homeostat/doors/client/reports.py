@@ -61,6 +61,11 @@ class Reports:
         champion
             Reference of the version it was compared with.
 
+        Returns
+        -------
+        GateReport
+            As it was signed.
+
         Raises
         ------
         InvalidInputError

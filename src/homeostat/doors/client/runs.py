@@ -34,6 +34,16 @@ class Runs:
     def create_experiment(self, name: str) -> Experiment:
         """Create an experiment.
 
+        Parameters
+        ----------
+        name
+            Of the experiment.
+
+        Returns
+        -------
+        Experiment
+            As it is stored.
+
         Raises
         ------
         ConflictError
@@ -44,7 +54,15 @@ class Runs:
         )
 
     def experiments(self, *, after: str = "", limit: int = 100) -> Experiments:
-        """Return experiments by id, at most `limit` of them behind `after`."""
+        """Return experiments by id, at most `limit` of them behind `after`.
+
+        Parameters
+        ----------
+        after
+            Last id of the page before.
+        limit
+            At most this many.
+        """
         query: transport.Query = {"after": after, "limit": limit}
         return self._transport.call("GET", "/api/experiments", answer=Experiments, query=query)
 
@@ -133,6 +151,20 @@ class Runs:
     ) -> Run:
         """End a run.
 
+        Parameters
+        ----------
+        run_id
+            Of the run.
+        status
+            How it ended.
+        error
+            One sentence where it failed.
+
+        Returns
+        -------
+        Run
+            As it ended.
+
         Raises
         ------
         NotFoundError
@@ -192,6 +224,15 @@ class Runs:
     def history(self, run_id: str, key: str, *, limit: int = 10_000) -> Metrics:
         """Return the points of one metric by step and time; at most `limit`, up to 100,000.
 
+        Parameters
+        ----------
+        run_id
+            Of the run.
+        key
+            Of the metric.
+        limit
+            At most this many values.
+
         Raises
         ------
         NotFoundError
@@ -233,6 +274,11 @@ class Runs:
         content
             Bytes, or a file to read them from.
 
+        Returns
+        -------
+        Artifact
+            As it is kept.
+
         Raises
         ------
         NotFoundError
@@ -256,6 +302,13 @@ class Runs:
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """Return the bytes of a file of a run.
+
+        Parameters
+        ----------
+        run_id
+            Of the run.
+        path
+            Of the file in the run.
 
         Raises
         ------
@@ -300,7 +353,15 @@ class HttpRecorder:
         self._transport.call("POST", f"{_path(start.run_id)}/begin", answer=Run, body=body)
 
     def finish(self, start: piped.RunStart, end: piped.RunEnd) -> None:
-        """Record how a run ended; raises as `begin`."""
+        """Record how a run ended; raises as `begin`.
+
+        Parameters
+        ----------
+        start
+            What was told when it began.
+        end
+            How it ended.
+        """
         body = contract.Ended(start=start, end=end, experiment=self._experiment)
         self._transport.call("POST", f"{_path(start.run_id)}/end", answer=Run, body=body)
 

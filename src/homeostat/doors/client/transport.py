@@ -37,7 +37,24 @@ class Carrier(Protocol):
     """What carries one request there and its answer back."""
 
     def carry(self, method: str, path: str, *, headers: dict[str, str], body: bytes) -> Reply:
-        """Send one request and wait for its answer."""
+        """Send one request and wait for its answer.
+
+        Parameters
+        ----------
+        method
+            ``GET``, ``POST``, ``PUT`` or ``DELETE``.
+        path
+            From the root, with its query.
+        headers
+            Names to values.
+        body
+            Bytes of the request.
+
+        Returns
+        -------
+        Reply
+            Its answer.
+        """
 
     def close(self) -> None:
         """Let go of connections and threads."""
@@ -60,6 +77,22 @@ class HttpCarrier:
 
     def carry(self, method: str, path: str, *, headers: dict[str, str], body: bytes) -> Reply:
         """Send one request and wait for its answer.
+
+        Parameters
+        ----------
+        method
+            ``GET``, ``POST``, ``PUT`` or ``DELETE``.
+        path
+            From the root, with its query.
+        headers
+            Names to values.
+        body
+            Bytes of the request.
+
+        Returns
+        -------
+        Reply
+            Its answer.
 
         Raises
         ------
@@ -100,7 +133,24 @@ class AppCarrier:
         self._on_close = on_close
 
     def carry(self, method: str, path: str, *, headers: dict[str, str], body: bytes) -> Reply:
-        """Hand one request to the application and wait for its answer."""
+        """Hand one request to the application and wait for its answer.
+
+        Parameters
+        ----------
+        method
+            ``GET``, ``POST``, ``PUT`` or ``DELETE``.
+        path
+            From the root, with its query.
+        headers
+            Names to values.
+        body
+            Bytes of the request.
+
+        Returns
+        -------
+        Reply
+            Its answer.
+        """
         asking = self._http.request(method, path, headers=headers, content=body)
         answer = asyncio.run_coroutine_threadsafe(asking, self._loop).result()
         return Reply(answer.status_code, answer.content)
@@ -183,6 +233,11 @@ class Transport:
             Query parameters; those that are None are left out.
         body
             A struct or plain data for JSON, or ``bytes`` as they are.
+
+        Returns
+        -------
+        Any
+            The answer, decoded as `answer`.
 
         Raises
         ------
