@@ -175,6 +175,11 @@ class Household:
                         found[int(folder.name)] = words
         return found
 
+    def catch_up(self):
+        """Wait until no backlog is left of the time the server was away."""
+        if self.serve.process.poll() is None:
+            until(lambda: len(self.spooled()) <= 1, told=self.serve.tell)
+
     def is_idle(self, opened):
         """Whether nothing waits for the worker."""
 
@@ -186,6 +191,7 @@ class Household:
 
     def settle(self):
         """End all in the order of `homeostat up`, once everything is handed over and done."""
+        self.catch_up()
         assert self.serve.end() == 0, self.serve.tell()
         with house.open_house(self.settings) as opened:
             until(lambda: self.is_idle(opened), told=self.worker.tell, look_s=0.05)

@@ -174,6 +174,7 @@ def test_up_restarts_what_dies_and_drains_all(stage, up):
         for name, killed in old.items():
             processes.until(lambda n=name, k=killed: set(stage.pids(n)) - set(k), told=up.tell)
         go_on(stage, callers, up)
+    stage.catch_up()
     assert up.end() == 0, up.tell()
     assert stage.pids() == {}
     assert stage.spooled() == []
