@@ -97,6 +97,33 @@ def test_an_extended_lease_is_kept(at, actor):
         jobs.complete(tx, job)
 
 
+def test_news_for_a_job_that_waits_after_a_failure_end_its_waiting(at, actor):
+    with at() as tx:
+        made = jobs.enqueue(tx, actor, "fit", payload={}, key="credit")
+        jobs.fail(tx, take(tx), "the store was busy")
+        assert take(tx) is None
+        again = jobs.enqueue(tx, actor, "fit", payload={}, key="credit")
+        assert (again.id, again.run_after_at) == (made.id, tx.at)
+        assert take(tx).id == made.id
+
+
+def test_looking_for_work_finds_what_a_lease_would(at, actor):
+    def is_due(tx, kind="fit"):
+        return jobs.is_due(tx, kinds=[kind])
+
+    with at() as tx:
+        assert not is_due(tx)
+        jobs.enqueue(tx, actor, "fit", payload={}, run_after_at=tx.at + 5000)
+        assert not is_due(tx)
+    with at(6) as tx:
+        assert is_due(tx)
+        assert not is_due(tx, "mail")
+        take(tx, lease_s=30)
+        assert not is_due(tx)
+    with at(40) as tx:
+        assert is_due(tx)
+
+
 def test_a_failed_job_comes_again_later_and_later_until_its_attempts_are_used(at, actor):
     with at() as tx:
         jobs.enqueue(tx, actor, "fit", payload={}, max_attempts=3)

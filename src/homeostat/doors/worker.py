@@ -194,9 +194,9 @@ class Lane(threading.Thread):
                 self._ending.wait(1.0)
 
     def _work_once(self) -> bool:
-        if not self._house.read(jobs.pending):
-            return False
         kinds = tuple(self._handlers)
+        if not self._house.read(lambda tx: jobs.is_due(tx, kinds=kinds)):
+            return False
         job = self._house.write(
             lambda tx: jobs.lease(tx, self._who, kinds=kinds, lease_s=LEASE_S)
         )

@@ -39,7 +39,8 @@ def enqueue(
     payload
         With what; plain JSON.
     key
-        While a job of this kind and key waits, it is returned and none is added.
+        While a job of this kind and key waits, it is returned and none is added; one that
+        waits for longer than asked here, as after a failure, waits no longer than that.
     run_after_at
         Not before this instant; milliseconds UTC.
     max_attempts
@@ -62,7 +63,11 @@ def enqueue(
         which = {"in_project": tx.project, "in_kind": kind, "in_key": key}
         waiting = tx.execute(records.QUEUED_WITH_KEY, which).mappings().first()
         if waiting is not None:
-            return records.job(waiting)
+            sooner = max(run_after_at, tx.at)
+            if waiting["run_after_at"] > sooner:
+                which = {"in_project": tx.project, "in_id": waiting["id"]}
+                tx.execute(records.PULL_FORWARD, {**which, "sooner": sooner})
+            return get(tx, waiting["id"])
     made = Job(
         id=ids.new_id(),
         kind=kind,
@@ -133,6 +138,23 @@ def lease(tx: Transaction, worker: str, *, kinds: Sequence[str], lease_s: float)
     which = {"in_project": tx.project, "in_id": found["id"]}
     tx.execute(records.TAKE, {**which, "by": worker, "until": until})
     return get(tx, found["id"])
+
+
+def is_due(tx: Transaction, *, kinds: Sequence[str]) -> bool:
+    """Tell whether `lease` would find something to do, without writing.
+
+    Parameters
+    ----------
+    tx
+        Any transaction.
+    kinds
+        What the worker can do.
+    """
+    asked = {"in_project": tx.project, "now": tx.at, "kinds": list(kinds)}
+    return any(
+        tx.execute(statement, asked).first() is not None
+        for statement in (records.DUE, records.LEFT_BEHIND)
+    )
 
 
 def extend(tx: Transaction, job: Job, *, lease_s: float) -> Job:

@@ -90,6 +90,12 @@ LEFT_BEHIND = (
     .order_by(jobs.c.lease_until_at, jobs.c.id)
 )
 
+PULL_FORWARD = (
+    jobs.update()
+    .where(jobs.c.project == IN_PROJECT, jobs.c.id == sa.bindparam("in_id"))
+    .values(run_after_at=sa.bindparam("sooner"))
+)
+
 # Who writes must still hold the lease: same worker, same attempt.
 HELD = (
     jobs.c.project == IN_PROJECT,
