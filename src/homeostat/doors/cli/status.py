@@ -9,8 +9,8 @@ import msgspec
 
 from homeostat.doors.cli import output, ports, session
 from homeostat.doors.client import Client
-from homeostat.doors.web import health
 from homeostat.foundation import errors, settings
+from homeostat.lifecycle.loop import health
 from homeostat.lifecycle.loop.entities import LoopState
 from homeostat.lifecycle.serving.entities import Deployment
 

@@ -7,10 +7,11 @@ from typing import Any, get_args
 
 from starlette.responses import Response
 
-from homeostat.doors.web import charts, health, visit
+from homeostat.doors.web import charts, visit
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.loop import health
 from homeostat.lifecycle.loop.entities import Kind, LoopState
 from homeostat.lifecycle.monitoring import alerts as monitoring
 from homeostat.lifecycle.predictions import actions as predictions

@@ -1,4 +1,4 @@
-"""How a deployment is doing, in one word and one sentence; called by home and its own page."""
+"""How a deployment is doing, in one word and one sentence; called by pages and `status`."""
 
 from __future__ import annotations
 
@@ -45,4 +45,8 @@ def judge(state: LoopState | None, alerts: Sequence[Alert]) -> Health:
         return Health("calm", "canary", f"version {names} enters step by step")
     if state.pending:
         return Health("calm", "fitting", "a challenger is being trained")
+    if not state.n_blocks:
+        return Health(
+            "calm", "blind", "too few labels yet to know whether the answers are right"
+        )
     return Health("good", "steady", "answers are as good as accepted")
