@@ -155,6 +155,8 @@ def _tell(
     written = _conclude(client, played, running, started=started)
     console.print(_table(played))
     console.print(_ending(written))
+    if played.last_failure:
+        console.print(f"the last that failed: {played.last_failure}", highlight=False)
     return written
 
 

@@ -247,6 +247,11 @@ class Story:
         """Applications that got no score."""
         return self._traffic.n_failed
 
+    @property
+    def last_failure(self) -> str:
+        """Why the latest application got no score; empty when all got one."""
+        return self._traffic.last_failure
+
     def close(self) -> None:
         """Stop the traffic."""
         self._traffic.close()
