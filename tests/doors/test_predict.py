@@ -420,6 +420,18 @@ def test_both_servers_refuse_a_label_that_the_model_does_not_know(stage, label):
     assert answer.json()["detail"] == seen.value.message
 
 
+@pytest.mark.parametrize(
+    "given", [{"key": ""}, {"key": "k" * 1001}, {"event_at": -1}, {"event_at": 10**15}]
+)
+def test_both_servers_refuse_what_can_be_no_label_of_a_prediction(stage, given):
+    label = {"key": "a", "label": 1, **given}
+    assert stage.http.post("/labels", json={"labels": [label]}).status_code == 422
+    path = f"{stage.server.url}/api/deployments/credit/labels"
+    answer = stage.http.post(path, json={"labels": [label]})
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith(f"labels[0].{next(iter(given))}")
+
+
 def test_predictions_and_labels_reach_the_server_as_served(stage):
     row = {**ROW, "sex": "m"}
     said = stage.infer([row], keys=["to-the-log"]).json()

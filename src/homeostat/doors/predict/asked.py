@@ -9,10 +9,9 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from homeostat.foundation import errors
+from homeostat.lifecycle.predictions.entities import LONGEST_KEY
 
 T = TypeVar("T")
-
-LONGEST_KEY = 1000
 
 
 class Asked(NamedTuple):

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import msgspec
 
 from homeostat.doors.predict import asked
 from homeostat.foundation import errors
+from homeostat.lifecycle.predictions.entities import Instant
 from homeostat.lifecycle.serving import engine
-
-LAST_MS = 253_402_300_799_999
-"""The end of the year 9999; later instants have no date."""
-
-Instant = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
-"""Milliseconds UTC."""
 
 
 class One(msgspec.Struct, forbid_unknown_fields=True):

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+LONGEST_KEY = 1000
+"""Characters of what a label is joined by."""
+
+LAST_MS = 253_402_300_799_999
+"""The end of the year 9999; later instants have no date."""
+
+Key = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KEY)]
+Instant = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
+"""Milliseconds UTC."""
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,9 +103,9 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
 class LateLabel(msgspec.Struct, frozen=True, kw_only=True):
     """What became known of a prediction; `event_at` is when it came true, milliseconds UTC."""
 
-    key: str
+    key: Key
     label: str | int | float | bool
-    event_at: int | None = None
+    event_at: Instant | None = None
 
 
 class LabelReport(msgspec.Struct, frozen=True, kw_only=True):
