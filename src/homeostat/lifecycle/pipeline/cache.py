@@ -1,7 +1,8 @@
 """Results of steps on this machine: keys in an index, values by content; used by the driver.
 
-Everything lives under HOME/cache and may be deleted at any time. Values are sealed with
-a key in that folder (mode 0600): what somebody else put there is never read.
+Everything lives under HOME/cache and may be deleted at any time. Values lie there in clear,
+each with a keyed digest whose key is in that folder (mode 0600): what somebody else put
+there is never read.
 """
 
 from __future__ import annotations
