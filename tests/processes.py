@@ -24,7 +24,7 @@ import polars as pl
 from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.doors.cli.demo import lender, traffic
-from homeostat.foundation import access, events, house, ids, jobs, settings
+from homeostat.foundation import access, canonical, events, house, ids, jobs, settings
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop import places, records, replay, triggers
 from homeostat.lifecycle.monitoring import actions as monitoring
@@ -427,7 +427,7 @@ def the_loop_went_on(opened, table):
     for before, after in itertools.pairwise(steps):
         assert after.starts_from == before.leads_to
     if steps:
-        assert steps[-1].leads_to == replay.digest(replay.canonical(state))
+        assert steps[-1].leads_to == canonical.digest(canonical.encode(state))
     for step in steps:
         for decision in step.decisions:
             found = opened.read(
@@ -445,7 +445,7 @@ class _Step:
         state = replay.msgspec.json.decode(given, type=replay.Inputs).state
         self.inputs = event.facts["inputs"]
         self.kind = event.facts["event"]
-        self.starts_from = replay.digest(replay.canonical(state))
+        self.starts_from = canonical.digest(canonical.encode(state))
         self.leads_to = event.facts["state"]
         self.decisions = []
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import blake3
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from homeostat.foundation import canonical
 from homeostat.lifecycle.evaluation.entities import GateReport
 
 # Says what is signed, so that a signature made for anything else can never pass for a report.
@@ -34,7 +34,7 @@ def digest(report: GateReport) -> str:
     bare = msgspec.structs.replace(report, digest="", signature="", public_key="")
     told = msgspec.structs.asdict(bare)
     said = {name: value for name, value in told.items() if name not in LATER or value}
-    return blake3.blake3(msgspec.json.encode(said, order="sorted")).hexdigest()
+    return canonical.digest(canonical.encode(said))
 
 
 def sign(

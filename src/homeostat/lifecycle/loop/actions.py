@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from homeostat.foundation import access, errors, events, ids
+from homeostat.foundation import access, canonical, errors, events, ids
 from homeostat.foundation.access import Actor
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle import policy as policies
@@ -40,14 +40,14 @@ def begin(
     if found is not None:
         return found
     first = decide.begin(version, rows=(origin_row, origin_row), origin_row=origin_row)
-    written = replay.canonical(first)
+    written = canonical.encode(first)
     tx.execute(
         records.INSERT_STATE,
         {
             "project": tx.project,
             "deployment": deployment,
             "state": written.decode(),
-            "digest": replay.digest(written),
+            "digest": canonical.digest(written),
             "n_events": 0,
             "at": tx.at,
         },
@@ -123,7 +123,7 @@ def apply_event(  # noqa: PLR0917 - the contract of the live loop
     access.require(actor, "decision.write")
     before = get_state(tx, actor, deployment)
     given = replay.Inputs(state=before, event=event, policy=policy, release=replay.RELEASE)
-    found = replay.conclude(replay.canonical(given))
+    found = replay.conclude(canonical.encode(given))
     tx.execute(
         records.MOVE_STATE,
         {
@@ -269,7 +269,7 @@ def _record(tx: Transaction, actor: Actor, decision: entities.Decision) -> entit
             "kind": decision.kind,
             "inputs_digest": decision.inputs_digest,
             "at": decision.at,
-            "document": replay.canonical(decision).decode(),
+            "document": canonical.encode(decision).decode(),
         },
     )
     events.record(

@@ -138,11 +138,11 @@ class Life:
 
     def _judged(self, block: NDArray[np.int64]) -> entities.BlockLabelled:
         """Score what was answered and every member on rows it was not trained on."""
-        labels = self.bed.rows.labels[block]
+        truth = self.bed.rows.labels[block].astype(bool)
         chances = self.chances[block]
         first = int(block[0])
         members = {
-            member.version: _brier(self.models[member.version].at(block), labels)
+            member.version: observing.brier(self.models[member.version].at(block), truth)
             for member in self.state.members
             if member.rows[1] <= first
         }
@@ -150,8 +150,8 @@ class Life:
             first_row=first,
             end_row=int(block[-1]) + 1,
             n_rows=len(block),
-            error=float(np.mean((chances >= 0.5) != labels)),  # noqa: PLR2004 - the threshold
-            mixture=_brier(chances, labels),
+            error=float(np.mean((chances >= 0.5) != truth)),  # noqa: PLR2004 - the threshold
+            mixture=observing.brier(chances, truth),
             members=members,
         )
 
@@ -173,7 +173,7 @@ class Life:
             case entities.AskApproval(version=version):
                 return entities.Approved(version=version, by="backtest")
             case _:  # a plan is read from the state; an alert that ends changes no answer
-                pass
+                return None
         return None
 
     def _fit(self, fit: entities.Fit) -> entities.Event:
@@ -198,7 +198,3 @@ class Life:
         for version in self.state.answered:
             if version not in noted:
                 self.promotions.append(testbed.Promotion(row=at, version=version))
-
-
-def _brier(chances: NDArray[np.float64], labels: NDArray[np.int8]) -> float:
-    return float(np.mean((chances - labels) ** 2))

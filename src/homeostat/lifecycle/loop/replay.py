@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-import blake3
 import msgspec
 
+from homeostat.foundation import canonical
 from homeostat.lifecycle.loop import decide, entities
 from homeostat.lifecycle.policy import entities as policies
 
@@ -55,11 +55,6 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
-def canonical(value: msgspec.Struct) -> bytes:
-    """Write a struct in the one way that digests are made of: keys sorted, no spaces."""
-    return msgspec.json.encode(value, order="sorted")
-
-
 def conclude(inputs: bytes) -> Conclusion:
     """Decide on recorded inputs.
 
@@ -75,12 +70,12 @@ def conclude(inputs: bytes) -> Conclusion:
     """
     given = msgspec.json.decode(inputs, type=Inputs)
     state, verdicts = decide.decide(given.state, given.event, given.policy)
-    written = canonical(state)
+    written = canonical.encode(state)
     return Conclusion(
         inputs=inputs,
-        inputs_digest=digest(inputs),
+        inputs_digest=canonical.digest(inputs),
         state=written,
-        state_digest=digest(written),
+        state_digest=canonical.digest(written),
         verdicts=verdicts,
         release=given.release,
     )
@@ -107,7 +102,7 @@ def facts(decision: entities.Decision) -> dict[str, Any]:
         "sentence": decision.sentence,
         "inputs": decision.inputs_digest,
         "state": decision.state_digest,
-        "document": digest(canonical(decision)),
+        "document": canonical.digest(canonical.encode(decision)),
     }
 
 
@@ -154,7 +149,7 @@ def compare(
         evidence=decision.evidence,
         acts=decision.acts,
     )
-    if canonical(verdict) != canonical(made):
+    if canonical.encode(verdict) != canonical.encode(made):
         return _differs(decision, f"now it would be {verdict.kind}: {verdict.sentence}{by}")
     if again.state_digest != decision.state_digest:
         return _differs(decision, f"the state that follows is another one{by}")
@@ -167,8 +162,3 @@ def _release(release: str) -> str:
 
 def _differs(decision: entities.Decision, reason: str) -> Replayed:
     return Replayed(decision=decision.id, identical=False, reason=reason)
-
-
-def digest(data: bytes) -> str:
-    """Return the BLAKE3 of canonical JSON, 64 hexadecimal digits."""
-    return blake3.blake3(data).hexdigest()

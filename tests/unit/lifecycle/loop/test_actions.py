@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from homeostat.foundation import access, errors, events
+from homeostat.foundation import access, canonical, errors, events
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.loop import actions, entities, records, replay
 
@@ -100,7 +100,7 @@ def forge(house, decision, **changes):
     def write(tx):
         written = {"digest": again.inputs_digest, "document": inputs.decode()}
         tx.execute(records.inputs.update().values(written))
-        document = replay.canonical(forged).decode()
+        document = canonical.encode(forged).decode()
         tx.execute(
             records.decisions.update().values(
                 document=document, inputs_digest=again.inputs_digest
@@ -120,7 +120,7 @@ def test_inputs_and_decision_changed_together_do_not_replay(begun, decided, acto
 
 def test_acts_and_evidence_are_held_by_the_log_of_events(begun, decided, actor):
     (told,) = begun.read(lambda tx: events.read(tx, kinds=["decision.made"]))
-    assert told.facts["document"] == replay.digest(replay.canonical(decided[0]))
+    assert told.facts["document"] == canonical.digest(canonical.encode(decided[0]))
 
 
 def test_inputs_name_the_release_and_those_before_it_was_told_keep_their_bytes(begun, decided):
@@ -128,7 +128,7 @@ def test_inputs_name_the_release_and_those_before_it_was_told_keep_their_bytes(b
     given = msgspec.json.decode(row.document, type=replay.Inputs)
     assert given.release == replay.RELEASE
     bare = msgspec.structs.replace(given, release="")
-    assert set(msgspec.json.decode(replay.canonical(bare))) == {"state", "event", "policy"}
+    assert set(msgspec.json.decode(canonical.encode(bare))) == {"state", "event", "policy"}
 
 
 def test_a_difference_says_which_release_decided(begun, decided):
@@ -136,7 +136,7 @@ def test_a_difference_says_which_release_decided(begun, decided):
     inputs = row.document.replace(f'"release":"{replay.RELEASE}"', '"release":"0.0.1"').encode()
     assert b"0.0.1" in inputs
     older = msgspec.structs.replace(
-        decided[0], inputs_digest=replay.digest(inputs), sentence="Something else."
+        decided[0], inputs_digest=canonical.digest(inputs), sentence="Something else."
     )
     found = replay.compare(older, inputs, told=replay.facts(older))
     assert not found.identical

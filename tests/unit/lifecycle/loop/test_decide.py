@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from homeostat.foundation import canonical
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.loop import decide, entities, replay, weights
 
@@ -309,12 +310,12 @@ def test_any_life_is_replayed_bit_for_bit(story):
     policy = make_policy(on=("harm", "refresh"))
     for number, told in enumerate(story):
         event = make_event(state, number, told)
-        inputs = replay.canonical(replay.Inputs(state=state, event=event, policy=policy))
+        inputs = canonical.encode(replay.Inputs(state=state, event=event, policy=policy))
         found = replay.conclude(inputs)
         state, verdicts = decide.decide(state, event, policy)
-        assert replay.canonical(state) == found.state
-        assert [replay.canonical(v) for v in verdicts] == [
-            replay.canonical(v) for v in found.verdicts
+        assert canonical.encode(state) == found.state
+        assert [canonical.encode(v) for v in verdicts] == [
+            canonical.encode(v) for v in found.verdicts
         ]
         assert sum(state.stable.values()) == pytest.approx(1)
         assert set(state.stable) <= {member.version for member in state.members}
