@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -187,12 +188,10 @@ def _labels(found: list[frames.Labels]) -> pl.DataFrame:
 
 def _loose(name: str, values: list[Any], *, kind: str = "") -> pl.Series:
     """Make a column of values that a request supplied; what has two types becomes text."""
-    try:
+    with contextlib.suppress(TypeError, pl.exceptions.PolarsError):
         if kind == "timestamp":
             return pl.Series(name, values, dtype=pl.String()).str.to_datetime(time_unit="ms")
         return pl.Series(name, values, dtype=_KINDS.get(kind), strict=True)
-    except (TypeError, pl.exceptions.PolarsError):
-        pass
     kinds = {type(one) for one in values if one is not None}
     if kinds <= {int, float, bool}:
         return pl.Series(name, values, dtype=pl.Float64(), strict=False)

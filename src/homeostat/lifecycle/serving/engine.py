@@ -114,17 +114,6 @@ class Engine:
         )
         self.log.write(name, frame)
 
-    def withdraw(self, name: str) -> None:
-        """Answer no longer for a deployment.
-
-        Parameters
-        ----------
-        name
-            Its name; one that is not served is ignored.
-        """
-        self._served.pop(name, None)
-        self._previous.pop(name, None)
-
     def digests_in_use(self) -> frozenset[str]:
         """Return which versions must stay loaded: of all plans and of the ones before.
 
