@@ -52,7 +52,8 @@ def sentence(
         With file and line among its facts.
     """
     where = f" at {pathlib.Path(place[0]).name}:{place[1]}" if place else ""
-    said = f"{kind}: {text}" if text else kind
+    first_line = text.partition("\n")[0]  # the rest is in the user's own traceback
+    said = f"{kind}: {first_line}" if text else kind
     path, line = place or ("", 0)
     return errors.UserCodeError(
         f"{what} failed{where}: {said}", file=path, line=line, exception=kind

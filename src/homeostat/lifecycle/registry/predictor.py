@@ -87,7 +87,7 @@ class Predictor:
             raise
         except Exception as error:
             raise errors.UserCodeError(
-                f"the model raised {type(error).__name__}: {error}",
+                f"the model raised {type(error).__name__}: {_first_line(error)}",
                 hint="score the same rows in the pipeline to see it there",
             ) from error
         if found.shape != (n_rows,):
@@ -142,3 +142,7 @@ class Predictor:
         except Exception:  # noqa: BLE001 - a user's estimator may raise anything; then it is slow
             return False
         return bool(np.allclose(fast, slow, rtol=0.0, atol=1e-12))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
