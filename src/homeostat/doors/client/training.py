@@ -11,6 +11,7 @@ from homeostat.foundation import errors, jobs
 from homeostat.lifecycle.loop import asking
 
 LOOK_S = 0.1
+TRAIN_S = 1200.0  # longer than a fit may take, so that the reason of its end is heard
 
 
 class Training:
@@ -50,7 +51,7 @@ class Training:
         asked = asking.Train(policy=policy, snapshot=snapshot)
         return self._transport.call("POST", "/api/train", answer=jobs.Job, body=asked)
 
-    def wait(self, job: jobs.Job, *, timeout_s: float = 600.0) -> asking.Trained:
+    def wait(self, job: jobs.Job, *, timeout_s: float = TRAIN_S) -> asking.Trained:
         """Wait until a model is trained and judged.
 
         Parameters
