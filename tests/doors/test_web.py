@@ -206,6 +206,12 @@ def test_a_report_says_whether_its_signature_holds(every_page):
     assert all("signature holds" in one for one in told)
 
 
+def test_a_report_on_an_exam_that_was_sent_says_whose_word_it_is(every_page):
+    told = [page.text for path, page in every_page.items() if path.startswith("/reports/")]
+    assert told
+    assert all("its numbers are the word of ada" in text for text in told)
+
+
 def test_the_log_can_be_read_for_approvals_alone(ask):
     told = Parsed(ask("/audit?only=approvals").text).text
     assert "version.approved" in told

@@ -21,7 +21,7 @@ DATA = Path(__file__).parents[4].parent / "shared" / "data"
 def table(name):
     path = DATA / f"{name}.parquet"
     if not path.exists():
-        pytest.skip(f"{path} is not here")
+        pytest.skip(f"the real table {path} is not on this machine")
     return pl.read_parquet(path)
 
 
