@@ -22,7 +22,7 @@ from homeostat.doors import local
 from homeostat.doors.cli.demo import lender
 from homeostat.foundation import house, ids, jobs, settings
 from homeostat.lifecycle.loop import actions as loop
-from homeostat.lifecycle.loop import asking, carrying, duties
+from homeostat.lifecycle.loop import asking, carrying, triggers
 from homeostat.lifecycle.predictions import read
 
 pytestmark = pytest.mark.slow
@@ -113,7 +113,7 @@ def test_a_worker_killed_20_times_goes_on_where_it_was(stage):
     processes.audit(stage, callers)
     with house.open_house(stage.settings) as opened:
         state = opened.read(lambda tx: loop.get_state(tx, processes.OWNER, processes.NAME))
-    assert duties.ADVANCE in hit
+    assert triggers.ADVANCE in hit
     assert state.n_fits >= 1
     assert state.pending == ()
 
