@@ -1,0 +1,44 @@
+"""Documents say what the code says: contracts, commands and decisions."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from homeostat.doors import cli
+
+ROOT = Path(__file__).parents[2]
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+    "importlinter"
+]["contracts"]
+
+
+@pytest.mark.parametrize("name", [contract["name"] for contract in CONTRACTS])
+def test_the_architecture_page_repeats_each_contract_word_for_word(name):
+    assert f"*{name}.*" in (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def test_every_file_the_architecture_page_names_exists():
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:foundation|lifecycle|doors|measures)/[\w/]+\.py)`", text))
+    assert named
+    missing = [path for path in named if not (ROOT / "src" / "homeostat" / path).is_file()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md"])
+def test_every_command_a_page_names_exists(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:^|[`\s])homeostat ([a-z]+)\b", text))
+    assert named & set(cli.COMMANDS)
+    assert {name for name in named if f"`homeostat {name}" in text} <= set(cli.COMMANDS)
+
+
+def test_every_decision_is_listed_and_every_listed_one_exists():
+    folder = ROOT / "decisions"
+    pages = {path.name for path in folder.glob("0*.md")}
+    listed = set(re.findall(r"\]\((0[\w-]+\.md)\)", (folder / "README.md").read_text("utf-8")))
+    assert listed == pages
