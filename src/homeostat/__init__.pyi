@@ -11,6 +11,7 @@ from homeostat.foundation.errors import TooLargeError as TooLargeError
 from homeostat.foundation.errors import UnauthenticatedError as UnauthenticatedError
 from homeostat.foundation.errors import UnavailableError as UnavailableError
 from homeostat.foundation.errors import UserCodeError as UserCodeError
+from homeostat.foundation.errors import WrongMethodError as WrongMethodError
 from homeostat.lifecycle.pipeline.steps import pipeline as pipeline
 from homeostat.lifecycle.pipeline.steps import step as step
 
@@ -28,6 +29,7 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UserCodeError",
+    "WrongMethodError",
     "connect",
     "pipeline",
     "step",

@@ -4,7 +4,8 @@ HomeostatError
 ├── NotFoundError         404  exit 4  what was named does not exist, or you may not see it
 ├── ConflictError         409  exit 5  it exists already, or changed since you read it
 ├── InvalidInputError     422  exit 2  the request cannot be right, whatever the state
-│   └── TooLargeError     413  exit 2  right in form, but over a stated limit
+│   ├── TooLargeError     413  exit 2  right in form, but over a stated limit
+│   └── WrongMethodError  405  exit 2  the address is right, the HTTP method is not
 ├── NotAllowedError       403  exit 6  you are known, but may not do this
 │   └── GateClosedError   403  exit 6  a rule says no: missing approval or failed gate
 ├── UnauthenticatedError  401  exit 6  you are not known
@@ -81,6 +82,13 @@ class TooLargeError(InvalidInputError):
 
     code = "too-large"
     http_status = 413
+
+
+class WrongMethodError(InvalidInputError):
+    """The address is right, the HTTP method is not."""
+
+    code = "wrong-method"
+    http_status = 405
 
 
 class NotAllowedError(HomeostatError):

@@ -217,12 +217,12 @@ def _nowhere(scope: Scope, allowed: tuple[str, ...]) -> problems.Problem:
     path = scope["path"]
     if allowed:
         names = ", ".join(sorted(allowed))
-        error: errors.HomeostatError = errors.InvalidInputError(
+        error: errors.HomeostatError = errors.WrongMethodError(
             f"{path} does not take {scope['method']}",
             hint=f"it takes {names}",
             allowed=names,
         )
-        return problems.describe(error, instance=path, status=405)
+        return problems.describe(error, instance=path)
     hint = "see /api/openapi.json for every address" if path.startswith("/api/") else ""
     error = errors.NotFoundError(f"there is nothing at {path[:200]}", hint=hint)
     return problems.describe(error, instance=path)

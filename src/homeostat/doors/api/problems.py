@@ -34,7 +34,6 @@ def describe(
     error: errors.HomeostatError,
     *,
     instance: str = "",
-    status: int | None = None,
 ) -> Problem:
     """Return the problem that tells of `error`.
 
@@ -44,15 +43,13 @@ def describe(
         Any error of the tree.
     instance
         The path that was asked for.
-    status
-        Where HTTP has a finer one than the kind of error, such as 405.
     """
     kind = type(error)
     title = (kind.__doc__ or "").strip().split("\n", maxsplit=1)[0].rstrip(".")
     return Problem(
         type=f"urn:homeostat:problem:{kind.code}",
         title=title,
-        status=status or kind.http_status,
+        status=kind.http_status,
         detail=error.message,
         code=kind.code,
         hint=error.hint,

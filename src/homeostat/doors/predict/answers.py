@@ -37,7 +37,7 @@ def json(value: Any, *, status: int = 200) -> Reply:
     return Reply(status, _encoder.encode(value))
 
 
-def problem(error: errors.HomeostatError, *, instance: str, status: int | None = None) -> Reply:
+def problem(error: errors.HomeostatError, *, instance: str) -> Reply:
     """Return an error as a problem.
 
     Parameters
@@ -46,8 +46,6 @@ def problem(error: errors.HomeostatError, *, instance: str, status: int | None =
         Any error of the tree.
     instance
         The path that was asked for.
-    status
-        Where HTTP has a finer one than the kind of error.
 
     References
     ----------
@@ -55,11 +53,10 @@ def problem(error: errors.HomeostatError, *, instance: str, status: int | None =
     """
     kind = type(error)
     title = (kind.__doc__ or "").strip().split("\n", maxsplit=1)[0].rstrip(".")
-    told = status or kind.http_status
     body = {
         "type": f"urn:homeostat:problem:{kind.code}",
         "title": title,
-        "status": told,
+        "status": kind.http_status,
         "detail": error.message,
         "code": kind.code,
         "hint": error.hint,
@@ -68,7 +65,7 @@ def problem(error: errors.HomeostatError, *, instance: str, status: int | None =
     }
     retry = error.facts.get("retry_after_s")
     return Reply(
-        told,
+        kind.http_status,
         _encoder.encode(body),
         PROBLEM,
         None if retry is None else max(1, round(float(retry))),

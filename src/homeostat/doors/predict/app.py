@@ -82,8 +82,6 @@ class Predictions:
         try:
             headers = _admit(scope)
             reply = await self._answer(scope, path, receive, headers=headers)
-        except _WrongMethodError as error:
-            reply = answers.problem(error, instance=path, status=405)
         except errors.HomeostatError as error:
             reply = answers.problem(error, instance=path)
         except Exception:  # noqa: BLE001 - the outermost loop of this door
@@ -230,10 +228,6 @@ class Predictions:
         return answers.Reply(200, body, answers.TEXT)
 
 
-class _WrongMethodError(errors.InvalidInputError):
-    """The path is right, the method is not: HTTP's 405."""
-
-
 def _admit(scope: Scope) -> Headers:
     """Return the headers of a request that may come in at all."""
     headers: Headers = dict(scope["headers"])
@@ -255,7 +249,7 @@ def _text(headers: Headers, name: bytes) -> str | None:
 
 def _need(method: str, needed: str, path: str) -> None:
     if method != needed and not (needed == "GET" and method == "HEAD"):
-        raise _WrongMethodError(
+        raise errors.WrongMethodError(
             f"{path} takes {needed}, not {method}", hint=f"send {needed}", allowed=needed
         )
 
