@@ -17,15 +17,30 @@ from homeostat.lifecycle.loop import backtest, history
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
+BOTH = (("elec2.parquet", "class", []), ("bank_marketing.parquet", "y", ["duration"]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--target", required=True)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--target")
     parser.add_argument("--drop", nargs="*", default=[])
     told = parser.parse_args()
-    path = told.data if told.data.exists() else SHARED / told.data
-    rows = history.prepare(tables.read(path), target=told.target, drop=told.drop)
-    policy = backtest.policy_for(told.target)
+    if told.data is not None:
+        compare(told.data, target=told.target, drop=told.drop)
+        return
+    for name, target, drop in BOTH:
+        if not (SHARED / name).exists():
+            print(f"{name} is not in {SHARED}; skipped")
+            continue
+        print(name)
+        compare(SHARED / name, target=target, drop=drop)
+
+
+def compare(data: Path, *, target: str, drop: list[str]) -> None:
+    path = data if data.exists() else SHARED / data
+    rows = history.prepare(tables.read(path), target=target, drop=drop)
+    policy = backtest.policy_for(target)
     found = {
         strategy: backtest.run(rows, policy, strategy=strategy)
         for strategy in ("static", "every-batch", "cron:10", "loop")

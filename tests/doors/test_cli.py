@@ -236,8 +236,9 @@ def test_a_child_that_does_not_stay_up_is_tried_on_and_the_others_live(here, mon
             time.sleep(0.05)
         assert healthy.process.poll() is None
     finally:
-        family.stop()
+        family.ending.set()  # nothing is started again once the keeper is gone
         keeping.join(WAIT_S)
+        family.stop()
     assert healthy.restarts == 0
 
 
