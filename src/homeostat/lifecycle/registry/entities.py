@@ -159,6 +159,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         Types in the file that skops does not know itself; all are in `trust.ALLOWED`.
     packages
         Versions it was made with.
+    loader, file
+        How the model's file is read, and its path; see `mlmodel.Loader`.
     """
 
     format: int
@@ -171,3 +173,5 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     scores: tuple[float, ...]
     trusted: tuple[str, ...]
     packages: dict[str, str]
+    loader: str = "skops"
+    file: str = "model.skops"

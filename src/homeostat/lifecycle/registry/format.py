@@ -81,7 +81,7 @@ def pack(
     UserCodeError
         When it cannot score the example.
     """
-    classes = _classes(estimator)
+    classes = classes_of(estimator)
     skops_file = _dump(estimator)
     rows = columns.lists(example.head(EXAMPLE_ROWS), schema)
     draft = Description(
@@ -89,9 +89,9 @@ def pack(
         schema=schema,
         target=target,
         classes=tuple(str(label) for label in classes),
-        positive=_positive(classes, positive),
+        positive=place_of(classes, positive),
         by_name=hasattr(estimator, "feature_names_in_"),
-        example={name: [_plain(value) for value in values] for name, values in rows.items()},
+        example={name: [plain(value) for value in values] for name, values in rows.items()},
         scores=(),
         trusted=tuple(trust.types(skops_file)),
         packages={name: metadata.version(name) for name in PACKAGES},
@@ -123,22 +123,30 @@ def read(files: Mapping[str, bytes]) -> Description:
     NotAllowedError
         When the model is pickled.
     """
-    if MODEL not in files:
-        pickled = [path for path in files if path.endswith((".pkl", ".pickle", ".joblib"))]
-        if pickled:
-            raise errors.NotAllowedError(
-                f"{pickled[0]} is pickled and is not loaded: a pickle can run any code",
-                hint="save the model with serialization_format='skops'",
-            )
-    for path in (MODEL, DESCRIPTION):
-        if path not in files:
-            raise errors.InvalidInputError(
-                f"the version has no file {path}", hint="write it with registry.format.pack"
-            )
+    if DESCRIPTION not in files:
+        raise _lacks(DESCRIPTION, files)
     try:
-        return msgspec.json.decode(files[DESCRIPTION], type=Description)
+        described = msgspec.json.decode(files[DESCRIPTION], type=Description)
     except msgspec.DecodeError as error:
         raise errors.InvalidInputError(f"{DESCRIPTION} cannot be read: {error}") from None
+    if described.file and described.file not in files:
+        raise _lacks(described.file, files)
+    return described
+
+
+def _lacks(path: str, files: Mapping[str, bytes]) -> errors.HomeostatError:
+    pickled = [path for path in files if path.endswith((".pkl", ".pickle", ".joblib"))]
+    if pickled:
+        return errors.NotAllowedError(
+            f"{pickled[0]} is pickled and is not loaded: a pickle can run any code",
+            hint="save the model with serialization_format='skops'; a version that mlflow "
+            "logged is loaded once it is trusted and judged: see homeostat model trust",
+        )
+    return errors.InvalidInputError(
+        f"the version has no file {path}",
+        hint="write it with registry.format.pack; a version that mlflow logged gets it from "
+        "homeostat model judge",
+    )
 
 
 def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
@@ -160,13 +168,20 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     }
 
 
-def _classes(estimator: Any) -> list[Any]:
+def classes_of(estimator: Any) -> list[Any]:
+    """Return the labels of a fitted classifier, in its order.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is no fitted classifier with ``predict_proba``, or knows one class only.
+    """
     kind = type(estimator).__name__
     classes = getattr(estimator, "classes_", None)
     if classes is None or not hasattr(estimator, "predict_proba"):
         raise errors.InvalidInputError(
             f"{kind} is no fitted classifier with predict_proba",
-            hint="return a fitted scikit-learn classifier from the pipeline",
+            hint="fit a classifier that answers probabilities, such as scikit-learn's",
         )
     found: list[Any] = classes.tolist()
     if len(found) < 2:  # noqa: PLR2004 - nothing to tell apart
@@ -176,7 +191,14 @@ def _classes(estimator: Any) -> list[Any]:
     return found
 
 
-def _positive(classes: list[Any], positive: object) -> int:
+def place_of(classes: list[Any], positive: object) -> int:
+    """Return the place of the positive label; the last one when it is None.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is not among the classes.
+    """
     if positive is None:
         return len(classes) - 1
     if positive not in classes:
@@ -282,7 +304,7 @@ def _yaml(value: Any) -> bytes:
     return yaml.safe_dump(value, sort_keys=True).encode()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value JSON can hold."""
     if isinstance(value, (dt.datetime, dt.date)):
         return value.isoformat()

@@ -1,4 +1,4 @@
-"""From the files of a version to a predictor; nothing is ever unpickled; serving calls it."""
+"""From the files of a version to a predictor; unpickled is only what is trusted."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import warnings
 from collections.abc import Mapping
 
 from homeostat.lifecycle.registry import format as folder
-from homeostat.lifecycle.registry import trust
+from homeostat.lifecycle.registry import opening
 from homeostat.lifecycle.registry.predictor import Predictor
 
 
-def load(files: Mapping[str, bytes]) -> Predictor:
+def load(files: Mapping[str, bytes], *, is_trusted: bool = False) -> Predictor:
     """Return what answers for a version.
 
     Parameters
     ----------
     files
-        Path to bytes, as `format.pack` made them and `files.fetch` returns them.
+        Path to bytes, as `format.pack` made them and `files.fetch` returns them; for a
+        version that MLflow's client logged, with the description of its adoption.
+    is_trusted
+        Whether somebody who may has said that this version may run its code.
 
     Returns
     -------
@@ -28,7 +31,7 @@ def load(files: Mapping[str, bytes]) -> Predictor:
     InvalidInputError
         When a file is missing or is not what it should be.
     NotAllowedError
-        When the model is pickled or holds a type that is not trusted.
+        When the model is pickled and nobody trusts it, or holds a type that is not trusted.
     UserCodeError
         When it scores its example differently on this machine.
     """
@@ -36,7 +39,13 @@ def load(files: Mapping[str, bytes]) -> Predictor:
     with warnings.catch_warnings():
         # Another release of scikit-learn warns; whether it matters, the example proves.
         warnings.simplefilter("ignore")
-        estimator = trust.loads(files[folder.MODEL], name=folder.MODEL)
+        estimator = opening.estimator(
+            files,
+            loader=description.loader,
+            file=description.file,
+            is_trusted=is_trusted,
+            classes=description.classes,
+        )
     predictor = Predictor(estimator, description)
     predictor.prove()
     return predictor

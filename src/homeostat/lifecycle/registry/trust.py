@@ -16,8 +16,12 @@ from homeostat.foundation import errors
 
 ALLOWED = frozenset(
     {
+        "collections.OrderedDict",
         # Calls what it holds, and that is checked by the same list.
         "functools.partial",
+        # Its state is the model's own text, handed to the same parser as a model.lgb.
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
         "numpy.dtype",
         "sklearn._loss._loss.CyExponentialLoss",
         "sklearn._loss._loss.CyHalfBinomialLoss",
@@ -52,7 +56,7 @@ MOST_BYTES = 2_000_000_000
 MOST_PARTS = 200_000
 
 
-def loads(data: bytes, *, name: str = "model.skops") -> Any:
+def loads(data: bytes, *, name: str = "model.skops", any_type: bool = False) -> Any:
     """Make the object of a skops file, after checking every type in it.
 
     Parameters
@@ -61,6 +65,8 @@ def loads(data: bytes, *, name: str = "model.skops") -> Any:
         The file.
     name
         For messages.
+    any_type
+        Take types that are not on the list too: somebody who may has said so.
 
     Returns
     -------
@@ -81,16 +87,40 @@ def loads(data: bytes, *, name: str = "model.skops") -> Any:
         unknown = skops.io.get_untrusted_types(data=data)
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise errors.InvalidInputError(f"{name} is no skops file: {error}") from error
-    refused = sorted(set(unknown) - ALLOWED)
+    refused = [] if any_type else sorted(set(unknown) - ALLOWED)
     if refused:
         raise errors.NotAllowedError(
             f"{name} holds {refused[0]}, a type that is not trusted",
             hint="build the model from scikit-learn's own estimators; functions and classes of "
-            "your own belong into the pipeline's steps",
+            "your own belong into the pipeline's steps, or a reviewer says that this version "
+            "may run them: homeostat model trust MODEL VERSION --reason WHY",
             type=refused[0],
             n_refused=len(refused),
         )
-    return skops.io.loads(data, trusted=sorted(unknown))
+    try:
+        return skops.io.loads(data, trusted=sorted(unknown))
+    except ModuleNotFoundError as error:
+        raise errors.InvalidInputError(
+            f"{name} needs the package {error.name}, which is not installed here",
+            hint=f"pip install {error.name}, where predictions are made and models are judged",
+        ) from None
+
+
+def refused(data: bytes) -> list[str]:
+    """Return the types in a skops file that are not trusted; empty when it is no such file."""
+    import skops.io  # noqa: PLC0415 - only processes that load models need it
+
+    try:
+        return sorted(set(skops.io.get_untrusted_types(data=data)) - ALLOWED)
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        zipfile.BadZipFile,
+    ):
+        return []
 
 
 def types(data: bytes) -> list[str]:

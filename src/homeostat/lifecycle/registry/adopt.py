@@ -1,0 +1,255 @@
+"""Makes a version that MLflow's client logged one that can be judged, served and watched.
+
+Such a version has a model file and a signature, and nothing of what serving needs: kinds and
+categories of its columns, labels, rows whose scores prove it elsewhere. All of that is read
+off the model and some labelled rows, once; the files stay as they are. It opens the model, so
+only a process made for that calls it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.foundation import errors
+from homeostat.lifecycle.data import schema as schemas
+from homeostat.lifecycle.data import tables
+from homeostat.lifecycle.data.entities import Column, Schema
+from homeostat.lifecycle.registry import columns, mlmodel, opening, trust
+from homeostat.lifecycle.registry import format as folder
+from homeostat.lifecycle.registry.entities import Description
+from homeostat.lifecycle.registry.predictor import Predictor
+
+PACKAGES = (*folder.PACKAGES, "lightgbm", "xgboost", "mlflow")
+_MADE_UP = re.compile(r"Column_\d+\Z")
+_NUMBERS = frozenset({"number", "integer", "boolean", "timestamp"})
+
+
+class Adopted(NamedTuple):
+    """What was learned of a version: `truth` and `scores` are those of the labelled rows."""
+
+    description: Description
+    predictor: Predictor
+    truth: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+
+
+def adopt(
+    files: Mapping[str, bytes],
+    rows: pl.DataFrame,
+    *,
+    target: str,
+    apart: Sequence[str] = (),
+    positive: object = None,
+    is_trusted: bool = False,
+) -> Adopted:
+    """Learn from labelled rows what serving must know of a model, and how it does on them.
+
+    Parameters
+    ----------
+    files
+        The folder that MLflow's client logged, path to bytes.
+    rows
+        Labelled, not those it was fitted on; rows without a label are left out.
+    target
+        Column of the label.
+    apart
+        Columns that are no features where neither signature nor model names its own.
+    positive
+        Label whose probability is the score; the last of its classes when None.
+    is_trusted
+        Whether somebody who may has said that this version may run its code.
+
+    Returns
+    -------
+    Adopted
+        The description proves itself: its scores are those of its first rows.
+
+    Raises
+    ------
+    NotAllowedError
+        When the model is pickled and not trusted, or holds a type that is not.
+    InvalidInputError
+        When the folder is no model, the model no classifier, or the rows do not fit it.
+    UserCodeError
+        When the model raises.
+    """
+    tables.need_column(rows.columns, target, role="target")
+    told = mlmodel.read(files)
+    labelled = rows.filter(pl.col(target).is_not_null())
+    if labelled.is_empty():
+        raise errors.InvalidInputError(f"no row has a label in column {target!r}")
+    labels = labelled[target].unique().sort().to_list()
+    loader = loader_of(told, files)
+    estimator = opening.estimator(
+        files, loader=loader, file=told.file, is_trusted=is_trusted, classes=labels
+    )
+    classes = folder.classes_of(estimator)
+    names = _features(estimator, told, labelled.columns, apart=(target, *apart))
+    by_name = bool(_own_names(estimator)) or (
+        told.loader == "pyfunc" and told.inputs is not None
+    )
+    schema = _schema(labelled, names, told, by_name=by_name)
+    place = folder.place_of(classes, positive)
+    features = columns.lists(labelled.head(folder.EXAMPLE_ROWS), schema)
+    draft = Description(
+        format=1,
+        schema=schema,
+        target=target,
+        classes=tuple(label_text(label) for label in classes),
+        positive=place,
+        by_name=by_name,
+        example={name: [folder.plain(value) for value in features[name]] for name in names},
+        scores=(),
+        trusted=(),
+        packages=_packages(),
+        loader=loader,
+        file=told.file,
+    )
+    predictor = Predictor(estimator, draft)
+    scores = predictor.scores(labelled)
+    described = msgspec.structs.replace(
+        draft, scores=tuple(scores[: folder.EXAMPLE_ROWS].tolist())
+    )
+    truth = _truth(labelled[target], described)
+    return Adopted(described, Predictor(estimator, described), truth, scores)
+
+
+def loader_of(told: mlmodel.Told, files: Mapping[str, bytes]) -> mlmodel.Loader:
+    """Return how a model's file is read, after a look at the types in a skops file."""
+    if told.loader == "skops" and trust.refused(files[told.file]):
+        return "skops-any"
+    return told.loader
+
+
+def label_text(label: object) -> str:
+    """Write a label so that 1, 1.0, True and "1" are one label.
+
+    Parameters
+    ----------
+    label
+        Of a classifier or of a table.
+
+    Returns
+    -------
+    str
+        As descriptions keep it.
+
+    Examples
+    --------
+    >>> [label_text(one) for one in (1, 1.0, True, "1", 0.5, "yes")]
+    ['1', '1', '1', '1', '0.5', 'yes']
+    """
+    if isinstance(label, bool | np.bool_) or (isinstance(label, float) and label.is_integer()):
+        return str(int(label))
+    return str(label)
+
+
+def _truth(labels: pl.Series, described: Description) -> NDArray[np.bool_]:
+    """Return where the label is the positive class; refuse labels that the model never saw."""
+    seen = [label_text(label) for label in labels.to_list()]
+    strange = sorted(set(seen) - set(described.classes))
+    if strange:
+        known = ", ".join(described.classes[:10])
+        raise errors.InvalidInputError(
+            f"column {labels.name!r} holds the label {strange[0]!r}; the model knows {known}",
+            hint="name the column of the outcome with --target",
+            column=labels.name,
+        )
+    positive = described.classes[described.positive]
+    return np.array([label == positive for label in seen], dtype=np.bool_)
+
+
+def _own_names(estimator: Any) -> list[str]:
+    """Return the columns a model was fitted on by name; none when it was fitted on a matrix."""
+    names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
+    return [] if all(_MADE_UP.match(name) for name in names) else names
+
+
+def _features(
+    estimator: Any, told: mlmodel.Told, known: Sequence[str], *, apart: Sequence[str]
+) -> list[str]:
+    names = _own_names(estimator)
+    if not names and told.inputs is not None:
+        names = [one.name for one in told.inputs]
+    if names:
+        lacking = next((name for name in names if name not in known), None)
+        if lacking is not None:
+            raise errors.InvalidInputError(
+                f"the model takes {lacking!r}, which is no column of the table",
+                hint=tables.nearest(lacking, list(known)),
+                column=lacking,
+            )
+        return names
+    names = [name for name in known if name not in apart]
+    width = told.width or getattr(estimator, "n_features_in_", None)
+    if width is not None and len(names) != int(width):
+        raise errors.InvalidInputError(
+            f"the model takes {int(width)} columns without names; the table has {len(names)} "
+            f"beside {', '.join(apart)}",
+            hint="log it with an input_example that is a table, or give a table of just its "
+            "columns, in order, and the target",
+        )
+    return names
+
+
+def _schema(
+    rows: pl.DataFrame, names: Sequence[str], told: mlmodel.Told, *, by_name: bool
+) -> Schema:
+    signed = {one.name: one for one in told.inputs or ()}
+    made = [_column(rows[name], signed.get(name)) for name in names]
+    if not by_name:
+        text = next((one.name for one in made if one.kind not in _NUMBERS), None)
+        if text is not None:
+            raise errors.InvalidInputError(
+                f"the model was fitted on a matrix of numbers, but column {text!r} is text",
+                hint="fit it on a table with column names, its encoding inside the model",
+                column=text,
+            )
+    return Schema(tuple(made))
+
+
+def _column(values: pl.Series, signed: mlmodel.Input | None) -> Column:
+    """Return a column as the signature has it, with what the rows show of it."""
+    seen = schemas.infer_column(values)
+    if signed is None:
+        return seen
+    fitting = {
+        "number": {"number", "integer", "boolean"},
+        "integer": {"integer", "boolean"},
+        "text": {"text", "category"},
+        "boolean": {"boolean"},
+        "timestamp": {"timestamp"},
+    }
+    is_whole = seen.kind == "number" and _is_whole(values)
+    if seen.kind not in fitting[signed.kind] and not (signed.kind == "integer" and is_whole):
+        raise errors.InvalidInputError(
+            f"column {seen.name!r} of the table is {seen.kind}; the model's signature says "
+            f"{signed.type}",
+            column=seen.name,
+        )
+    kind = seen.kind if signed.kind == "text" else signed.kind
+    nullable = seen.nullable or not signed.required
+    return msgspec.structs.replace(seen, kind=kind, nullable=nullable)
+
+
+def _is_whole(values: pl.Series) -> bool:
+    known = values.drop_nulls().drop_nans()
+    return bool((known == known.round()).all())
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
