@@ -77,7 +77,7 @@ def test_only_health_version_the_description_and_the_looks_of_pages_are_public(t
         table = app.table.routes  # with the pages, unlike `routes.TABLE`
         app.close()
     public = {route.path for route in table if route.action == routing.PUBLIC}
-    assert public == {"/health", "/version", "/api/openapi.json", "/static/{name}"}
+    assert public == {"/api/health", "/api/version", "/api/openapi.json", "/static/{name}"}
 
 
 def commands() -> list[tuple[str, click.Command]]:

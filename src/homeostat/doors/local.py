@@ -7,24 +7,28 @@ from pathlib import Path
 
 from homeostat.doors.api import application, routes
 from homeostat.doors.client import Client, transport
+from homeostat.doors.mlflow import door
+from homeostat.doors.mlflow import routes as mlflow_routes
 from homeostat.doors.web import site
 from homeostat.foundation import house, settings
 
 
 def build(opened: house.House) -> application.Application:
-    """Return the application of a house: the API and the pages.
+    """Return the application of a house: the API, the pages and MLflow's protocol.
 
     Parameters
     ----------
     opened
         Stays the caller's to close, after the application.
     """
-    return application.Application(
+    app = application.Application(
         opened,
         routes.TABLE,
         site=site.Site(),
         version=metadata.version("homeostat"),
     )
+    app.add(door.Door(app, routes=mlflow_routes.TABLE, admit=app.admit))
+    return app
 
 
 def open_client(told: settings.Settings) -> Client:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -56,6 +56,16 @@ class Site(Protocol):
         """Return the page that shows a problem to a person."""
 
 
+class Side(Protocol):
+    """Another protocol at the same address; it admits, answers and refuses by itself."""
+
+    def takes(self, path: str) -> bool:
+        """Say whether a path is of this protocol."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+
+
 class Application:
     """One ASGI application over one house.
 
@@ -86,6 +96,7 @@ class Application:
     ) -> None:
         self.house = house
         self._site = site
+        self._sides: list[Side] = []
         self._visitor = doorway.Visitor(house.settings)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self.feed = feed.Feed(self._newest)
@@ -113,6 +124,10 @@ class Application:
             return
         if scope["type"] != "http":
             raise RuntimeError(f"no {scope['type']} here")
+        for side in self._sides:
+            if side.takes(scope["path"]):
+                await side(scope, receive, send)
+                return
         guarded = _Guarded(send)
         try:
             response = await self._respond(scope, receive)
@@ -125,6 +140,18 @@ class Application:
                 raise
             response = self._fail(scope, error)
             await response(scope, receive, guarded)
+
+    def add(self, side: Side) -> None:
+        """Let another protocol answer what it takes, before the routes are asked."""
+        self._sides.append(side)
+
+    def admit(self, scope: MutableMapping[str, Any]) -> tuple[access.Actor, str]:
+        """Return actor and project of a request; raises as `doorway.Visitor.admit`."""
+        return self._visitor.admit(scope)
+
+    def wake(self) -> None:
+        """Tell those who wait for events that this process has committed."""
+        self.feed.wake()
 
     def drain(self) -> None:
         """End streams and long polls, so that the server can stop."""
@@ -150,7 +177,7 @@ class Application:
             actor=actor,
             project=project,
             house=self.house,
-            reading=self._on_thread,
+            reading=self.on_thread,
             spine=self.feed,
         )
         call.query = _query(found.route, request)
@@ -173,7 +200,8 @@ class Application:
             return self._site.failure(problem)
         return problems.answer(problem)
 
-    async def _on_thread(self, fn: Callable[[], Any]) -> Any:
+    async def on_thread(self, fn: Callable[[], Any]) -> Any:
+        """Run `fn` on a reader thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, fn)
 
     async def _newest(self, project: str) -> int:
@@ -181,7 +209,7 @@ class Application:
             with self.house.database.read(project=project) as tx:
                 return events.last_seq(tx)
 
-        seq: int = await self._on_thread(read)
+        seq: int = await self.on_thread(read)
         return seq
 
     async def _describe(self, _: routing.Call) -> dict[str, Any]:

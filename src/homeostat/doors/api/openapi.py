@@ -21,13 +21,11 @@ def document(routes: Sequence[routing.Route], *, version: str) -> dict[str, Any]
     Parameters
     ----------
     routes
-        The table; routes outside ``/api``, ``/health`` and ``/version`` are left out.
+        The table; routes outside ``/api`` are left out.
     version
         Of the product.
     """
-    told = [
-        r for r in routes if r.path.startswith("/api/") or r.path in ("/health", "/version")
-    ]
+    told = [r for r in routes if r.path.startswith("/api/")]
     schema_of, components = _schemas(told)
     paths: dict[str, dict[str, Any]] = {}
     for route in told:

@@ -58,7 +58,7 @@ async def version(_: routing.Call) -> Version:
 SERVER = (
     routing.Route(
         "GET",
-        "/health",
+        "/api/health",
         routing.PUBLIC,
         health,
         answer=Health,
@@ -66,7 +66,7 @@ SERVER = (
     ),
     routing.Route(
         "GET",
-        "/version",
+        "/api/version",
         routing.PUBLIC,
         version,
         answer=Version,

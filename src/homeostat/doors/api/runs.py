@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 from homeostat.doors.api import routing
-from homeostat.foundation import errors
+from homeostat.foundation import clock, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.pipeline import actions as pipelines
 from homeostat.lifecycle.pipeline import entities as piped
@@ -139,12 +139,21 @@ async def add_values(call: routing.Call) -> None:
     values: Values = call.body
     run_id = _id(call)
 
+    now = clock.now_ms()
+    points = [
+        point if point.at else msgspec.structs.replace(point, at=now)
+        for point in values.metrics
+    ]
+
     def write(tx: Transaction) -> None:
-        actions.log_metrics(tx, call.actor, run_id, points=values.metrics)
-        if values.params:
-            actions.log_params(tx, call.actor, run_id, values=values.params)
-        if values.tags:
-            actions.set_tags(tx, call.actor, run_id, values=values.tags)
+        actions.log_batch(
+            tx,
+            call.actor,
+            run_id,
+            points=points,
+            params=values.params,
+            tags=values.tags,
+        )
         if values.inputs:
             actions.add_inputs(tx, call.actor, run_id, read=values.inputs)
         if values.outputs:

@@ -74,7 +74,7 @@ class Client:
         UnavailableError
             When nobody answers.
         """
-        return self.transport.call("GET", "/health", answer=Health)
+        return self.transport.call("GET", "/api/health", answer=Health)
 
     def close(self) -> None:
         """Let go of connections, or of the house when it was opened in this process."""

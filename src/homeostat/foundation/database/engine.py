@@ -8,6 +8,7 @@ may read, decide and write without another process stepping in between.
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ class Database:
         make = _sqlite_engine if self.is_sqlite else _postgres_engine
         self.reading = make(self._url, is_writer=False, schema=schema)
         self.writing = make(self._url, is_writer=True, schema=schema)
+        self._at_hand: sa.Connection | None = None
+        self._is_at_hand = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Database({self._url.render_as_string(hide_password=True)!r})"
@@ -82,6 +85,49 @@ class Database:
                 yield transaction.Transaction(connection, project=project, signer=self.signer)
             finally:
                 connection.rollback()
+
+    @contextlib.contextmanager
+    def glance(self, *, project: str = "default") -> Iterator[transaction.Transaction]:
+        """Open a view as `read` does, on a connection that is kept at hand.
+
+        For reads of a few microseconds, where taking a connection would cost more than they
+        do. Who comes while the one connection is in use gets an ordinary view.
+
+        Parameters
+        ----------
+        project
+            Namespace to read in.
+
+        Yields
+        ------
+        Transaction
+            All its statements see the same state.
+
+        Raises
+        ------
+        UnavailableError
+            When the database cannot be reached.
+        """
+        if not self._is_at_hand.acquire(blocking=False):
+            with self.read(project=project) as tx:
+                yield tx
+            return
+        try:
+            connection = self._at_hand
+            if connection is None:
+                connection = self._at_hand = self.reading.connect()
+            try:
+                connection.begin()
+                yield transaction.Transaction(connection, project=project, signer=self.signer)
+            except sa.exc.DBAPIError as error:
+                known = failures.translate(error)
+                if known is None:
+                    raise
+                raise known from error
+            finally:
+                connection.rollback()
+        finally:
+            self._is_at_hand.release()
 
     @contextlib.contextmanager
     def write(self, *, project: str = "default") -> Iterator[transaction.Transaction]:
@@ -116,6 +162,10 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; open transactions of other threads fail."""
+        with self._is_at_hand:
+            if self._at_hand is not None:
+                self._at_hand.close()
+                self._at_hand = None
         self.reading.dispose()
         self.writing.dispose()
 

@@ -14,10 +14,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
 
-# Both drivers take values by name in these two styles.
+# Both drivers take values by name in these two styles, and by place in the other two.
 _DIALECTS: Final[dict[str, sa.Dialect]] = {
     "sqlite": pysqlite.dialect(paramstyle="named"),
     "postgresql": psycopg.dialect(),  # type: ignore[no-untyped-call]
+}
+_BY_PLACE: Final[dict[str, sa.Dialect]] = {
+    "sqlite": pysqlite.dialect(paramstyle="qmark"),
+    "postgresql": psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
 }
 
 
@@ -45,11 +49,12 @@ class Prepared:
         one for each dialect, by its name. An insert without values takes every column.
     """
 
-    __slots__ = ("_statement", "_texts")
+    __slots__ = ("_statement", "_texts", "_texts_by_place")
 
     def __init__(self, statement: sa.Executable | Mapping[str, sa.Executable]) -> None:
         self._statement = statement
         self._texts: dict[str, str] = {}
+        self._texts_by_place: dict[str, str] = {}
 
     def text(self, dialect: str) -> str:
         """Return the statement as one driver takes it; compiled on first use.
@@ -66,8 +71,29 @@ class Prepared:
         """
         found = self._texts.get(dialect)
         if found is None:
-            chosen: Any = self._statement
-            if isinstance(chosen, Mapping):
-                chosen = chosen[dialect]
-            found = self._texts[dialect] = str(chosen.compile(dialect=_DIALECTS[dialect]))
+            found = self._texts[dialect] = str(self._compiled(dialect, _DIALECTS))
         return found
+
+    def text_by_place(self, dialect: str) -> str:
+        """Return the statement for rows that are plain tuples; compiled on first use.
+
+        Parameters
+        ----------
+        dialect
+            ``sqlite`` or ``postgresql``.
+
+        Returns
+        -------
+        str
+            An insert takes the columns in the order of its table.
+        """
+        found = self._texts_by_place.get(dialect)
+        if found is None:
+            found = self._texts_by_place[dialect] = str(self._compiled(dialect, _BY_PLACE))
+        return found
+
+    def _compiled(self, dialect: str, styles: Mapping[str, sa.Dialect]) -> Any:
+        chosen: Any = self._statement
+        if isinstance(chosen, Mapping):
+            chosen = chosen[dialect]
+        return chosen.compile(dialect=styles[dialect])

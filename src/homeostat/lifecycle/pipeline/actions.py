@@ -190,7 +190,7 @@ def get_code(tx: Transaction, actor: access.Actor, digest: str) -> entities.Reac
 
 
 def _describe(tx: Transaction, run: tracked.Run, start: entities.RunStart) -> None:
-    tracking.insert_params(tx, run, values=start.parameters, known={})
+    tracking.insert_params(tx, run, values=start.parameters)
     tracking.insert_inputs(
         tx,
         run.id,

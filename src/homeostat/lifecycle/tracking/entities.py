@@ -12,6 +12,13 @@ Stage = Literal["active", "deleted"]
 Kind = Literal["finite", "nan", "inf", "-inf"]
 
 DEFAULT_EXPERIMENT = "Default"
+DEFAULT_EXPERIMENT_ID = "0"
+RUN_NAME = "mlflow.runName"
+"""Tag that MLflow's clients keep a run's name in; it and the name are always equal."""
+CONTEXT = "mlflow.data.context"
+"""Tag that tells what a run read a dataset for."""
+NAME_TAG = "mlflow.runName"
+"""Tag that is always the name of its run, in both directions."""
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +33,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     lifecycle_stage
         active or deleted.
     artifact_root
-        Reference prefix of its runs' artifacts.
+        Address below which its runs keep their artifacts, where a client chose one; empty
+        when they are kept here.
     created_at, updated_at
         ms UTC.
     """
@@ -59,7 +67,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     started_at, ended_at
         ms UTC; None while it works.
     artifact_root
-        Reference prefix of its artifacts.
+        `run:<id>` where its artifacts are kept here, else the address a client keeps them at.
     pipeline
         Name of the pipeline function, or empty.
     executor
@@ -74,6 +82,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         Seconds; CPU seconds of its steps.
     max_rss_bytes
         Peak memory of one of its processes.
+    deleted_at
+        ms UTC; None while it is active.
     """
 
     id: str
@@ -94,6 +104,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float = 0.0
     cpu_s: float = 0.0
     max_rss_bytes: int = 0
+    deleted_at: int | None = None
 
 
 class Metric(msgspec.Struct, frozen=True):
@@ -221,6 +232,75 @@ class Artifact(msgspec.Struct, frozen=True):
     created_at: int
 
 
+class LoggedDataset(msgspec.Struct, frozen=True, kw_only=True):
+    """Data that a client described; the bytes are where its source says.
+
+    Parameters
+    ----------
+    name, digest
+        Together they name it within an experiment; at most 500 and 36 characters.
+    source_type, source
+        Where it came from, as the client spells it.
+    schema, profile
+        JSON of the client; None when it gave none.
+    """
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None = None
+    profile: str | None = None
+
+
+class DatasetInput(msgspec.Struct, frozen=True, kw_only=True):
+    """A described dataset that a run read.
+
+    Parameters
+    ----------
+    dataset
+        What was read.
+    tags
+        What for; `mlflow.data.context` says training, evaluation or the like.
+    """
+
+    dataset: LoggedDataset
+    tags: tuple[Tag, ...] = ()
+
+
+class ModelLink(msgspec.Struct, frozen=True):
+    """A logged model that a run read or made.
+
+    Parameters
+    ----------
+    role
+        input or output.
+    model_id
+        Of the logged model.
+    step
+        Of the training, when it was made.
+    """
+
+    role: Literal["input", "output"]
+    model_id: str
+    step: int = 0
+
+
+class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment with its tags.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    tags
+        By key.
+    """
+
+    experiment: Experiment
+    tags: tuple[Tag, ...] = ()
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A run with what it keeps; metrics at their latest point.
 
@@ -230,6 +310,10 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
         The run.
     metrics, params, tags, inputs, outputs, artifacts
         By key, name or path.
+    datasets
+        Described data it read, by name and digest.
+    models
+        Logged models it read or made, oldest first.
     """
 
     run: Run
@@ -239,6 +323,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
+    datasets: tuple[DatasetInput, ...] = ()
+    models: tuple[ModelLink, ...] = ()
 
 
 class Filter(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -11,15 +11,42 @@ from homeostat.foundation import access, errors, events, lineage
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.tracking import entities, limits, records, runs
 
+_PLACES: Final = {
+    "metric": "metrics[{}].name",
+    "parameter": "params[{}].key",
+    "tag": "tags[{}].key",
+}
 
-def log_metrics(
+
+class Standing(NamedTuple):
+    """What writing to a run must know of it.
+
+    Parameters
+    ----------
+    id
+        Of the run.
+    experiment_id
+        Its number.
+    status, lifecycle_stage
+        As of the run.
+    """
+
+    id: str
+    experiment_id: int
+    status: entities.RunStatus
+    lifecycle_stage: entities.Stage
+
+
+def log_batch(
     tx: Transaction,
     actor: access.Actor,
     run_id: str,
     *,
-    points: Sequence[entities.Metric],
-) -> None:
-    """Add points to metrics of a run, all at once; equal points count once.
+    points: Sequence[entities.Metric] = (),
+    params: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Standing:
+    """Add points, parameters and tags to a run, all of them or none.
 
     Parameters
     ----------
@@ -28,126 +55,149 @@ def log_metrics(
     run_id
         An existing run.
     points
-        Any number; `at` of 0 means now.
+        Any number; equal points count once.
+    params
+        Text by key; they never change, and one that has the same value already is left alone.
+    tags
+        Text by key; the last value counts.
 
-    Raises
-    ------
-    NotFoundError
-        When there is no such run.
-    InvalidInputError
-        When a key is empty or too long.
-    """
-    run = runs.writable(tx, actor, run_id)
-    if not points:
-        return
-    rows: list[dict[str, Any]] = []
-    latest: dict[str, dict[str, Any]] = {}
-    for point in points:
-        limits.check_key("metric", point.key)
-        row = {
-            "project": tx.project,
-            "run_id": run_id,
-            "key": point.key,
-            "at": point.at or tx.at,
-            "step": point.step,
-            "value": point.value if point.kind == "finite" else 0.0,
-            "kind": point.kind,
-        }
-        rows.append(row)
-        known = latest.get(point.key)
-        if known is None or _order(row) >= _order(known):
-            latest[point.key] = row
-    tx.run(records.INSERT_POINTS, rows)
-    tx.run(
-        records.UPSERT_LATEST,
-        [{**row, "experiment_id": int(run.experiment_id)} for row in latest.values()],
-    )
-
-
-def log_params(
-    tx: Transaction, actor: access.Actor, run_id: str, *, values: Mapping[str, str]
-) -> None:
-    """Write parameters of a run; they never change.
-
-    Parameters
-    ----------
-    tx, actor
-        Transaction to write in, and who asks.
-    run_id
-        An existing run.
-    values
-        Text by key; a key that has the same value already is left alone.
+    Returns
+    -------
+    Standing
+        What is known of the run.
 
     Raises
     ------
     NotFoundError
         When there is no such run.
     ConflictError
-        When a key has another value.
+        When a parameter has another value.
     InvalidInputError
-        When a key or value is too long.
+        When a key or value is too long or the run is deleted.
     """
-    run = runs.writable(tx, actor, run_id)
-    found = tx.execute(records.PARAMS_OF_RUN, records.of_run(tx, run_id))
-    known = {row.key: row.value for row in found}
-    insert_params(tx, run, values=values, known=known)
+    run = standing(tx, actor, run_id)
+    _check_keys("metric", [point.key for point in points])
+    _check_keys("parameter", tuple(params or ()))
+    _check_keys("tag", tuple(tags or ()))
+    if points:
+        insert_points(tx, run, points)
+    if params:
+        insert_params(tx, run, values=params)
+    if tags:
+        _put_tags(tx, actor, run, tags)
+    return run
 
 
-def insert_params(
-    tx: Transaction,
-    run: entities.Run,
-    *,
-    values: Mapping[str, str],
-    known: Mapping[str, str],
+def log_metrics(
+    tx: Transaction, actor: access.Actor, run_id: str, *, points: Sequence[entities.Metric]
 ) -> None:
-    """Write parameters of a run whose known ones the caller has read; see `log_params`."""
-    for key, value in values.items():
-        limits.check_key("parameter", key)
-        limits.check_value("parameter", key, value)
-        if known.get(key, value) != value:
-            raise errors.ConflictError(
-                f"parameter {key!r} of run:{run.id} is {known[key]!r}, not to become {value!r}",
-                hint="parameters are written once; use a tag for what changes",
-                key=key,
-            )
-    new = {key: value for key, value in values.items() if key not in known}
-    if new:
-        tx.run(records.INSERT_PARAMS, _texts(tx, run, new))
+    """Add points to metrics of a run; parameters and errors of `log_batch`."""
+    log_batch(tx, actor, run_id, points=points)
+
+
+def log_params(
+    tx: Transaction, actor: access.Actor, run_id: str, *, values: Mapping[str, str]
+) -> None:
+    """Write parameters of a run; parameters and errors of `log_batch`."""
+    log_batch(tx, actor, run_id, params=values)
 
 
 def set_tags(
     tx: Transaction, actor: access.Actor, run_id: str, *, values: Mapping[str, str]
 ) -> None:
-    """Write tags of a run; the last value counts.
+    """Write tags of a run; parameters and errors of `log_batch`."""
+    log_batch(tx, actor, run_id, tags=values)
+
+
+def standing(tx: Transaction, actor: access.Actor, run_id: str) -> Standing:
+    """Return what is known of a run the actor may write to.
 
     Parameters
     ----------
     tx, actor
-        Transaction to write in, and who asks.
+        Transaction to read in, and who asks.
     run_id
         An existing run.
-    values
-        Text by key.
 
     Raises
     ------
     NotFoundError
         When there is no such run.
     InvalidInputError
-        When a key or value is too long.
+        When the run is deleted.
     """
-    run = runs.writable(tx, actor, run_id)
-    for key, value in values.items():
-        limits.check_key("tag", key)
-        limits.check_value("tag", key, value)
-    if not values:
+    access.require(actor, "run.write")
+    row = tx.run(records.STANDING, {"in_project": tx.project, "in_run": run_id}).fetchone()
+    if row is None:
+        raise errors.NotFoundError(f"Run with id={run_id} not found", run_id=run_id)
+    found = Standing(run_id, *row)
+    if found.lifecycle_stage != "active":
+        raise errors.InvalidInputError(
+            f"The run {run_id} must be in the 'active' state. "
+            f"Current state is {found.lifecycle_stage}."
+        )
+    return found
+
+
+def insert_points(tx: Transaction, run: Standing, points: Sequence[entities.Metric]) -> None:
+    """Write points whose keys were checked; see `log_batch`."""
+    project, run_id, experiment_id = tx.project, run.id, run.experiment_id
+    rows: list[tuple[Any, ...]] = []
+    latest: dict[str, tuple[int, int, float, str]] = {}
+    for key, value, at, step, kind in map(_fields, points):
+        rows.append((project, run_id, key, at, step, value, kind))
+        known = latest.get(key)
+        if known is None or (step, at, value) >= known[:3]:
+            latest[key] = (step, at, value, kind)
+    tx.insert_rows(records.INSERT_POINTS, rows)
+    tx.insert_rows(
+        records.UPSERT_LATEST,
+        [
+            (project, run_id, key, experiment_id, value, kind, at, step)
+            for key, (step, at, value, kind) in latest.items()
+        ],
+    )
+
+
+def insert_params(
+    tx: Transaction, run: Standing | entities.Run, *, values: Mapping[str, str]
+) -> None:
+    """Write parameters of a run that may be written to; see `log_batch`."""
+    kept = {key: limits.cut_param(value) for key, value in values.items()}
+    cursor = tx.insert_rows(records.INSERT_PARAMS, _text_rows(tx, run, kept))
+    if cursor.rowcount == len(kept):
         return
-    tx.run(records.UPSERT_TAGS, _texts(tx, run, values))
+    known = dict(tx.run(records.RUN_PARAMS, records.of_run(tx, run.id)).fetchall())
+    for key, value in kept.items():
+        if known[key] != value:
+            raise errors.ConflictError(
+                "Changing param values is not allowed. Param with "
+                f"key='{key}' was already logged with value='{known[key]}' for run "
+                f"ID='{run.id}'. Attempted logging new value '{value}'.",
+                hint="parameters are written once; use a tag for what changes",
+                key=key,
+            )
+
+
+def insert_tags(
+    tx: Transaction, run: Standing | entities.Run, *, values: Mapping[str, str]
+) -> None:
+    """Write tags of a run that may be written to; see `log_batch`."""
+    kept = {key: limits.cut_tag(value) for key, value in values.items()}
+    tx.insert_rows(records.UPSERT_TAGS, _text_rows(tx, run, kept))
+
+
+def _put_tags(
+    tx: Transaction, actor: access.Actor, run: Standing, values: Mapping[str, str]
+) -> None:
+    insert_tags(tx, run, values=values)
+    name = values.get(entities.NAME_TAG)
+    if name is not None:
+        tx.run(records.RENAME_RUN, {**records.of_run(tx, run.id), "to_name": name})
     if run.status in runs.ENDED:
         # While a run works its end vouches for what it wrote; afterwards each change does.
-        events.record(
-            tx, actor, "run.tagged", subject=f"run:{run_id}", facts={"tags": dict(values)}
-        )
+        facts = {"tags": dict(values)}
+        events.record(tx, actor, "run.tagged", subject=f"run:{run.id}", facts=facts)
 
 
 def add_inputs(
@@ -239,27 +289,32 @@ def add_artifact(
     return made
 
 
-def _texts(
-    tx: Transaction, run: entities.Run, values: Mapping[str, str]
-) -> list[dict[str, Any]]:
+def _text_rows(
+    tx: Transaction, run: Standing | entities.Run, values: Mapping[str, str]
+) -> list[tuple[Any, ...]]:
+    project, run_id, experiment_id = tx.project, run.id, int(run.experiment_id)
     return [
-        {
-            "project": tx.project,
-            "run_id": run.id,
-            "experiment_id": int(run.experiment_id),
-            "key": key,
-            "value": value,
-            "value_head": value[: records.HEAD_LENGTH],
-        }
+        (project, run_id, key, experiment_id, value, value[: records.HEAD_LENGTH])
         for key, value in values.items()
     ]
+
+
+def _fields(point: entities.Metric) -> tuple[str, float, int, int, str]:
+    value = point.value if point.kind == "finite" else 0.0
+    return point.key, value, point.at, point.step, point.kind
+
+
+def _check_keys(what: str, keys: Sequence[str]) -> None:
+    try:
+        for key in keys:
+            limits.check_key(what, key)
+    except errors.InvalidInputError:
+        for place, key in enumerate(keys if len(keys) > 1 else ()):
+            limits.check_key(what, key, place=_PLACES[what].format(place))
+        raise
 
 
 def _data(
     tx: Transaction, run_id: str, item: entities.Input | entities.Output
 ) -> dict[str, str]:
     return {**msgspec.structs.asdict(item), "project": tx.project, "run_id": run_id}
-
-
-def _order(row: Mapping[str, Any]) -> tuple[int, int, float]:
-    return row["step"], row["at"], row["value"]

@@ -1,0 +1,1 @@
+"""The MLflow REST protocol: stock clients work unchanged, over the same actions as the API."""

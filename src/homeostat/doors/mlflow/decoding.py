@@ -1,0 +1,195 @@
+"""Reading requests as MLflow's server does: strict in types, blind to fields it does not know.
+
+The door calls it for every request; endpoints use `whole` and `number` for the numbers that
+clients may send as text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Final, NoReturn
+from urllib.parse import parse_qs
+
+import msgspec
+
+from homeostat.foundation import errors
+
+SEE = " See the API docs for more information about request parameters."
+LARGEST_WHOLE: Final = 2**63 - 1
+LARGEST_NUMBER: Final = 1.7976931348623157e308
+_BOOLEANS: Final = {"true": True, "false": False}
+
+Int = int | str
+Number = float | str
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+"""A required text: what is empty counts as not given."""
+
+
+def body(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
+    """Return the fields of a JSON body.
+
+    Parameters
+    ----------
+    decoder
+        Of the request's struct.
+    raw
+        The body; an empty one counts as an empty object.
+
+    Returns
+    -------
+    msgspec.Struct
+        Of the decoder's type.
+
+    Raises
+    ------
+    InvalidInputError
+        In MLflow's words: what is missing, or which value is wrong at which place.
+    """
+    try:
+        return decoder.decode(raw or b"{}")
+    except msgspec.ValidationError as error:
+        _refuse(error, _plain(raw))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.InvalidInputError(f"the body is no JSON object: {error}") from None
+
+
+def query(kind: type[msgspec.Struct], text: str) -> Any:
+    """Return the fields of a query string; parameters and errors as for `body`."""
+    given = parse_qs(text, keep_blank_values=True)
+    fields: dict[str, Any] = {}
+    for field in msgspec.structs.fields(kind):
+        if field.name in given:
+            values = given[field.name]
+            fields[field.name] = values if _is_list(field.type) else _read(field, values[-1])
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        _refuse(error, fields)
+
+
+def whole(value: Int, field: str) -> int:
+    """Return an integer that may have come as text.
+
+    Parameters
+    ----------
+    value
+        As sent.
+    field
+        Its name, for the refusal.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is none, or beyond 64 bits.
+
+    Examples
+    --------
+    >>> whole("17", "timestamp"), whole(-3, "step")
+    (17, -3)
+    """
+    found = value
+    if isinstance(value, str):
+        if re.fullmatch(r"[+-]?\d{1,19}", value) is None:
+            _wrong(field, value)
+        found = int(value)
+    assert isinstance(found, int)
+    if not -LARGEST_WHOLE - 1 <= found <= LARGEST_WHOLE:
+        _wrong(field, value)
+    return found
+
+
+def number(value: Number, field: str) -> float:
+    """Return a double that may have come as text; infinities become the largest numbers.
+
+    Parameters
+    ----------
+    value
+        As sent; ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` are texts.
+    field
+        Its name, for the refusal.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is no number.
+
+    Examples
+    --------
+    >>> number("-Infinity", "value"), number("0.5", "value")
+    (-1.7976931348623157e+308, 0.5)
+    """
+    found: float
+    if isinstance(value, str):
+        try:
+            found = float(value)
+        except ValueError:
+            _wrong(field, value)
+    else:
+        found = value
+    if math.isinf(found):
+        return math.copysign(LARGEST_NUMBER, found)
+    return found
+
+
+def _wrong(field: str, value: object) -> NoReturn:
+    raise errors.InvalidInputError(
+        f"Invalid value {_shown(value)} for parameter '{field}' supplied:  "
+        f"Hint: Value was of type '{type(value).__name__}'.{SEE}"
+    )
+
+
+def _missing(field: str) -> NoReturn:
+    raise errors.InvalidInputError(f"Missing value for required parameter '{field}'.{SEE}")
+
+
+def _refuse(error: msgspec.ValidationError, given: Any) -> NoReturn:
+    """Say in MLflow's words what msgspec found."""
+    said, _, at = str(error).partition(" - at ")
+    at = re.sub(r"^\$\.?", "", at.strip("`"))
+    lacking = re.search(r"missing required field `(.+?)`", said)
+    if lacking is not None:
+        _missing(f"{at}.{lacking[1]}" if at else lacking[1])
+    if not at:
+        raise errors.InvalidInputError(f"the body is no JSON object with fields: {said}")
+    value = _value_at(given, at)
+    if value == "" or value is None:
+        _missing(at)
+    _wrong(at, value)
+
+
+def _value_at(given: Any, path: str) -> Any:
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path):
+        try:
+            given = given[int(index)] if index else given[name]
+        except (KeyError, IndexError, TypeError):
+            return given
+    return given
+
+
+def _plain(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        return {}
+
+
+def _shown(value: object) -> str:
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= 500 else f"{text[:500]}..."  # noqa: PLR2004 - a line or two
+
+
+def _is_list(kind: Any) -> bool:
+    return str(getattr(kind, "__origin__", kind)).startswith(("<class 'tuple", "<class 'list"))
+
+
+def _read(field: msgspec.structs.FieldInfo, text: str) -> Any:
+    """Return a value of the query as its field wants it; wrong ones are refused later."""
+    if field.type is bool:
+        known = _BOOLEANS.get(text.lower())
+        if known is None:
+            raise errors.InvalidInputError(
+                f"Invalid boolean value: {text[:80]}, must be 'true' or 'false'."
+            )
+        return known
+    return text

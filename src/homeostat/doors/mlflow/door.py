@@ -1,0 +1,191 @@
+"""The door itself: one ASGI callable that answers what MLflow's clients ask.
+
+`doors/local.py` sets it into the application. There is no framework here: each of the hundreds
+of requests a fit makes waits for the one before, so every microsecond is felt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final
+
+import msgspec
+
+from homeostat.doors.mlflow import decoding, problems, routing
+from homeostat.foundation import access, errors, ids, log
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Admit = Callable[[Scope], tuple[access.Actor, str]]
+
+OURS: Final = ("/api/2.0/", "/api/3.0/", "/ajax-api/")
+_SAFE: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+)
+_JSON: Final = (b"content-type", b"application/json")
+_BODYLESS: Final = frozenset({"GET", "HEAD"})
+
+_log = log.get(__name__)
+
+
+class Door:
+    """MLflow's protocol over one house.
+
+    Parameters
+    ----------
+    ground
+        The application that serves it.
+    routes
+        The table.
+    admit
+        Returns actor and project of a request, or refuses it.
+
+    Raises
+    ------
+    ValueError
+        When a route names no known action, or two routes are the same.
+    """
+
+    def __init__(
+        self, ground: routing.Ground, *, routes: Iterable[routing.Route], admit: Admit
+    ) -> None:
+        self._ground = ground
+        self._admit = admit
+        self.table = routing.Table(routes)
+        self._outside = frozenset(
+            path
+            for route in self.table.routes
+            if route.path.startswith("=")
+            for path in routing.addresses(route)
+        )
+
+    def takes(self, path: str) -> bool:
+        """Say whether a path is of this protocol."""
+        return path.startswith(OURS) or path in self._outside
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; nothing that goes wrong in it leaves here."""
+        try:
+            answer = await self._respond(scope, receive)
+        except (errors.HomeostatError, problems.ToldAsError) as error:
+            answer = problems.answer(error)
+            if answer.status >= 500:  # noqa: PLR2004 - ours to look into
+                _log.error("request failed", path=scope["path"], detail=str(error))
+        except ConnectionError:
+            return  # nobody is there to be answered
+        except Exception as error:  # noqa: BLE001 - the last line before the server
+            log_id = ids.new_id()
+            _log.exception(
+                "request failed unexpectedly", log_id=log_id, path=scope["path"], exc_info=error
+            )
+            answer = problems.unhandled(log_id)
+        await _send(answer, send, is_head=scope["method"] == "HEAD")
+
+    async def _respond(self, scope: Scope, receive: Receive) -> routing.Answer | bytes:
+        actor, project = self._admit(scope)
+        found = self.table.find(scope["method"], scope["path"])
+        if found is None:
+            # Without a body: that is how clients learn that a server lacks an endpoint.
+            return routing.Answer(404, ())
+        (route, decoder), path_params = found
+        if route.action != routing.PUBLIC:
+            access.require(actor, route.action)
+        call = routing.Call(
+            self._ground,
+            actor,
+            project,
+            scope=scope,
+            receive=receive,
+            path_params=path_params,
+        )
+        if decoder is not None:
+            call.body = await _fields(scope, receive, route, decoder)
+        answer = await route.endpoint(call)
+        if isinstance(answer, routing.Answer | bytes):
+            return answer
+        return b"{}" if answer is None else msgspec.json.encode(answer)
+
+
+async def _fields(
+    scope: Scope, receive: Receive, route: routing.Route, decoder: msgspec.json.Decoder[Any]
+) -> Any:
+    assert route.body is not None
+    if scope["method"] in _BODYLESS:
+        return decoding.query(route.body, scope["query_string"].decode("latin-1"))
+    message = await receive()
+    raw: bytes = message.get("body", b"")
+    if message.get("more_body"):
+        raw = await _rest(raw, receive, route.limit_bytes)
+    if len(raw) > route.limit_bytes:
+        raise _too_large(len(raw), route.limit_bytes)
+    if not raw and scope["query_string"]:
+        return decoding.query(route.body, scope["query_string"].decode("latin-1"))
+    if raw:
+        _need_json(scope)
+    return decoding.body(decoder, raw)
+
+
+async def _rest(first: bytes, receive: Receive, limit_bytes: int) -> bytes:
+    parts, size_bytes = [first], len(first)
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the client went away before its body was whole")
+        parts.append(message.get("body", b""))
+        size_bytes += len(parts[-1])
+        if size_bytes > limit_bytes:
+            raise _too_large(size_bytes, limit_bytes)
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _too_large(size_bytes: int, limit_bytes: int) -> errors.TooLargeError:
+    return errors.TooLargeError(
+        f"the body has {size_bytes} bytes or more; this address takes {limit_bytes}",
+        hint="send less at a time",
+        limit_bytes=limit_bytes,
+    )
+
+
+def _need_json(scope: Scope) -> None:
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            if value[:16].lower() == b"application/json":
+                return
+            break
+    raise errors.InvalidInputError(
+        "Bad Request. Content-Type must be one of ['application/json']."
+    )
+
+
+async def _send(answer: routing.Answer | bytes, send: Send, *, is_head: bool) -> None:
+    if isinstance(answer, bytes):
+        headers = [(b"content-length", b"%d" % len(answer)), _JSON, *_SAFE]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if is_head else answer})
+        return
+    given = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers]
+    names = {name for name, _ in given}
+    headers = [*given, *(pair for pair in _SAFE if pair[0] not in names)]
+    body = answer.body
+    if isinstance(body, bytes) and b"content-length" not in names:
+        headers.append((b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if is_head or isinstance(body, bytes):
+        whole = body if isinstance(body, bytes) and not is_head else b""
+        await send({"type": "http.response.body", "body": whole})
+        return
+    async for piece in _asynchronous(body):
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _asynchronous(pieces: routing.Pieces) -> AsyncIterator[bytes]:
+    if isinstance(pieces, AsyncIterator):
+        async for piece in pieces:
+            yield piece
+        return
+    for piece in pieces:
+        yield piece

@@ -1,0 +1,268 @@
+"""The shape of this door's route table; every subject's file fills a part of it.
+
+As at the native API each route names the access action it needs, or says ``public``, and the
+door refuses to start on one that does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import parse_qs
+
+import msgspec
+
+from homeostat.foundation import access
+from homeostat.foundation.database import Transaction
+from homeostat.foundation.house import House
+
+PUBLIC = "public"
+LIMIT_BYTES = 4 * 1024 * 1024
+PREFIXES = ("/api", "/ajax-api")
+
+T = TypeVar("T")
+Headers = Mapping[str, str]
+Pieces = Iterator[bytes] | AsyncIterator[bytes]
+
+
+class Ground(Protocol):
+    """What the door stands on; the application that serves it."""
+
+    @property
+    def house(self) -> House:
+        """What this process stands on."""
+
+    async def on_thread(self, fn: Callable[[], Any]) -> Any:
+        """Run `fn` on a reader thread."""
+
+    def wake(self) -> None:
+        """Tell those who wait for events that this process has committed."""
+
+
+class Answer(NamedTuple):
+    """An answer that is not simply JSON with status 200.
+
+    Parameters
+    ----------
+    status
+        Of HTTP.
+    headers
+        Names in small letters.
+    body
+        Whole, or in pieces.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | Pieces = b""
+
+
+class Call:
+    """One request on its way through an endpoint.
+
+    Parameters
+    ----------
+    ground
+        Gives threads and the house.
+    actor, project
+        Who calls, and in which project.
+    scope, receive
+        Of ASGI.
+    """
+
+    __slots__ = ("_ground", "actor", "body", "path_params", "project", "receive", "scope")
+
+    def __init__(
+        self,
+        ground: Ground,
+        actor: access.Actor,
+        project: str,
+        *,
+        scope: Mapping[str, Any],
+        receive: Callable[[], Awaitable[Any]],
+        path_params: dict[str, str],
+    ) -> None:
+        self._ground = ground
+        self.actor = actor
+        self.project = project
+        self.scope = scope
+        self.receive = receive
+        self.path_params = path_params
+        self.body: Any = None
+
+    @property
+    def house(self) -> House:
+        """What this process stands on."""
+        return self._ground.house
+
+    @property
+    def method(self) -> str:
+        """Of HTTP."""
+        return str(self.scope["method"])
+
+    @property
+    def headers(self) -> Headers:
+        """By name in small letters; the last one counts."""
+        return {
+            name.decode("latin-1"): v.decode("latin-1") for name, v in self.scope["headers"]
+        }
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """Values of the query string by name."""
+        text = self.scope["query_string"].decode("latin-1")
+        return parse_qs(text, keep_blank_values=True)
+
+    async def read(self, fn: Callable[[Transaction], T]) -> T:
+        """Run `fn` in a read transaction on a thread and return its answer."""
+
+        def inside() -> T:
+            with self.house.database.read(project=self.project) as tx:
+                return fn(tx)
+
+        answer: T = await self._ground.on_thread(inside)
+        return answer
+
+    async def peek(self, fn: Callable[[Transaction], T]) -> T:
+        """Do a read of a few prepared statements: at once where no network is between.
+
+        On SQLite a thread would cost several times what such a read takes.
+        """
+        database = self.house.database
+        if database.is_sqlite:
+            with database.glance(project=self.project) as tx:
+                return fn(tx)
+        return await self.read(fn)
+
+    async def write(self, fn: Callable[[Transaction], T]) -> T:
+        """Run `fn` in the writer's next group; returns after the commit."""
+        done = self.house.writer.submit(fn, project=self.project)
+        answer = await asyncio.wrap_future(done)
+        self._ground.wake()
+        return answer
+
+    async def work(self, fn: Callable[[], T]) -> T:
+        """Run `fn` on a thread without a transaction (blobs, decoding)."""
+        answer: T = await self._ground.on_thread(fn)
+        return answer
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Yield the body piece by piece; `ConnectionError` when the client went away."""
+        while True:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionError("the client went away before its body was whole")
+            if message.get("body"):
+                yield message["body"]
+            if not message.get("more_body"):
+                return
+
+
+Endpoint = Callable[[Call], Awaitable[Any]]
+
+
+class Route(NamedTuple):
+    """One line of the table.
+
+    Parameters
+    ----------
+    method
+        Of HTTP.
+    path
+        Behind ``/api`` and ``/ajax-api``, which both serve it, such as
+        ``/2.0/mlflow/logged-models/{model_id}``; ``{path:path}`` takes the rest. One that
+        begins with ``=`` is the whole path.
+    action
+        The access action it needs, or ``public``.
+    endpoint
+        Receives the `Call`; returns a struct or dict (JSON), bytes (JSON already), None (an
+        empty object) or an `Answer`.
+    body
+        Struct of the request's fields: from the query on GET, else from the JSON body. None
+        leaves the body to the endpoint.
+    limit_bytes
+        Largest JSON body accepted.
+    """
+
+    method: str
+    path: str
+    action: str
+    endpoint: Endpoint
+    body: type[msgspec.Struct] | None = None
+    limit_bytes: int = LIMIT_BYTES
+
+
+class Line(NamedTuple):
+    """A route, ready for requests."""
+
+    route: Route
+    decoder: msgspec.json.Decoder[Any] | None
+
+
+class Table:
+    """Finds the route of a request.
+
+    Parameters
+    ----------
+    routes
+        All of the door.
+
+    Raises
+    ------
+    ValueError
+        When a route names no known action, or a method and path come twice.
+    """
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self.routes = tuple(routes)
+        self._exact: dict[tuple[str, str], Line] = {}
+        self._open: list[tuple[re.Pattern[str], str, Line]] = []
+        for route in self.routes:
+            if route.action != PUBLIC and route.action not in access.ACTIONS:
+                raise ValueError(f"{route.method} {route.path} names no known action")
+            made = Line(route, msgspec.json.Decoder(route.body) if route.body else None)
+            for path in addresses(route):
+                if "{" in path:
+                    self._open.append((_pattern(path), route.method, made))
+                elif (route.method, path) in self._exact:
+                    raise ValueError(f"two routes for {route.method} {path}")
+                else:
+                    self._exact[route.method, path] = made
+        # Fixed parts first: what takes the rest of a path must not hide them.
+        self._open.sort(key=lambda item: ".*" in item[0].pattern)
+
+    def find(self, method: str, path: str) -> tuple[Line, dict[str, str]] | None:
+        """Return the route of a request and the parts of its path, or None."""
+        found = self._exact.get((method, path))
+        if found is not None:
+            return found, {}
+        asked = "GET" if method == "HEAD" else method
+        if asked != method and (found := self._exact.get((asked, path))) is not None:
+            return found, {}
+        for pattern, known, made in self._open:
+            if known == asked and (match := pattern.fullmatch(path)) is not None:
+                return made, match.groupdict()
+        return None
+
+
+def addresses(route: Route) -> tuple[str, ...]:
+    """Return every path a route is served at.
+
+    Examples
+    --------
+    >>> addresses(Route("GET", "=/version", "public", None))
+    ('/version',)
+    """
+    if route.path.startswith("="):
+        return (route.path[1:],)
+    return tuple(prefix + route.path for prefix in PREFIXES)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)(:path)?\}", path)
+    text = re.escape(parts[0])
+    for name, rest, fixed in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        text += f"(?P<{name}>{'.*' if rest else '[^/]+'})" + re.escape(fixed)
+    return re.compile(text, re.DOTALL)

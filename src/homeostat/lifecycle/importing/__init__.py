@@ -1,0 +1,1 @@
+"""Taking over what another platform kept: experiments, runs, models and their files."""

@@ -1,0 +1,1 @@
+"""Traces of programs that call models: kept and given back to those who look into a call."""
