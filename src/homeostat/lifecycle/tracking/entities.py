@@ -13,8 +13,6 @@ Kind = Literal["finite", "nan", "inf", "-inf"]
 
 DEFAULT_EXPERIMENT = "Default"
 DEFAULT_EXPERIMENT_ID = "0"
-RUN_NAME = "mlflow.runName"
-"""Tag that MLflow's clients keep a run's name in; it and the name are always equal."""
 CONTEXT = "mlflow.data.context"
 """Tag that tells what a run read a dataset for."""
 NAME_TAG = "mlflow.runName"
@@ -299,6 +297,24 @@ class ExperimentRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     experiment: Experiment
     tags: tuple[Tag, ...] = ()
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A name that stands directly in a folder of artifacts.
+
+    Parameters
+    ----------
+    name
+        Without the folder's path.
+    is_dir
+        A folder stands there.
+    size_bytes
+        Of the file; 0 for a folder.
+    """
+
+    name: str
+    is_dir: bool
+    size_bytes: int
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.tracking import entities, records, runs, search
+from homeostat.lifecycle.tracking import artifacts, entities, records, runs, search
 
 LARGEST_PAGE: Final = 1000
 LONGEST_HISTORY: Final = 100_000
@@ -44,50 +44,8 @@ def get_run(tx: Transaction, actor: access.Actor, run_id: str) -> entities.RunRe
         search.with_values(tx, [run])[0],
         inputs=tuple(entities.Input(row.name, row.reference, row.digest) for row in read),
         outputs=tuple(entities.Output(row.name, row.reference, row.digest) for row in made),
-        artifacts=tuple(list_artifacts(tx, actor, run_id)),
+        artifacts=tuple(artifacts.under(tx, artifacts.of_run(run_id))),
     )
-
-
-def list_artifacts(
-    tx: Transaction, actor: access.Actor, run_id: str
-) -> list[entities.Artifact]:
-    """Return the files of a run by path; `NotFoundError` when there is no such run."""
-    access.require(actor, "run.read")
-    runs.existing(tx, run_id)
-    return [
-        entities.Artifact(row.path, row.digest, row.size_bytes, row.created_at)
-        for row in tx.execute(records.ARTIFACTS_OF_RUN, records.of_run(tx, run_id))
-    ]
-
-
-def get_artifact(
-    tx: Transaction, actor: access.Actor, run_id: str, *, path: str
-) -> entities.Artifact:
-    """Return one file of a run.
-
-    Parameters
-    ----------
-    tx, actor
-        Transaction to read in, and who asks.
-    run_id
-        32 hexadecimal digits.
-    path
-        Of the artifact.
-
-    Returns
-    -------
-    Artifact
-        Its bytes are the blob with its digest, owned by `run:<id>`.
-
-    Raises
-    ------
-    NotFoundError
-        When the run has no such file.
-    """
-    for found in list_artifacts(tx, actor, run_id):
-        if found.path == path:
-            return found
-    raise errors.NotFoundError(f"run:{run_id} has no artifact {path!r}", path=path)
 
 
 def metric_history(
@@ -177,7 +135,7 @@ def _experiment_id(tx: Transaction, name: str) -> int:
     found = tx.run(records.EXPERIMENT_NAMED, named).fetchone()
     if found is None and name.isdigit():
         which = {"in_project": tx.project, "in_id": int(name)}
-        found = tx.execute(records.EXPERIMENT, which).first()
+        found = tx.run(records.EXPERIMENT, which).fetchone()
     if found is None:
         raise errors.NotFoundError(f"there is no experiment {name!r}", name=name)
     return int(records.experiment_from(found).id)

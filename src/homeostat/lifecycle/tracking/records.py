@@ -15,74 +15,88 @@ HEAD_LENGTH = 200
 """Characters of a text value that its index holds; PostgreSQL refuses longer index rows."""
 
 
-def _text(name: str, **options: Any) -> sa.Column[str]:
+def text(name: str, **options: Any) -> sa.Column[str]:
+    """Make a column of text, never null unless said."""
     return sa.Column(name, sa.Text, **{"nullable": False, **options})
 
 
-def _number(name: str, **options: Any) -> sa.Column[int]:
+def number(name: str, **options: Any) -> sa.Column[int]:
+    """Make a column of 64-bit integers, never null unless said."""
     return sa.Column(name, sa.BigInteger, **{"nullable": False, **options})
 
 
 experiments = sa.Table(
     "experiments",
     metadata,
-    _text("project", primary_key=True),
-    _number("id", primary_key=True, autoincrement=False),
-    _text("name"),
-    _text("lifecycle_stage"),
-    _text("artifact_root"),
-    _number("created_at"),
-    _number("updated_at"),
+    text("project", primary_key=True),
+    number("id", primary_key=True, autoincrement=False),
+    text("name"),
+    text("lifecycle_stage"),
+    text("artifact_root"),
+    number("created_at"),
+    number("updated_at"),
     sa.UniqueConstraint("project", "name", name="experiments_name"),
+)
+experiment_tags = sa.Table(
+    "experiment_tags",
+    metadata,
+    text("project", primary_key=True),
+    number("experiment_id", primary_key=True, autoincrement=False),
+    text("key", primary_key=True),
+    text("value"),
+    sqlite_with_rowid=False,
 )
 runs = sa.Table(
     "runs",
     metadata,
-    _text("project", primary_key=True),
-    _text("id", primary_key=True),
-    _number("experiment_id"),
-    _text("name"),
-    _text("status"),
-    _text("lifecycle_stage"),
-    _text("user"),
-    _number("started_at"),
-    _number("ended_at", nullable=True),
-    _text("artifact_root"),
-    _text("pipeline"),
-    _text("executor"),
-    _text("error"),
-    _text("commit"),
-    _text("dirty"),
-    _text("environment"),
+    text("project", primary_key=True),
+    text("id", primary_key=True),
+    number("experiment_id"),
+    text("name"),
+    text("status"),
+    text("lifecycle_stage"),
+    text("user"),
+    number("started_at"),
+    number("ended_at", nullable=True),
+    text("artifact_root"),
+    text("pipeline"),
+    text("executor"),
+    text("error"),
+    text("commit"),
+    text("dirty"),
+    text("environment"),
     sa.Column("wall_s", sa.Float, nullable=False),
     sa.Column("cpu_s", sa.Float, nullable=False),
-    _number("max_rss_bytes"),
+    number("max_rss_bytes"),
+    number("deleted_at", nullable=True),
     sa.Index("runs_experiment", "project", "experiment_id", "started_at", "id"),
     sa.Index("runs_newest", "project", "started_at", "id"),
 )
 metrics = sa.Table(
     "metrics",
     metadata,
-    _text("project", primary_key=True),
-    _text("run_id", primary_key=True),
-    _text("key", primary_key=True),
-    _number("at", primary_key=True, autoincrement=False),
-    _number("step", primary_key=True, autoincrement=False),
+    text("project", primary_key=True),
+    text("run_id", primary_key=True),
+    text("key", primary_key=True),
+    number("at", primary_key=True, autoincrement=False),
+    number("step", primary_key=True, autoincrement=False),
     sa.Column("value", sa.Float, primary_key=True),
-    _text("kind", primary_key=True),
+    text("kind", primary_key=True),
+    sqlite_with_rowid=False,
 )
 latest_metrics = sa.Table(
     "latest_metrics",
     metadata,
-    _text("project", primary_key=True),
-    _text("run_id", primary_key=True),
-    _text("key", primary_key=True),
-    _number("experiment_id"),
+    text("project", primary_key=True),
+    text("run_id", primary_key=True),
+    text("key", primary_key=True),
+    number("experiment_id"),
     sa.Column("value", sa.Float, nullable=False),
-    _text("kind"),
-    _number("at"),
-    _number("step"),
+    text("kind"),
+    number("at"),
+    number("step"),
     sa.Index("latest_metrics_search", "project", "experiment_id", "key", "value", "run_id"),
+    sqlite_with_rowid=False,
 )
 
 
@@ -90,13 +104,14 @@ def _of_run(name: str) -> sa.Table:
     return sa.Table(
         name,
         metadata,
-        _text("project", primary_key=True),
-        _text("run_id", primary_key=True),
-        _text("key", primary_key=True),
-        _number("experiment_id"),
-        _text("value"),
-        _text("value_head"),
+        text("project", primary_key=True),
+        text("run_id", primary_key=True),
+        text("key", primary_key=True),
+        number("experiment_id"),
+        text("value"),
+        text("value_head"),
         sa.Index(f"{name}_search", "project", "experiment_id", "key", "value_head", "run_id"),
+        sqlite_with_rowid=False,
     )
 
 
@@ -108,33 +123,23 @@ def _data_of_run(name: str) -> sa.Table:
     return sa.Table(
         name,
         metadata,
-        _text("project", primary_key=True),
-        _text("run_id", primary_key=True),
-        _text("name", primary_key=True),
-        _text("reference"),
-        _text("digest"),
+        text("project", primary_key=True),
+        text("run_id", primary_key=True),
+        text("name", primary_key=True),
+        text("reference"),
+        text("digest"),
         sa.Index(f"{name}_reference", "project", "reference"),
     )
 
 
 inputs = _data_of_run("run_inputs")
 outputs = _data_of_run("run_outputs")
-artifacts = sa.Table(
-    "artifacts",
-    metadata,
-    _text("project", primary_key=True),
-    _text("run_id", primary_key=True),
-    _text("path", primary_key=True),
-    _text("digest"),
-    _number("size_bytes"),
-    _number("created_at"),
-)
 environments = sa.Table(
     "environments",
     metadata,
-    _text("project", primary_key=True),
-    _text("digest", primary_key=True),
-    _text("packages"),
+    text("project", primary_key=True),
+    text("digest", primary_key=True),
+    text("packages"),
 )
 
 _RUN_FIELDS = tuple(runs.c.keys())
@@ -147,8 +152,30 @@ EXPERIMENT_NAMED = Prepared(
         experiments.c.project == IN_PROJECT, experiments.c.name == sa.bindparam("in_name")
     )
 )
-EXPERIMENT = sa.select(experiments).where(
-    experiments.c.project == IN_PROJECT, experiments.c.id == sa.bindparam("in_id")
+EXPERIMENT = Prepared(
+    sa.select(experiments).where(
+        experiments.c.project == IN_PROJECT, experiments.c.id == sa.bindparam("in_id")
+    )
+)
+CHANGE_EXPERIMENT = (
+    experiments.update()
+    .where(experiments.c.project == IN_PROJECT, experiments.c.id == sa.bindparam("in_id"))
+    .values(
+        {name: sa.bindparam(f"to_{name}") for name in ("name", "lifecycle_stage", "updated_at")}
+    )
+)
+TAGS_OF_EXPERIMENT = Prepared(
+    sa.select(experiment_tags.c.key, experiment_tags.c.value)
+    .where(
+        experiment_tags.c.project == IN_PROJECT,
+        experiment_tags.c.experiment_id == sa.bindparam("in_id"),
+    )
+    .order_by(experiment_tags.c.key)
+)
+DELETE_EXPERIMENT_TAG = experiment_tags.delete().where(
+    experiment_tags.c.project == IN_PROJECT,
+    experiment_tags.c.experiment_id == sa.bindparam("in_id"),
+    experiment_tags.c.key == sa.bindparam("in_key"),
 )
 EXPERIMENTS = (
     sa.select(experiments)
@@ -174,19 +201,72 @@ END_RUN = (
         }
     )
 )
-POINTS = (
-    sa.select(metrics.c.key, metrics.c.value, metrics.c.at, metrics.c.step, metrics.c.kind)
-    .where(metrics.c.project == IN_PROJECT, metrics.c.run_id == IN_RUN)
-    .order_by(metrics.c.key, metrics.c.step, metrics.c.at, metrics.c.value, metrics.c.kind)
+CHANGE_RUN = Prepared(
+    runs.update()
+    .where(runs.c.project == IN_PROJECT, runs.c.id == IN_RUN)
+    .values(
+        {
+            name: sa.bindparam(f"to_{name}")
+            for name in ("name", "status", "ended_at", "error", "lifecycle_stage", "deleted_at")
+        }
+    )
 )
-HISTORY = POINTS.where(metrics.c.key == sa.bindparam("in_key")).limit(sa.bindparam("in_limit"))
+STAGE_RUNS = (
+    runs.update()
+    .where(
+        runs.c.project == IN_PROJECT,
+        runs.c.experiment_id == sa.bindparam("in_id"),
+        runs.c.lifecycle_stage != sa.bindparam("to_stage"),
+    )
+    .values(lifecycle_stage=sa.bindparam("to_stage"), deleted_at=sa.bindparam("to_deleted_at"))
+)
+_POINT = (metrics.c.key, metrics.c.value, metrics.c.at, metrics.c.step, metrics.c.kind)
+POINTS_OF_KEY = sa.select(*_POINT).where(
+    metrics.c.project == IN_PROJECT,
+    metrics.c.run_id == IN_RUN,
+    metrics.c.key == sa.bindparam("in_key"),
+)
+BY_STEP = (metrics.c.step, metrics.c.at, metrics.c.value, metrics.c.kind)
+HISTORY = POINTS_OF_KEY.order_by(*BY_STEP).limit(sa.bindparam("in_limit"))
+RUN_METRICS = Prepared(
+    sa.select(
+        *(latest_metrics.c[name] for name in ("key", "value", "at", "step", "kind")),
+    )
+    .where(latest_metrics.c.project == IN_PROJECT, latest_metrics.c.run_id == IN_RUN)
+    .order_by(latest_metrics.c.key)
+)
+RUN_PARAMS = Prepared(
+    sa.select(params.c.key, params.c.value)
+    .where(params.c.project == IN_PROJECT, params.c.run_id == IN_RUN)
+    .order_by(params.c.key)
+)
+RUN_TAGS = Prepared(
+    sa.select(tags.c.key, tags.c.value)
+    .where(tags.c.project == IN_PROJECT, tags.c.run_id == IN_RUN)
+    .order_by(tags.c.key)
+)
+STANDING = Prepared(
+    sa.select(runs.c.experiment_id, runs.c.status, runs.c.lifecycle_stage).where(
+        runs.c.project == IN_PROJECT, runs.c.id == IN_RUN
+    )
+)
+RENAME_RUN = Prepared(
+    runs.update()
+    .where(runs.c.project == IN_PROJECT, runs.c.id == IN_RUN)
+    .values(name=sa.bindparam("to_name"))
+)
+TAG_OF_RUN = sa.select(tags.c.value).where(
+    tags.c.project == IN_PROJECT, tags.c.run_id == IN_RUN, tags.c.key == sa.bindparam("in_key")
+)
+DELETE_TAG = Prepared(
+    tags.delete().where(
+        tags.c.project == IN_PROJECT,
+        tags.c.run_id == IN_RUN,
+        tags.c.key == sa.bindparam("in_key"),
+    )
+)
 PARAMS_OF_RUN = sa.select(params.c.key, params.c.value).where(
     params.c.project == IN_PROJECT, params.c.run_id == IN_RUN
-)
-ARTIFACTS_OF_RUN = (
-    sa.select(artifacts)
-    .where(artifacts.c.project == IN_PROJECT, artifacts.c.run_id == IN_RUN)
-    .order_by(artifacts.c.path)
 )
 INPUTS_OF_RUN = (
     sa.select(inputs)
@@ -198,7 +278,6 @@ OUTPUTS_OF_RUN = (
     .where(outputs.c.project == IN_PROJECT, outputs.c.run_id == IN_RUN)
     .order_by(outputs.c.name)
 )
-INSERT_PARAMS = Prepared(params.insert())
 ENVIRONMENT = sa.select(environments.c.packages).where(
     environments.c.project == IN_PROJECT, environments.c.digest == sa.bindparam("in_digest")
 )
@@ -209,7 +288,8 @@ KNOWS_ENVIRONMENT = Prepared(
 )
 
 
-def _both(build: Any) -> Prepared:
+def both(build: Any) -> Prepared:
+    """Prepare what `build` makes of each dialect's own insert."""
     return Prepared({"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)})
 
 
@@ -229,7 +309,9 @@ def _later(insert: Any) -> Any:
     )
 
 
-def _replaced(table: sa.Table, keys: list[str], names: list[str]) -> Any:
+def replaced(table: sa.Table, keys: list[str], names: list[str]) -> Any:
+    """Return what makes an insert that replaces `names` of a row with the same `keys`."""
+
     def build(insert: Any) -> Any:
         made = insert(table)
         changed = {name: made.excluded[name] for name in names}
@@ -238,18 +320,17 @@ def _replaced(table: sa.Table, keys: list[str], names: list[str]) -> Any:
     return build
 
 
-INSERT_POINTS = _both(lambda insert: insert(metrics).on_conflict_do_nothing())
-UPSERT_LATEST = _both(_later)
-UPSERT_TAGS = _both(_replaced(tags, ["project", "run_id", "key"], ["value", "value_head"]))
-UPSERT_INPUTS = _both(_replaced(inputs, ["project", "run_id", "name"], ["reference", "digest"]))
-UPSERT_OUTPUTS = _both(
-    _replaced(outputs, ["project", "run_id", "name"], ["reference", "digest"])
+INSERT_POINTS = both(lambda insert: insert(metrics).on_conflict_do_nothing())
+UPSERT_LATEST = both(_later)
+UPSERT_TAGS = both(replaced(tags, ["project", "run_id", "key"], ["value", "value_head"]))
+INSERT_PARAMS = both(lambda insert: insert(params).on_conflict_do_nothing())
+UPSERT_INPUTS = both(replaced(inputs, ["project", "run_id", "name"], ["reference", "digest"]))
+UPSERT_OUTPUTS = both(replaced(outputs, ["project", "run_id", "name"], ["reference", "digest"]))
+INSERT_ENVIRONMENT = both(lambda insert: insert(environments).on_conflict_do_nothing())
+UPSERT_EXPERIMENT_TAGS = both(
+    replaced(experiment_tags, ["project", "experiment_id", "key"], ["value"])
 )
-UPSERT_ARTIFACT = _both(
-    _replaced(artifacts, ["project", "run_id", "path"], ["digest", "size_bytes", "created_at"])
-)
-INSERT_ENVIRONMENT = _both(lambda insert: insert(environments).on_conflict_do_nothing())
-INSERT_DEFAULT = _both(lambda insert: insert(experiments).on_conflict_do_nothing())
+INSERT_DEFAULT = both(lambda insert: insert(experiments).on_conflict_do_nothing())
 
 
 def experiment_from(row: Any) -> entities.Experiment:

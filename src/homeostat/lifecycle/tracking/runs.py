@@ -128,7 +128,7 @@ def finish_run(
     ended_at: int | None = None,
     error: str = "",
 ) -> entities.Run:
-    """End a run; the event carries the digest of its metric points and parameters.
+    """End a run; the event carries the digests of its latest metrics and its parameters.
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def end_run(
         )
     }
     tx.execute(records.END_RUN, {**records.of_run(tx, run.id), **changed})
-    record_end(tx, actor, run, facts={**_points_facts(tx, run.id), **facts})
+    record_end(tx, actor, run, facts={**_kept_facts(tx, run.id), **facts})
     return run
 
 
@@ -225,9 +225,15 @@ def writable(tx: Transaction, actor: access.Actor, run_id: str) -> entities.Run:
     return existing(tx, run_id)
 
 
-def _points_facts(tx: Transaction, run_id: str) -> dict[str, Any]:
-    hasher, n_points = blake3.blake3(), 0
-    for row in tx.execute(records.POINTS, records.of_run(tx, run_id)):
-        hasher.update(json.dumps(tuple(row)).encode())
-        n_points += 1
-    return {"n_points": n_points, "metrics_digest": hasher.hexdigest()}
+def _kept_facts(tx: Transaction, run_id: str) -> dict[str, Any]:
+    """Digest what approval rests on: the latest points and the parameters.
+
+    Their number is that of their keys, however long the run was.
+    """
+    facts: dict[str, Any] = {}
+    for name, statement in (("metrics", records.RUN_METRICS), ("params", records.RUN_PARAMS)):
+        # Sorted here: databases do not agree on the order of texts.
+        rows = sorted(map(tuple, tx.run(statement, records.of_run(tx, run_id)).fetchall()))
+        facts[f"n_{name}"] = len(rows)
+        facts[f"{name}_digest"] = blake3.blake3(json.dumps(rows).encode()).hexdigest()
+    return facts
