@@ -34,6 +34,7 @@ ACTIONS: Mapping[str, Role] = MappingProxyType(
         "model.approve": Role.REVIEWER,
         "model.read": Role.VIEWER,
         "model.register": Role.CONTRIBUTOR,
+        "model.trust": Role.REVIEWER,
         "model.write": Role.CONTRIBUTOR,
         "monitoring.read": Role.VIEWER,
         "monitoring.write": Role.OPERATOR,

@@ -9,7 +9,7 @@ from homeostat.foundation.access import Kind
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.data.entities import Schema
 from homeostat.lifecycle.evaluation import actions as evaluation
-from homeostat.lifecycle.registry import approvals, records
+from homeostat.lifecycle.registry import adopted, approvals, records
 from homeostat.lifecycle.registry import files as files_of_version
 from homeostat.lifecycle.registry.entities import (
     Alias,
@@ -180,7 +180,7 @@ def list_models(
 
 
 def get_version(tx: Transaction, actor: access.Actor, model: str, number: int) -> Version:
-    """Return a version; NotFoundError when the model has no such number."""
+    """Return a version with its newest judgement; NotFoundError without such a number."""
     access.require(actor, "model.read")
     found = records.find_version(tx, model, number)
     if found is None:
@@ -191,7 +191,7 @@ def get_version(tx: Transaction, actor: access.Actor, model: str, number: int) -
             model=model,
             number=number,
         )
-    return found
+    return adopted.completed(tx, [found])[0]
 
 
 def list_versions(
@@ -199,7 +199,8 @@ def list_versions(
 ) -> list[Version]:
     """Return versions, newest first; `before` is the last number of the page before."""
     get_model(tx, actor, model)
-    return records.list_versions(tx, model, before=before or records.LAST_NUMBER, limit=limit)
+    found = records.list_versions(tx, model, before=before or records.LAST_NUMBER, limit=limit)
+    return adopted.completed(tx, found)
 
 
 def set_alias(

@@ -10,7 +10,7 @@ from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.evaluation import gates
 from homeostat.lifecycle.evaluation.entities import GateReport
 from homeostat.lifecycle.policy.entities import Policy
-from homeostat.lifecycle.registry import records
+from homeostat.lifecycle.registry import adopted, records
 from homeostat.lifecycle.registry.entities import Approval, Version
 
 TIERS = ("low", "medium", "high")
@@ -36,12 +36,14 @@ def may_serve(tx: Transaction, version: Version, policy: Policy) -> None:
     ------
     GateClosedError
         When it has no gate report, a gate of the policy or of the report fails, the exam says
-        nothing of what the policy asks, or an approval is missing.
+        nothing of what the policy asks, an approval is missing, or it is pickled and nobody
+        trusts it.
     CorruptError
         When the report was changed after it was signed.
     """
     report = _need_report(tx, version)
     _need_pass(report, version, policy)
+    _need_trust(tx, version)
     model = records.find_model(tx, version.model)
     tiers = [policy.model.tier, *([model.tier] if model else [])]
     tier = max(tiers, key=TIERS.index)
@@ -75,7 +77,7 @@ def _need_report(tx: Transaction, version: Version) -> GateReport:
         raise _closed(
             version,
             "no gate has judged it",
-            hint="register it with the report of its gates, as `homeostat run` does",
+            hint=f"homeostat model judge {version.model} {version.number} --data TABLE",
         )
     report = evaluation.verify_report(tx, access.system("registry"), version.report_id)
     if report.candidate != version.digest or report.model != version.model:
@@ -105,6 +107,17 @@ def _need_pass(report: GateReport, version: Version, policy: Policy) -> None:
         if policy.data.protected and bound is not None and name not in seen:
             columns = ", ".join(policy.data.protected)
             raise _closed(version, f"its exam says nothing of {name} by {columns}", hint=hint)
+
+
+def _need_trust(tx: Transaction, version: Version) -> None:
+    """Refuse a version whose code nobody trusts, or trusts any more."""
+    how = adopted.loadable(tx, version)
+    if how.needs_trust and not how.is_trusted:
+        raise _closed(
+            version,
+            "loading it can run any code, and nobody trusts it",
+            hint=f"homeostat model trust {version.model} {version.number} --reason WHY",
+        )
 
 
 def _is_sent(report: GateReport) -> bool:
