@@ -5,13 +5,17 @@ One import for all of them; each group stands in a file of its own.
 
 from __future__ import annotations
 
+from homeostat.lifecycle.tracking.artifacts import (
+    add_artifact,
+    get_artifact,
+    list_artifacts,
+)
 from homeostat.lifecycle.tracking.experiments import (
     create_experiment,
     ensure_experiment,
     list_experiments,
 )
 from homeostat.lifecycle.tracking.keep import (
-    add_artifact,
     add_inputs,
     add_outputs,
     insert_inputs,
@@ -22,9 +26,7 @@ from homeostat.lifecycle.tracking.keep import (
     set_tags,
 )
 from homeostat.lifecycle.tracking.look import (
-    get_artifact,
     get_run,
-    list_artifacts,
     metric_history,
     search_runs,
 )

@@ -246,49 +246,6 @@ def add_outputs(
             lineage.connect(tx, source=f"run:{run_id}", target=row["reference"], kind="made")
 
 
-def add_artifact(
-    tx: Transaction,
-    actor: access.Actor,
-    run_id: str,
-    *,
-    path: str,
-    digest: str,
-    size_bytes: int,
-) -> entities.Artifact:
-    """Note a file of a run whose bytes are stored already, owned by `run:<id>`.
-
-    Parameters
-    ----------
-    tx, actor
-        Transaction to write in, and who asks.
-    run_id
-        An existing run.
-    path
-        Relative, forward slashes, without `..`.
-    digest, size_bytes
-        Of the stored blob.
-
-    Returns
-    -------
-    Artifact
-        As noted; the same path again replaces it.
-
-    Raises
-    ------
-    NotFoundError
-        When there is no such run.
-    InvalidInputError
-        When the path leaves the run's folder.
-    """
-    runs.writable(tx, actor, run_id)
-    made = entities.Artifact(limits.check_path(path), digest, size_bytes, tx.at)
-    row = {**msgspec.structs.asdict(made), "project": tx.project, "run_id": run_id}
-    tx.run(records.UPSERT_ARTIFACT, row)
-    facts = {"path": made.path, "digest": digest, "size_bytes": size_bytes}
-    events.record(tx, actor, "artifact.added", subject=f"run:{run_id}", facts=facts)
-    return made
-
-
 def _text_rows(
     tx: Transaction, run: Standing | entities.Run, values: Mapping[str, str]
 ) -> list[tuple[Any, ...]]:
