@@ -10,9 +10,19 @@ from homeostat.lifecycle.tracking.artifacts import (
     get_artifact,
     list_artifacts,
 )
+from homeostat.lifecycle.tracking.datasets import log_inputs, log_outputs
+from homeostat.lifecycle.tracking.experiment_changes import (
+    delete_experiment,
+    delete_experiment_tag,
+    rename_experiment,
+    restore_experiment,
+    set_experiment_tag,
+)
 from homeostat.lifecycle.tracking.experiments import (
     create_experiment,
     ensure_experiment,
+    get_experiment,
+    get_experiment_by_name,
     list_experiments,
 )
 from homeostat.lifecycle.tracking.keep import (
@@ -30,6 +40,12 @@ from homeostat.lifecycle.tracking.look import (
     metric_history,
     search_runs,
 )
+from homeostat.lifecycle.tracking.run_changes import (
+    delete_run,
+    delete_tag,
+    restore_run,
+    update_run,
+)
 from homeostat.lifecycle.tracking.runs import (
     create_run,
     end_run,
@@ -40,6 +56,8 @@ from homeostat.lifecycle.tracking.runs import (
     new_run,
     record_end,
 )
+from homeostat.lifecycle.tracking.samples import sample_metrics
+from homeostat.lifecycle.tracking.start import start_run
 
 __all__ = [
     "add_artifact",
@@ -47,12 +65,18 @@ __all__ = [
     "add_outputs",
     "create_experiment",
     "create_run",
+    "delete_experiment",
+    "delete_experiment_tag",
+    "delete_run",
+    "delete_tag",
     "end_run",
     "ensure_experiment",
     "existing",
     "find_run",
     "finish_run",
     "get_artifact",
+    "get_experiment",
+    "get_experiment_by_name",
     "get_run",
     "insert_inputs",
     "insert_params",
@@ -60,11 +84,20 @@ __all__ = [
     "list_artifacts",
     "list_experiments",
     "log_batch",
+    "log_inputs",
     "log_metrics",
+    "log_outputs",
     "log_params",
     "metric_history",
     "new_run",
     "record_end",
+    "rename_experiment",
+    "restore_experiment",
+    "restore_run",
+    "sample_metrics",
     "search_runs",
+    "set_experiment_tag",
     "set_tags",
+    "start_run",
+    "update_run",
 ]

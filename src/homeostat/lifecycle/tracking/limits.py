@@ -21,6 +21,7 @@ LONGEST_NAME: Final = 500
 LONGEST_EXPERIMENT_TAG: Final = 20_000
 
 _KEY: Final = re.compile(r"[/\w.\- :]*")
+_MODEL_ID: Final = re.compile(r"[a-zA-Z0-9][\w-]{0,255}")
 _KEYS_REMEMBERED: Final = 4096
 _PLACES: Final = {"metric": "name", "parameter": "key", "tag": "key"}
 _LENGTHS: Final = {"metric": "Metric name", "parameter": "Param key"}
@@ -92,6 +93,36 @@ def check_experiment_name(name: str, *, place: str = "name") -> None:
     if not name:
         raise errors.InvalidInputError(f"Invalid experiment name: '{name}'")
     check_length(place, name, longest=LONGEST_NAME)
+
+
+def check_run_name(name: str) -> None:
+    """Refuse a run's name longer than 500 characters."""
+    check_length("run_name", name, longest=LONGEST_NAME)
+
+
+def check_model_id(model_id: str) -> str:
+    """Return the id of a logged model, or refuse one that cannot be.
+
+    Parameters
+    ----------
+    model_id
+        As a client gave it; letters, digits, `_` and `-`.
+
+    Returns
+    -------
+    str
+        The same.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is empty, too long or has other characters.
+    """
+    if not _MODEL_ID.fullmatch(model_id):
+        raise errors.InvalidInputError(
+            f"Invalid value {json.dumps(model_id[:200])} for parameter 'model_id' supplied."
+        )
+    return model_id
 
 
 def cut_param(value: str) -> str:

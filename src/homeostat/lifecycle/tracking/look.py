@@ -9,7 +9,15 @@ import msgspec
 
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.tracking import artifacts, entities, records, runs, search
+from homeostat.lifecycle.tracking import (
+    artifacts,
+    datasets,
+    entities,
+    input_records,
+    records,
+    runs,
+    search,
+)
 
 LARGEST_PAGE: Final = 1000
 LONGEST_HISTORY: Final = 100_000
@@ -39,11 +47,15 @@ def get_run(tx: Transaction, actor: access.Actor, run_id: str) -> entities.RunRe
     run = runs.existing(tx, run_id)
     which = records.of_run(tx, run_id)
     read = tx.execute(records.INPUTS_OF_RUN, which)
+    described = tx.run(input_records.RUN_DATASETS, which).fetchall()
+    models = tx.run(input_records.RUN_MODELS, which).fetchall()
     made = tx.execute(records.OUTPUTS_OF_RUN, which)
     return msgspec.structs.replace(
         search.with_values(tx, [run])[0],
         inputs=tuple(entities.Input(row.name, row.reference, row.digest) for row in read),
         outputs=tuple(entities.Output(row.name, row.reference, row.digest) for row in made),
+        datasets=datasets.datasets_of(described),
+        models=tuple(entities.ModelLink(*row) for row in models),
         artifacts=tuple(artifacts.under(tx, artifacts.of_run(run_id))),
     )
 

@@ -197,7 +197,7 @@ def end_run(
         )
     }
     tx.execute(records.END_RUN, {**records.of_run(tx, run.id), **changed})
-    record_end(tx, actor, run, facts={**_kept_facts(tx, run.id), **facts})
+    record_end(tx, actor, run, facts={**kept_facts(tx, run.id), **facts})
     return run
 
 
@@ -215,17 +215,23 @@ def existing(tx: Transaction, run_id: str) -> entities.Run:
     """Return a run, or say that there is none; for callers that asked permission already."""
     row = tx.run(records.RUN, records.of_run(tx, run_id)).fetchone()
     if row is None:
-        raise errors.NotFoundError(f"there is no run:{run_id}", run_id=run_id)
+        raise errors.NotFoundError(f"Run with id={run_id} not found", run_id=run_id)
     return records.run_from(row)
 
 
 def writable(tx: Transaction, actor: access.Actor, run_id: str) -> entities.Run:
-    """Return a run the actor may write to; raises as every writing action does."""
+    """Return an active run the actor may write to; raises as every writing action does."""
     access.require(actor, "run.write")
-    return existing(tx, run_id)
+    found = existing(tx, run_id)
+    if found.lifecycle_stage != "active":
+        raise errors.InvalidInputError(
+            f"The run {run_id} must be in the 'active' state. "
+            f"Current state is {found.lifecycle_stage}."
+        )
+    return found
 
 
-def _kept_facts(tx: Transaction, run_id: str) -> dict[str, Any]:
+def kept_facts(tx: Transaction, run_id: str) -> dict[str, Any]:
     """Digest what approval rests on: the latest points and the parameters.
 
     Their number is that of their keys, however long the run was.
