@@ -96,7 +96,7 @@ class Application:
     ) -> None:
         self.house = house
         self._site = site
-        self._sides: list[Side] = []
+        self.sides: list[Side] = []
         self._visitor = doorway.Visitor(house.settings)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self.feed = feed.Feed(self._newest)
@@ -124,7 +124,7 @@ class Application:
             return
         if scope["type"] != "http":
             raise RuntimeError(f"no {scope['type']} here")
-        for side in self._sides:
+        for side in self.sides:
             if side.takes(scope["path"]):
                 await side(scope, receive, send)
                 return
@@ -143,7 +143,7 @@ class Application:
 
     def add(self, side: Side) -> None:
         """Let another protocol answer what it takes, before the routes are asked."""
-        self._sides.append(side)
+        self.sides.append(side)
 
     def admit(self, scope: MutableMapping[str, Any]) -> tuple[access.Actor, str]:
         """Return actor and project of a request; raises as `doorway.Visitor.admit`."""

@@ -11,6 +11,7 @@ import uvicorn
 from homeostat.doors import local
 from homeostat.doors.api import application
 from homeostat.doors.cli import ports, session
+from homeostat.doors.mlflow import door, wire
 from homeostat.foundation import house, log, settings
 
 DRAIN_S = 10
@@ -31,6 +32,11 @@ class Draining(uvicorn.Server):
         served: application.Application = self.config.app  # type: ignore[assignment]
         served.drain()
         await super().shutdown(sockets)
+
+
+def _protocol(app: application.Application) -> type[wire.Wire]:
+    """Return the HTTP protocol with the short way to MLflow's door."""
+    return wire.over(next(side for side in app.sides if isinstance(side, door.Door)))
 
 
 def serve(told: settings.Settings) -> None:
@@ -58,7 +64,8 @@ def serve(told: settings.Settings) -> None:
             config = uvicorn.Config(
                 app,
                 loop="uvloop",
-                http="httptools",
+                http=_protocol(app),
+                proxy_headers=False,
                 lifespan="off",
                 log_config=None,
                 log_level="warning",

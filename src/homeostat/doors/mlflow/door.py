@@ -6,7 +6,14 @@ of requests a fit makes waits for the one before, so every microsecond is felt.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    MutableMapping,
+)
 from typing import Any, Final
 
 import msgspec
@@ -67,64 +74,118 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing that goes wrong in it leaves here."""
+        found = self.table.find(scope["method"], scope["path"])
+        if found is None:
+            # Without a body: that is how clients learn that a server lacks an endpoint.
+            answer: routing.Answer | bytes = routing.Answer(404, ())
+        else:
+            line, path_params = found
+            try:
+                answer = await self.answer(scope, line, path_params, receive=receive)
+            except ConnectionError:
+                return  # nobody is there to be answered
+        await _send(answer, send, is_head=scope["method"] == "HEAD")
+
+    async def answer(
+        self,
+        scope: Scope,
+        line: routing.Line,
+        path_params: dict[str, str],
+        *,
+        raw: bytes | None = None,
+        receive: Receive | None = None,
+    ) -> routing.Answer | bytes:
+        """Return the answer to a request whose route was found.
+
+        Parameters
+        ----------
+        scope
+            Of ASGI; at least method, path, query_string, headers and client.
+        line, path_params
+            As the table found them.
+        raw
+            The body where it is known; else it is read from `receive`.
+        receive
+            Of ASGI; needed where the endpoint reads the body itself.
+
+        Returns
+        -------
+        Answer or bytes
+            Bytes are JSON with status 200; refusals are answers too.
+
+        Raises
+        ------
+        ConnectionError
+            When the client went away before its body was whole.
+        """
         try:
-            answer = await self._respond(scope, receive)
+            actor, project = self._admit(scope)
+            call = routing.Call(
+                self._ground,
+                actor,
+                project,
+                scope=scope,
+                receive=receive or _nothing,
+                path_params=path_params,
+            )
+            return await _respond(call, line, raw)
         except (errors.HomeostatError, problems.ToldAsError) as error:
             answer = problems.answer(error)
             if answer.status >= 500:  # noqa: PLR2004 - ours to look into
                 _log.error("request failed", path=scope["path"], detail=str(error))
+            return answer
         except ConnectionError:
-            return  # nobody is there to be answered
+            raise
         except Exception as error:  # noqa: BLE001 - the last line before the server
             log_id = ids.new_id()
             _log.exception(
                 "request failed unexpectedly", log_id=log_id, path=scope["path"], exc_info=error
             )
-            answer = problems.unhandled(log_id)
-        await _send(answer, send, is_head=scope["method"] == "HEAD")
-
-    async def _respond(self, scope: Scope, receive: Receive) -> routing.Answer | bytes:
-        actor, project = self._admit(scope)
-        found = self.table.find(scope["method"], scope["path"])
-        if found is None:
-            # Without a body: that is how clients learn that a server lacks an endpoint.
-            return routing.Answer(404, ())
-        (route, decoder), path_params = found
-        if route.action != routing.PUBLIC:
-            access.require(actor, route.action)
-        call = routing.Call(
-            self._ground,
-            actor,
-            project,
-            scope=scope,
-            receive=receive,
-            path_params=path_params,
-        )
-        if decoder is not None:
-            call.body = await _fields(scope, receive, route, decoder)
-        answer = await route.endpoint(call)
-        if isinstance(answer, routing.Answer | bytes):
-            return answer
-        return b"{}" if answer is None else msgspec.json.encode(answer)
+            return problems.unhandled(log_id)
 
 
-async def _fields(
-    scope: Scope, receive: Receive, route: routing.Route, decoder: msgspec.json.Decoder[Any]
+async def _respond(
+    call: routing.Call, line: routing.Line, raw: bytes | None
+) -> routing.Answer | bytes:
+    route, decoder = line
+    if route.action != routing.PUBLIC:
+        access.require(call.actor, route.action)
+    if decoder is not None:
+        if call.method in _BODYLESS:
+            raw = b""
+        elif raw is None:
+            raw = await _whole(call.receive, route.limit_bytes)
+        call.body = _fields(call.scope, route, decoder, raw)
+    answer = await route.endpoint(call)
+    if isinstance(answer, routing.Answer | bytes):
+        return answer
+    return b"{}" if answer is None else msgspec.json.encode(answer)
+
+
+def _fields(
+    scope: Mapping[str, Any],
+    route: routing.Route,
+    decoder: msgspec.json.Decoder[Any],
+    raw: bytes,
 ) -> Any:
-    assert route.body is not None
-    if scope["method"] in _BODYLESS:
-        return decoding.query(route.body, scope["query_string"].decode("latin-1"))
-    message = await receive()
-    raw: bytes = message.get("body", b"")
-    if message.get("more_body"):
-        raw = await _rest(raw, receive, route.limit_bytes)
     if len(raw) > route.limit_bytes:
         raise _too_large(len(raw), route.limit_bytes)
-    if not raw and scope["query_string"]:
+    if not raw and (scope["query_string"] or scope["method"] in _BODYLESS):
+        assert route.body is not None
         return decoding.query(route.body, scope["query_string"].decode("latin-1"))
     if raw:
         _need_json(scope)
     return decoding.body(decoder, raw)
+
+
+async def _nothing() -> MutableMapping[str, Any]:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _whole(receive: Receive, limit_bytes: int) -> bytes:
+    message = await receive()
+    first: bytes = message.get("body", b"")
+    return await _rest(first, receive, limit_bytes) if message.get("more_body") else first
 
 
 async def _rest(first: bytes, receive: Receive, limit_bytes: int) -> bytes:
@@ -149,7 +210,7 @@ def _too_large(size_bytes: int, limit_bytes: int) -> errors.TooLargeError:
     )
 
 
-def _need_json(scope: Scope) -> None:
+def _need_json(scope: Mapping[str, Any]) -> None:
     for name, value in scope["headers"]:
         if name == b"content-type":
             if value[:16].lower() == b"application/json":

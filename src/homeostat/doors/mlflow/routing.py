@@ -6,7 +6,6 @@ door refuses to start on one that does not.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -138,8 +137,7 @@ class Call:
 
     async def write(self, fn: Callable[[Transaction], T]) -> T:
         """Run `fn` in the writer's next group; returns after the commit."""
-        done = self.house.writer.submit(fn, project=self.project)
-        answer = await asyncio.wrap_future(done)
+        answer = await self.house.writer.run(fn, project=self.project)
         self._ground.wake()
         return answer
 
@@ -218,6 +216,7 @@ class Table:
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
         self._exact: dict[tuple[str, str], Line] = {}
+        self._short: dict[tuple[bytes, bytes], Line] = {}
         self._open: list[tuple[re.Pattern[str], str, Line]] = []
         for route in self.routes:
             if route.action != PUBLIC and route.action not in access.ACTIONS:
@@ -230,8 +229,14 @@ class Table:
                     raise ValueError(f"two routes for {route.method} {path}")
                 else:
                     self._exact[route.method, path] = made
+                    if made.decoder is not None:
+                        self._short[route.method.encode(), path.encode()] = made
         # Fixed parts first: what takes the rest of a path must not hide them.
         self._open.sort(key=lambda item: ".*" in item[0].pattern)
+
+    def short(self, method: bytes, path: bytes) -> Line | None:
+        """Return the route of a request that `wire` may answer: a fixed address, JSON only."""
+        return self._short.get((method, path))
 
     def find(self, method: str, path: str) -> tuple[Line, dict[str, str]] | None:
         """Return the route of a request and the parts of its path, or None."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent import futures
@@ -27,16 +28,37 @@ LINGER_S = 0.0005
 logger = log.get(__name__)
 
 
+class _Waiting(NamedTuple):
+    """An answer that is awaited on an event loop.
+
+    Parameters
+    ----------
+    loop
+        Where it is awaited.
+    future
+        Settled there, for a whole group at once: waking a loop costs more than most writes.
+    """
+
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+
+
 class _Request(NamedTuple):
     work: Callable[[Transaction], Any]
     project: str
-    answer: futures.Future[Any]
+    answer: futures.Future[Any] | _Waiting
 
 
 class _Done(NamedTuple):
     request: _Request
     tx: Transaction
     result: Any
+
+
+class _Outcome(NamedTuple):
+    request: _Request
+    result: Any
+    error: Exception | None
 
 
 class Writer:
@@ -89,6 +111,10 @@ class Writer:
             When the queue is full or the writer is closed.
         """
         answer: futures.Future[T] = futures.Future()
+        self._queue(_Request(work, project, answer))
+        return answer
+
+    def _queue(self, request: _Request) -> None:
         with self._changed:
             if self._is_closed:
                 raise errors.UnavailableError("the server is stopping and takes no more writes")
@@ -98,10 +124,9 @@ class Writer:
                     hint="try again in a second",
                     retry_after_s=1,
                 )
-            self._waiting.append(_Request(work, project, answer))
+            self._waiting.append(request)
             if len(self._waiting) >= self._wanted:
                 self._changed.notify()
-        return answer
 
     def write(self, work: Callable[[Transaction], T], *, project: str = "default") -> T:
         """Queue some work and wait for its commit.
@@ -143,7 +168,10 @@ class Writer:
         UnavailableError
             When the queue is full, the writer is closed or the database gave out.
         """
-        return await asyncio.wrap_future(self.submit(work, project=project))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue(_Request(work, project, _Waiting(loop, future)))
+        return await future
 
     def waiting(self) -> int:
         """Return how many requests wait for their turn."""
@@ -170,7 +198,7 @@ class Writer:
                 while self._waiting:
                     n = min(len(self._waiting), self._group)
                     taken = [self._waiting.popleft() for _ in range(n)]
-                    wanted = [r for r in taken if r.answer.set_running_or_notify_cancel()]
+                    wanted = [request for request in taken if _is_wanted(request)]
                     if wanted:
                         return wanted
                 if self._is_closed:
@@ -186,24 +214,27 @@ class Writer:
             self._wanted = 1
 
     def _serve(self, group: list[_Request]) -> None:
+        failed: list[_Outcome] = []
         try:
             with engine.connected(self._database.writing) as connection:
-                done = self._work(connection, group)
+                done = self._work(connection, group, failed)
                 if done:
                     engine.commit(connection)
                 else:
                     engine.give_up(connection)
         except Exception as error:  # noqa: BLE001 - the thread must outlive every failure
-            _fail([request for request in group if not request.answer.done()], error)
+            told = {id(outcome.request) for outcome in failed}
+            _settle([*failed, *_undone([r for r in group if id(r) not in told], error)])
             return
         # Observers first: who reads after their answer must find caches up to date.
         for item in done:
             engine.call_back(item.tx)
-        for item in done:
-            item.request.answer.set_result(item.result)
+        _settle([*failed, *(_Outcome(item.request, item.result, None) for item in done)])
 
-    def _work(self, connection: sa.Connection, group: list[_Request]) -> list[_Done]:
-        """Do the work of a group; what fails is undone and answered alone."""
+    def _work(
+        self, connection: sa.Connection, group: list[_Request], failed: list[_Outcome]
+    ) -> list[_Done]:
+        """Do the work of a group; what fails is undone alone."""
         done: list[_Done] = []
         is_shared = len(group) > 1
         # Straight to the driver: both drivers have `execute`, and three statements a request
@@ -222,7 +253,7 @@ class Writer:
                 if is_shared:
                     mark("ROLLBACK TO SAVEPOINT request")
                     mark("RELEASE SAVEPOINT request")
-                request.answer.set_exception(error)
+                failed.append(_Outcome(request, None, error))
             else:
                 if is_shared:
                     mark("RELEASE SAVEPOINT request")
@@ -230,9 +261,44 @@ class Writer:
         return done
 
 
-def _fail(requests: list[_Request], error: Exception) -> None:
+def _is_wanted(request: _Request) -> bool:
+    answer = request.answer
+    if isinstance(answer, _Waiting):
+        return not answer.future.cancelled()
+    return answer.set_running_or_notify_cancel()
+
+
+def _undone(requests: list[_Request], error: Exception) -> list[_Outcome]:
     logger.warning("a group of writes was undone", n_requests=len(requests), error=str(error))
     if not isinstance(error, errors.HomeostatError):
         error = errors.UnavailableError(f"the write was undone: {error}", retry_after_s=1)
-    for request in requests:
-        request.answer.set_exception(error)
+    return [_Outcome(request, None, error) for request in requests]
+
+
+def _settle(outcomes: list[_Outcome]) -> None:
+    """Answer a group; those who wait on one event loop are told in one go."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+    for outcome in outcomes:
+        answer = outcome.request.answer
+        if isinstance(answer, _Waiting):
+            by_loop.setdefault(answer.loop, []).append(outcome)
+        elif outcome.error is not None:
+            answer.set_exception(outcome.error)
+        else:
+            answer.set_result(outcome.result)
+    for loop, told in by_loop.items():
+        # A loop that was closed meanwhile has nobody left to tell.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_tell, told)
+
+
+def _tell(outcomes: list[_Outcome]) -> None:
+    for outcome in outcomes:
+        answer = outcome.request.answer
+        assert isinstance(answer, _Waiting)
+        if answer.future.done():
+            continue
+        if outcome.error is not None:
+            answer.future.set_exception(outcome.error)
+        else:
+            answer.future.set_result(outcome.result)
