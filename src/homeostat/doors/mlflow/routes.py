@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from homeostat.doors.mlflow import reading, recording, routing, server_info
+from homeostat.doors.mlflow import (
+    experiments,
+    inputs,
+    logged_models,
+    reading,
+    recording,
+    routing,
+    runs,
+    server_info,
+)
 
 SUBJECTS = (
     server_info,
     recording,
     reading,
+    experiments,
+    runs,
+    inputs,
+    logged_models,
 )
 
 TABLE: tuple[routing.Route, ...] = tuple(

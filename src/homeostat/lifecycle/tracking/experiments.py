@@ -14,7 +14,7 @@ from homeostat.lifecycle.tracking import entities, limits, places, records
 
 LARGEST_PAGE: Final = 1000
 _LARGEST_ID: Final = 2**63 - 1
-_DIGITS: Final = re.compile(r"[0-9]+")
+_DIGITS: Final = re.compile(r"-?[0-9]+")
 
 
 def create_experiment(
@@ -226,7 +226,7 @@ def number_of(experiment_id: str) -> int:
             f"Invalid experiment ID '{experiment_id[:100]}'."
             " Experiment ID must be a valid integer."
         )
-    if len(experiment_id) > len(str(_LARGEST_ID)) or int(experiment_id) > _LARGEST_ID:
+    if len(experiment_id) > len(str(_LARGEST_ID)) or abs(int(experiment_id)) > _LARGEST_ID:
         raise errors.NotFoundError(f"No Experiment with id={experiment_id[:100]} exists")
     return int(experiment_id)
 

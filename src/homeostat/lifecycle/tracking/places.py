@@ -150,6 +150,11 @@ def _check_parts(location: str) -> None:
         raise errors.InvalidInputError(
             f"Artifact location cannot be a runs:/ URI. Given: '{location}'"
         )
+    if parts.scheme in ("http", "https"):
+        raise errors.InvalidInputError(
+            f"'artifact_location' cannot use the '{parts.scheme}' scheme",
+            hint="give an address such as s3://bucket/folder",
+        )
     if not parts.scheme and not location.startswith("/"):
         raise errors.InvalidInputError(
             f"'artifact_location' is relative: {location[:200]!r}",
