@@ -6,6 +6,7 @@ clients may send as text.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from typing import Annotated, Any, Final, NoReturn
@@ -56,12 +57,12 @@ def body(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
 
 def query(kind: type[msgspec.Struct], text: str) -> Any:
     """Return the fields of a query string; parameters and errors as for `body`."""
-    given = parse_qs(text, keep_blank_values=True)
+    given = parse_qs(text, keep_blank_values=True) if text else {}
     fields: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
-        if field.name in given:
-            values = given[field.name]
-            fields[field.name] = values if _is_list(field.type) else _read(field, values[-1])
+    for name, is_list, is_flag in _fields(kind):
+        if name in given:
+            values = given[name]
+            fields[name] = values if is_list else _flag(values[-1]) if is_flag else values[-1]
     try:
         return msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
@@ -179,17 +180,23 @@ def _shown(value: object) -> str:
     return text if len(text) <= 500 else f"{text[:500]}..."  # noqa: PLR2004 - a line or two
 
 
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, bool, bool], ...]:
+    """Return the name of each field, and whether it is a list or a flag."""
+    return tuple(
+        (field.name, _is_list(field.type), field.type is bool)
+        for field in msgspec.structs.fields(kind)
+    )
+
+
 def _is_list(kind: Any) -> bool:
     return str(getattr(kind, "__origin__", kind)).startswith(("<class 'tuple", "<class 'list"))
 
 
-def _read(field: msgspec.structs.FieldInfo, text: str) -> Any:
-    """Return a value of the query as its field wants it; wrong ones are refused later."""
-    if field.type is bool:
-        known = _BOOLEANS.get(text.lower())
-        if known is None:
-            raise errors.InvalidInputError(
-                f"Invalid boolean value: {text[:80]}, must be 'true' or 'false'."
-            )
-        return known
-    return text
+def _flag(text: str) -> bool:
+    known = _BOOLEANS.get(text.lower())
+    if known is None:
+        raise errors.InvalidInputError(
+            f"Invalid boolean value: {text[:80]}, must be 'true' or 'false'."
+        )
+    return known

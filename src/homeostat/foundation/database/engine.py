@@ -113,19 +113,12 @@ class Database:
                 yield tx
             return
         try:
-            connection = self._at_hand
-            if connection is None:
-                connection = self._at_hand = self.reading.connect()
-            try:
-                connection.begin()
-                yield transaction.Transaction(connection, project=project, signer=self.signer)
-            except sa.exc.DBAPIError as error:
-                known = failures.translate(error)
-                if known is None:
-                    raise
-                raise known from error
-            finally:
-                connection.rollback()
+            if self._at_hand is None:
+                self._at_hand = self.reading.connect()
+            with _glancing(self._at_hand):
+                yield transaction.Transaction(
+                    self._at_hand, project=project, signer=self.signer
+                )
         finally:
             self._is_at_hand.release()
 
@@ -168,6 +161,25 @@ class Database:
                 self._at_hand = None
         self.reading.dispose()
         self.writing.dispose()
+
+
+@contextlib.contextmanager
+def _glancing(connection: sa.Connection) -> Iterator[None]:
+    """Begin and end a view straight at the driver, at a fifth of SQLAlchemy's price."""
+    raw: Any = connection.connection.dbapi_connection
+    try:
+        raw.execute("BEGIN")
+        yield
+    except sa.exc.DBAPIError as error:
+        known = failures.translate(error)
+        if known is None:
+            raise
+        raise known from error
+    finally:
+        if connection.in_transaction():
+            connection.rollback()
+        elif raw.in_transaction:
+            raw.execute("ROLLBACK")
 
 
 @contextlib.contextmanager
@@ -313,7 +325,9 @@ def _sqlite_engine(url: sa.URL, *, is_writer: bool, schema: str) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def start(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+        # A glance has begun at the driver already.
+        if is_writer or not connection.connection.dbapi_connection.in_transaction:  # type: ignore[union-attr]
+            connection.exec_driver_sql(begin)
 
     return engine
 
