@@ -80,7 +80,7 @@ def _need_report(tx: Transaction, version: Version) -> GateReport:
             hint=f"homeostat model judge {version.model} {version.number} --data TABLE",
         )
     report = evaluation.verify_report(tx, access.system("registry"), version.report_id)
-    if report.candidate != version.digest or report.model != version.model:
+    if report.candidate != version.digest or report.model not in version.names:
         raise _closed(version, f"report:{report.id} is about other files")
     if report.verdict == "fail":
         raise _closed(version, report.judged.sentence, hint=f"see report:{report.id}")

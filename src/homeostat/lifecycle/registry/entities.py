@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
@@ -10,12 +10,32 @@ from homeostat.lifecycle.data.entities import Schema
 
 Tier = Literal["low", "medium", "high"]
 Status = Literal["registered", "approved"]
-ModelName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")]
-Alias = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,49}\Z")]
+Stage = Literal["None", "Staging", "Production", "Archived"]
+STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
+# No name may pass for a folder above (`.`, `..`) or for a version (`credit@3`).
+ModelName = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=256,
+        pattern=r"^(?!\.{1,2}\Z)(?!.*@[0-9]+\Z)(?!\s*\Z)[^/:\x00-\x1f\x7f-\x9f]+\Z",
+    ),
+]
+Alias = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=255,
+        pattern=r"^(?![lL][aA][tT][eE][sS][tT]\Z)(?![vV]\d+\Z)[\w-]+\Z",
+    ),
+]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 FilePath = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\Z")
 ]
+
+
+ArtifactPath = Annotated[str, msgspec.Meta(min_length=1, max_length=1500)]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +47,10 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         How much review a version needs before it answers.
     latest
         Highest number given so far; numbers are never used again.
+    updated_at
+        When its name, description, versions or stages last changed.
+    description
+        For people; None where nobody gave one.
     """
 
     name: str
@@ -35,27 +59,29 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     latest: int
     created_at: int
     created_by: str
+    updated_at: int = 0
+    description: str | None = None
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """One file of a version; its bytes are a blob owned by ``model:<name>``."""
+    """One file of a version; its bytes are a blob of the version's owner."""
 
-    path: FilePath
+    path: ArtifactPath
     digest: Digest
     size_bytes: Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a model; only its status ever changes.
+    """One version of a model; what it is made of never changes, what is said of it may.
 
     Attributes
     ----------
     digest
-        BLAKE3 over paths, digests and sizes of all files.
+        BLAKE3 over paths, digests and sizes of all files; empty where there are none.
     flavour
-        ``sklearn``.
+        ``sklearn``, or ``mlflow`` for one that MLflow's client registered.
     schema
-        Of the features it takes.
+        Of the features it takes; without columns where that is not known yet.
     baseline
         Digest of the monitoring baseline, a blob of the model; empty when there is none.
     report_id
@@ -70,6 +96,21 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
         Why it was fitted: ``initial``, ``since-change``, ``refresh`` and so on.
     snapshots
         References of the snapshots it was trained on.
+    source
+        Address that MLflow's client registered it from, such as ``runs:/<id>/model``; empty
+        where the files were stored for the version itself.
+    location
+        Where its files lie for such a client; `source` without detours.
+    model_id
+        Logged model it was made of, or empty.
+    run_link
+        Address of a run on another server, as the client gave it.
+    sealed_by
+        Owner of its blobs where that is not ``model:<name>``.
+    first_name
+        Name of the model when it was registered, where that was another one.
+    stage, description, updated_at
+        Said of it since; they change.
     """
 
     model: str
@@ -89,6 +130,15 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     snapshots: tuple[str, ...]
     status: Status
     created_at: int
+    source: str = ""
+    location: str = ""
+    model_id: str = ""
+    run_link: str = ""
+    sealed_by: str = ""
+    first_name: str = ""
+    stage: Stage = "None"
+    description: str = ""
+    updated_at: int = 0
 
     @property
     def reference(self) -> str:
@@ -98,7 +148,12 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def owner(self) -> str:
         """Whose key seals its files."""
-        return f"model:{self.model}"
+        return self.sealed_by or f"model:{self.model}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name its model had, as far as it matters for what was said of it then."""
+        return (self.model, self.first_name) if self.first_name else (self.model,)
 
     @property
     def size_bytes(self) -> int:

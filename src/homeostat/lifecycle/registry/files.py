@@ -9,7 +9,7 @@ import msgspec
 
 from homeostat.foundation import errors
 from homeostat.foundation.house import House
-from homeostat.lifecycle.registry.entities import File, Version
+from homeostat.lifecycle.registry.entities import File, FilePath, Version
 
 
 def tree_digest(files: Iterable[File]) -> str:
@@ -38,6 +38,7 @@ def checked(files: tuple[File, ...]) -> tuple[File, ...]:
     if len({file.path for file in files}) != len(files):
         raise errors.InvalidInputError("two files of the version have one path")
     try:
+        msgspec.convert([file.path for file in files], list[FilePath])
         return msgspec.convert(msgspec.to_builtins(files), tuple[File, ...])
     except msgspec.ValidationError as error:
         raise errors.InvalidInputError(f"a file of the version is not right: {error}") from None
