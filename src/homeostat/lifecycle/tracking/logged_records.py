@@ -111,10 +111,13 @@ _POINT = (
     *("key", "value", "at", "step", "kind"),
     *("run_id", "dataset_name", "dataset_digest"),
 )
+_NEWEST: Final = tuple(
+    metrics.c[name].desc() for name in ("at", "step", "key", "run_id", "dataset_name", "value")
+)
 POINTS = Prepared(
     sa.select(*(metrics.c[name] for name in _POINT))
     .where(metrics.c.project == IN_PROJECT, metrics.c.model_id == IN_MODEL)
-    .order_by(metrics.c.at.desc(), metrics.c.step.desc(), metrics.c.key.desc())
+    .order_by(*_NEWEST)
     .limit(sa.literal_column(str(MOST_POINTS)))
     .offset(sa.literal_column("0"))  # else SQLite's text has a parameter for it
 )
@@ -218,8 +221,7 @@ def all_with_values(
 def _points_of(
     tx: Transaction, ids: Sequence[str]
 ) -> dict[str, list[logged_entities.LoggedMetric]]:
-    newest = [metrics.c.at.desc(), metrics.c.step.desc(), metrics.c.key.desc()]
-    place = sa.func.row_number().over(partition_by=metrics.c.model_id, order_by=newest)
+    place = sa.func.row_number().over(partition_by=metrics.c.model_id, order_by=_NEWEST)
     ranked = (
         sa.select(metrics.c.model_id, *(metrics.c[name] for name in _POINT), place.label("n"))
         .where(metrics.c.project == tx.project, metrics.c.model_id.in_(ids))

@@ -1,0 +1,166 @@
+"""Conditions and orders as SQL that means the same on both databases; called by searches.
+
+Every value is bound. LIKE minds capitals and knows no escape, as in MLflow; ILIKE minds none.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from homeostat.foundation import errors
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.tracking import language
+
+_COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_LARGEST_WHOLE: Final = 2**63 - 1
+
+
+class Term(NamedTuple):
+    """One thing rows are ordered by.
+
+    Parameters
+    ----------
+    value
+        Never NULL.
+    ascending
+        Smallest first.
+    kind
+        int, float or str.
+    """
+
+    value: sa.ColumnElement[Any]
+    ascending: bool
+    kind: type
+
+
+def holds(
+    tx: Transaction, column: sa.ColumnElement[Any], comparator: str, value: language.Value
+) -> sa.ColumnElement[bool]:
+    """Return a comparison as SQL.
+
+    Parameters
+    ----------
+    tx
+        Whose database it is for.
+    column
+        What is compared.
+    comparator, value
+        Of a condition.
+
+    Returns
+    -------
+    sqlalchemy.ColumnElement
+        With the value bound.
+    """
+    if comparator == "IN":
+        return column.in_(list(_listed(value)))
+    if comparator == "NOT IN":
+        return column.not_in(list(_listed(value)))
+    if comparator == "LIKE":
+        if tx.dialect == "sqlite":
+            return column.op("GLOB", is_comparison=True)(_glob(str(value)))
+        return column.like(str(value), escape="")
+    if comparator == "ILIKE":
+        return column.ilike(str(value), escape="" if tx.dialect == "postgresql" else None)
+    if comparator == "IS NULL":
+        return column.is_(None)
+    if comparator == "IS NOT NULL":
+        return column.is_not(None)
+    compared: sa.ColumnElement[bool] = _COMPARE[comparator](column, value)
+    return compared
+
+
+def sortable(
+    tx: Transaction, column: sa.ColumnElement[Any], kind: type
+) -> sa.ColumnElement[Any]:
+    """Return a column as both databases order it alike: text by its bytes."""
+    return sa.collate(column, "C") if kind is str and tx.dialect == "postgresql" else column
+
+
+def ordering(terms: Sequence[Term]) -> list[sa.ColumnElement[Any]]:
+    """Return the ORDER BY of some terms."""
+    return [term.value.asc() if term.ascending else term.value.desc() for term in terms]
+
+
+def behind(terms: Sequence[Term], place: Sequence[Any]) -> sa.ColumnElement[bool]:
+    """Return the condition of the rows that come behind a place in an order.
+
+    Parameters
+    ----------
+    terms
+        The order; the last term is unique.
+    place
+        A value for each term.
+
+    Returns
+    -------
+    sqlalchemy.ColumnElement
+        True for every row behind it.
+    """
+    ways: list[sa.ColumnElement[bool]] = []
+    for n, (term, value) in enumerate(zip(terms, place, strict=True)):
+        same = [one.value == at for one, at in zip(terms[:n], place, strict=False)]
+        ways.append(
+            sa.and_(*same, term.value > value if term.ascending else term.value < value)
+        )
+    return sa.or_(*ways)
+
+
+def checked_place(place: Sequence[Any] | None, terms: Sequence[Term]) -> list[Any] | None:
+    """Return the place a token held, or refuse one that does not fit the order.
+
+    Parameters
+    ----------
+    place
+        As `tokens.read` gave it.
+    terms
+        The order.
+
+    Returns
+    -------
+    list or None
+        None for the first page.
+
+    Raises
+    ------
+    InvalidInputError
+        When the values are of other kinds, which no token of this server holds.
+    """
+    if place is None:
+        return None
+    if len(place) != len(terms) or not all(map(_fits, place, terms)):
+        raise errors.InvalidInputError(
+            "Invalid page token: it holds no place of this order",
+            hint="use the token of the page before",
+        )
+    return list(place)
+
+
+def _fits(value: Any, term: Term) -> bool:
+    if term.kind is float:
+        return isinstance(value, float | int) and not isinstance(value, bool)
+    if term.kind is int:
+        return type(value) is int and abs(value) <= _LARGEST_WHOLE
+    return isinstance(value, str) and "\0" not in value
+
+
+def _listed(value: language.Value) -> tuple[str, ...]:
+    assert isinstance(value, tuple)
+    return value
+
+
+def _glob(pattern: str) -> str:
+    """Write a LIKE pattern as GLOB, SQLite's comparison that minds capitals."""
+    signs = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
+    return "".join(signs.get(sign, sign) for sign in pattern)

@@ -1,0 +1,292 @@
+"""Finding logged models: filter, order, page by page; called by the doors.
+
+Pages begin behind the last row shown, never at a count of rows, so that a page deep down costs
+no more than the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from homeostat.foundation import access, errors
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.tracking import (
+    comparing,
+    experiments,
+    language,
+    logged_records,
+    tokens,
+)
+from homeostat.lifecycle.tracking.logged_entities import Dataset, Order, Page
+
+PAGE: Final = 100
+LARGEST_PAGE: Final = 1000
+MOST_ORDERS: Final = 20
+
+_ALIASES: Final = {
+    "creation_time": "creation_timestamp",
+    "creation_timestamp_ms": "creation_timestamp",
+    "last_updated_timestamp_ms": "last_updated_timestamp",
+}
+_COLUMNS: Final = {
+    "model_id": "id",
+    "name": "name",
+    "model_type": "model_type",
+    "source_run_id": "run_id",
+    "creation_timestamp": "created_at",
+    "last_updated_timestamp": "updated_at",
+    "status": "status",
+}
+_TIMES: Final = ("creation_timestamp", "last_updated_timestamp")
+FIELDS: Final = language.Fields(
+    attributes={
+        name: language.NUMBER if name in _TIMES else language.LISTED for name in _COLUMNS
+    },
+    metrics=language.NUMBER,
+    params=language.LISTED,
+    tags=language.LISTED,
+    aliases=_ALIASES,
+)
+_LARGEST: Final = 1.7976931348623157e308
+_STATUS_PREFIX: Final = "LOGGED_MODEL_"
+
+
+def search_models(
+    tx: Transaction,
+    actor: access.Actor,
+    *,
+    experiment_ids: Sequence[str],
+    condition: str = "",
+    datasets: Sequence[Dataset] = (),
+    order: Sequence[Order] = (),
+    limit: int = PAGE,
+    after: str = "",
+) -> Page:
+    """Return logged models that are not deleted and fulfil every condition.
+
+    Parameters
+    ----------
+    tx, actor
+        Transaction to read in, and who asks.
+    experiment_ids
+        Decimal.
+    condition
+        In the language of filters, such as ``name = 'tree' AND metrics.auc > 0.8``; a metric
+        fulfils it with any of its points, and status is named as in ``READY``.
+    datasets
+        Only points measured on one of these count, and models without any are left out.
+    order
+        Most important first; ends with the newest, then by id.
+    limit
+        Most models on a page, 1 or more; at most 1,000 are given.
+    after
+        `next` of the page before, or empty.
+
+    Returns
+    -------
+    Page
+        With params, tags and points of each model.
+
+    Raises
+    ------
+    InvalidInputError
+        When an id, the condition, the order, the limit or `after` cannot be right.
+    """
+    access.require(actor, "run.read")
+    if limit < 1:
+        raise errors.InvalidInputError(f"max_results is 1 or more; got {limit}")
+    numbers = _numbers(experiment_ids)
+    terms, joined = _terms(tx, order, numbers)
+    chosen = [
+        *_base(tx, numbers),
+        *(_holds(tx, wanted, datasets) for wanted in language.parse(condition, FIELDS)),
+    ]
+    if datasets:
+        chosen.append(_measured(tx, [_on_any(datasets)]))
+    question = [numbers, condition, list(datasets), list(order)]
+    place = comparing.checked_place(tokens.read(after, question), terms)
+    if place is not None:
+        chosen.append(comparing.behind(terms, place))
+    most = min(limit, LARGEST_PAGE)
+    asked = (
+        sa.select(logged_records.models, *(term.value for term in terms))
+        .select_from(joined)
+        .where(*chosen)
+        .order_by(*comparing.ordering(terms))
+        .limit(most + 1)
+    )
+    width = len(logged_records.models.c)
+    rows = [tuple(row) for row in tx.execute(asked)]
+    found = [logged_records.model_from(row[:width]) for row in rows[:most]]
+    more = len(rows) > most
+    return Page(
+        models=logged_records.all_with_values(tx, found),
+        next=tokens.make(question, rows[most - 1][width:]) if more else "",
+    )
+
+
+def _numbers(ids: Sequence[str]) -> list[int]:
+    return [experiments.number_of(one) for one in ids]
+
+
+def _base(tx: Transaction, numbers: Sequence[int]) -> list[sa.ColumnElement[bool]]:
+    table = logged_records.models
+    return [
+        table.c.project == tx.project,
+        table.c.lifecycle_stage == "active",
+        table.c.experiment_id.in_(numbers),
+    ]
+
+
+def _holds(
+    tx: Transaction, wanted: language.Condition, datasets: Sequence[Dataset]
+) -> sa.ColumnElement[bool]:
+    if wanted.subject == "attribute":
+        return _attribute_holds(tx, wanted)
+    if wanted.subject == "metric":
+        table = logged_records.metrics
+        points = [
+            table.c.key == wanted.key,
+            comparing.holds(tx, _finite(table), wanted.comparator, wanted.value),
+            _is_comparable(table, wanted.comparator),
+        ]
+        return _measured(tx, [*points, _on_any(datasets)] if datasets else points)
+    table = logged_records.params if wanted.subject == "param" else logged_records.tags
+    matches = [comparing.holds(tx, table.c.value, wanted.comparator, wanted.value)]
+    if wanted.comparator == "=":
+        head = str(wanted.value)[: logged_records.HEAD_LENGTH]
+        matches.append(table.c.value_head == head)
+    return (
+        sa.exists()
+        .where(
+            table.c.project == tx.project,
+            table.c.model_id == logged_records.models.c.id,
+            table.c.key == wanted.key,
+            *matches,
+        )
+        .correlate(logged_records.models)
+    )
+
+
+def _attribute_holds(tx: Transaction, wanted: language.Condition) -> sa.ColumnElement[bool]:
+    column: sa.ColumnElement[Any] = logged_records.models.c[_COLUMNS[wanted.key]]
+    value = wanted.value
+    if wanted.key == "status":
+        column = sa.func.upper(column)
+        if isinstance(value, str):
+            value = value.removeprefix(_STATUS_PREFIX)
+        elif isinstance(value, tuple):
+            value = tuple(text.removeprefix(_STATUS_PREFIX) for text in value)
+    return comparing.holds(tx, column, wanted.comparator, value)
+
+
+def _measured(
+    tx: Transaction, points: Sequence[sa.ColumnElement[bool]]
+) -> sa.ColumnElement[bool]:
+    table = logged_records.metrics
+    return (
+        sa.exists()
+        .where(
+            table.c.project == tx.project,
+            table.c.model_id == logged_records.models.c.id,
+            *points,
+        )
+        .correlate(logged_records.models)
+    )
+
+
+def _on_any(datasets: Sequence[Dataset]) -> sa.ColumnElement[bool]:
+    return sa.or_(*(sa.and_(*_on(dataset)) for dataset in datasets))
+
+
+def _on(dataset: Dataset) -> list[sa.ColumnElement[bool]]:
+    table = logged_records.metrics
+    found = [table.c.dataset_name == dataset.name] if dataset.name else []
+    if dataset.digest:
+        found.append(table.c.dataset_digest == dataset.digest)
+    return found
+
+
+def _finite(table: sa.Table) -> sa.ColumnElement[float]:
+    """Return a point's value, infinities as the largest numbers."""
+    return sa.case(
+        (table.c.kind == "inf", _LARGEST),
+        (table.c.kind == "-inf", -_LARGEST),
+        else_=table.c.value,
+    )
+
+
+def _is_comparable(table: sa.Table, comparator: str) -> sa.ColumnElement[bool]:
+    """Only what is unlike a number holds for NaN."""
+    return sa.true() if comparator == "!=" else table.c.kind != "nan"
+
+
+def _terms(
+    tx: Transaction, order: Sequence[Order], numbers: Sequence[int]
+) -> tuple[list[comparing.Term], sa.FromClause]:
+    """Return what to order by, and the tables that takes."""
+    if len(order) > MOST_ORDERS:
+        raise errors.InvalidInputError(
+            f"order_by has at most {MOST_ORDERS} criteria; got {len(order)}"
+        )
+    models = logged_records.models
+    joined: sa.FromClause = models
+    terms: list[comparing.Term] = []
+    named: set[str] = set()
+    for wanted in order:
+        entity, dot, key = wanted.field.partition(".")
+        if dot and entity != "metrics":
+            raise errors.InvalidInputError(
+                f"Invalid order by field name: {wanted.field[:100]}. "
+                "Only metrics are supported."
+            )
+        if dot:
+            latest = _latest(tx, key.strip("`"), wanted.dataset, numbers)
+            joined = joined.outerjoin(latest, latest.c.model_id == models.c.id)
+            rank = sa.case((latest.c.kind.is_(None), 2), (latest.c.kind == "nan", 1), else_=0)
+            value = sa.func.coalesce(latest.c.number, 0.0)
+            terms.append(comparing.Term(rank, ascending=True, kind=int))
+            terms.append(comparing.Term(value, ascending=wanted.ascending, kind=float))
+            continue
+        name = _ALIASES.get(wanted.field, wanted.field)
+        if name not in _COLUMNS:
+            raise errors.InvalidInputError(
+                f"Invalid order by field name: {wanted.field[:100]}",
+                hint=f"by {', '.join(_COLUMNS)} or metrics.<key>",
+            )
+        named.add(name)
+        kind: type = int if name in _TIMES else str
+        column = comparing.sortable(tx, models.c[_COLUMNS[name]], kind)
+        terms.append(comparing.Term(column, ascending=wanted.ascending, kind=kind))
+    if "creation_timestamp" not in named:
+        terms.append(comparing.Term(models.c.created_at, ascending=False, kind=int))
+    if "model_id" not in named:
+        identity = comparing.sortable(tx, models.c.id, str)
+        terms.append(comparing.Term(identity, ascending=True, kind=str))
+    return terms, joined
+
+
+def _latest(tx: Transaction, key: str, dataset: Dataset, numbers: Sequence[int]) -> sa.Subquery:
+    """Return the latest point of a metric for each model: by time, then step."""
+    table, models = logged_records.metrics, logged_records.models
+    newest = (table.c.at.desc(), table.c.step.desc(), table.c.run_id, table.c.value.desc())
+    place = sa.func.row_number().over(partition_by=table.c.model_id, order_by=newest)
+    of_models = sa.select(models.c.id).where(
+        models.c.project == tx.project, models.c.experiment_id.in_(numbers)
+    )
+    ranked = (
+        sa.select(
+            table.c.model_id, table.c.kind, _finite(table).label("number"), place.label("n")
+        )
+        .where(
+            table.c.project == tx.project,
+            table.c.key == key,
+            table.c.model_id.in_(of_models),
+            *_on(dataset),
+        )
+        .subquery()
+    )
+    return sa.select(ranked).where(ranked.c.n == 1).subquery()
