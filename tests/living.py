@@ -21,6 +21,7 @@ from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import frames
 from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry import adopted
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import router
 
@@ -127,7 +128,8 @@ class Living:
 
     def scores(self, version, rows):
         found = self.house.read(lambda tx: registry.get_version(tx, self.owner, NAME, version))
-        return self.scorer.scores(NAME, found.files, rows)
+        how = self.house.read(lambda tx: adopted.loadable(tx, found))
+        return self.scorer.scores(how, rows)
 
     def work(self):
         """Do what a worker does until nothing is left."""

@@ -13,7 +13,7 @@ from homeostat.doors.api import routing
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.data.entities import Schema
-from homeostat.lifecycle.registry import actions
+from homeostat.lifecycle.registry import actions, adopted
 from homeostat.lifecycle.registry.entities import (
     AliasChange,
     Approval,
@@ -201,7 +201,7 @@ async def get_file(call: routing.Call) -> StreamingResponse:
     file = next((one for one in version.files if one.path == path), None)
     if file is None:
         raise errors.NotFoundError(f"{version.reference} has no file {path[:200]!r}")
-    return await _streamed(call, version, file.digest, size_bytes=file.size_bytes)
+    return await _streamed(call, version.owner, file.digest, size_bytes=file.size_bytes)
 
 
 async def get_baseline(call: routing.Call) -> StreamingResponse:
@@ -209,7 +209,8 @@ async def get_baseline(call: routing.Call) -> StreamingResponse:
     version = await _version(call)
     if not version.baseline:
         raise errors.NotFoundError(f"{version.reference} has no monitoring baseline")
-    return await _streamed(call, version, version.baseline)
+    owner = await call.read(lambda tx: adopted.baseline_owner(tx, version))
+    return await _streamed(call, owner, version.baseline)
 
 
 async def list_aliases(call: routing.Call) -> list[AliasChange]:
@@ -279,9 +280,8 @@ def _size(call: routing.Call, name: str, digest: str, *, what: str) -> int:
 
 
 async def _streamed(
-    call: routing.Call, version: Version, digest: str, *, size_bytes: int | None = None
+    call: routing.Call, owner: str, digest: str, *, size_bytes: int | None = None
 ) -> StreamingResponse:
-    owner = version.owner
     parts = call.house.stream_blob(owner, digest, project=call.project)
     # The first piece is read here, so that what is missing is a problem and no broken answer.
     first = await call.work(lambda: next(parts, b""))

@@ -10,6 +10,7 @@ from importlib import metadata
 import msgspec
 
 from homeostat.doors.api import (
+    adoptions,
     alerts,
     audit,
     data,
@@ -75,6 +76,7 @@ SERVER = (
 )
 
 SUBJECTS = (
+    adoptions,
     alerts,
     audit,
     data,

@@ -8,13 +8,17 @@ from typing import Any
 
 import click
 
-from homeostat.doors.cli import output, session
+from homeostat.doors.cli import adoptions, output, session
 from homeostat.foundation import errors
 
 
 @click.group()
 def model() -> None:
     """List, show and approve model versions."""
+
+
+model.add_command(adoptions.trust)
+model.add_command(adoptions.judge)
 
 
 @model.command("list")
@@ -55,7 +59,8 @@ def show(*, name: str, number: int | None, as_json: bool) -> None:
         if number is not None:
             version = client.models.version(name, number)
             given = client.models.approvals(name, number)
-            output.emit(version, as_json=as_json, show=lambda: _told(version, given))
+            later = client.adoptions.get(name, number)
+            output.emit(version, as_json=as_json, show=lambda: _told(version, given, later))
             return
         found = client.models.versions(name, limit=1000)
         aliases = client.models.aliases(name)
@@ -222,23 +227,34 @@ def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:.4g}"
 
 
-def _told(version: Any, given: list[Any]) -> Any:
+def _told(version: Any, given: list[Any], later: Any) -> Any:
     rows = version.trained_rows
     facts = [
         ("version", version.reference),
         ("status", version.status),
         ("approved by", ", ".join(one.actor for one in given) or None),
+        ("code", _code(later)),
         ("trained by", version.trained_by),
         ("why", version.purpose or None),
         ("trained on rows", None if rows is None else f"{rows[0]} to {rows[1] - 1}"),
         ("run", version.run_id or None),
         ("report", version.report_id or None),
-        ("features", ", ".join(version.schema.names)),
+        ("features", ", ".join(version.schema.names) or None),
         ("digest", version.digest),
         ("size", f"{version.size_bytes / 1e6:.2f} MB in {len(version.files)} files"),
         ("made (UTC)", output.instant(version.created_at)),
     ]
     return output.table(["", ""], facts)
+
+
+def _code(later: Any) -> str | None:
+    """Say whether a version runs code of its own, and who said that it may."""
+    word = later.trust[0] if later.trust else None
+    if word is not None:
+        verb = "trusted" if word.is_trusted else "not trusted any more"
+        return f"{verb} by {word.actor}: {word.reason}"
+    needs = later.adoption is not None and later.adoption.needs_trust
+    return "not trusted by anybody, and not loaded" if needs else None
 
 
 def _instant(text: str) -> int:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import sys
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
-from homeostat.doors.cli import output, session
+from homeostat.doors.cli import output, session, working
 from homeostat.foundation import errors, settings
 
 GATED = 3
@@ -208,7 +205,7 @@ def _train(told: settings.Settings, path: Path, *, as_json: bool) -> int:
     policy = policies.read(where)
     text = where.read_text(encoding="utf-8")
     table = tables.read_all(policy.data.source, folder=where.parent)
-    with session.client() as client, _working(told):
+    with session.client() as client, working.alone(told):
         snapshot = client.data.add(
             table,
             policy.model.name,
@@ -231,26 +228,3 @@ def _told(trained: Any) -> str:
         f"{trained.sentence}\nmodel:{trained.model}@{trained.version} is registered"
         f" (report:{trained.report}, run:{trained.run})"
     )
-
-
-@contextlib.contextmanager
-def _working(told: settings.Settings) -> Iterator[None]:
-    """Do the job here when no worker takes it first; a server has workers of its own."""
-    if told.url:
-        yield
-        return
-    from homeostat.doors import worker
-    from homeostat.foundation import house
-    from homeostat.lifecycle.loop import duties
-
-    # What fails here is told once, by the command itself.
-    logging.getLogger(worker.__name__).setLevel(logging.CRITICAL)
-    ending = threading.Event()
-    with house.open_house(told) as opened:
-        lane = worker.Lane("run", duties.Bench(opened).slow(), opened, ending=ending)
-        lane.start()
-        try:
-            yield
-        finally:
-            ending.set()
-            lane.join()

@@ -8,6 +8,7 @@ from typing import Self
 import msgspec
 
 from homeostat.doors.client import (
+    adoptions,
     alerts,
     audit,
     data,
@@ -53,6 +54,7 @@ class Client:
         self, speaking: transport.Transport, *, predict_url: str = "http://127.0.0.1:5001"
     ) -> None:
         self.transport = speaking
+        self.adoptions = adoptions.Adoptions(speaking)
         self.alerts = alerts.Alerts(speaking)
         self.audit = audit.Audit(speaking)
         self.data = data.Data(speaking)

@@ -51,15 +51,19 @@ class Training:
         asked = asking.Train(policy=policy, snapshot=snapshot)
         return self._transport.call("POST", "/api/train", answer=jobs.Job, body=asked)
 
-    def wait(self, job: jobs.Job, *, timeout_s: float = TRAIN_S) -> asking.Trained:
-        """Wait until a model is trained and judged.
+    def wait(
+        self, job: jobs.Job, *, timeout_s: float = TRAIN_S, what: str = "training"
+    ) -> asking.Trained:
+        """Wait until a model is trained and judged, or only judged.
 
         Parameters
         ----------
         job
-            From `ask`.
+            From `ask`, or from ``client.adoptions.judge``.
         timeout_s
             Longest wait in seconds.
+        what
+            What the job does, for the message when it failed.
 
         Returns
         -------
@@ -80,10 +84,10 @@ class Training:
             if seen.state is jobs.State.DONE:
                 return msgspec.convert(seen.result, asking.Trained)
             if seen.state is jobs.State.FAILED:
-                raise errors.UserCodeError(f"training failed: {seen.error}", job=job.id)
+                raise errors.UserCodeError(f"{what} failed: {seen.error}", job=job.id)
             time.sleep(LOOK_S)
         raise errors.UnavailableError(
-            f"no worker has trained the model within {timeout_s:g} s",
+            f"no worker has done the {what} within {timeout_s:g} s",
             hint="is a worker running? `homeostat up` starts one",
             job=job.id,
         )

@@ -17,6 +17,7 @@ import msgspec
 
 from homeostat.doors.predict import control
 from homeostat.foundation import errors, log
+from homeostat.lifecycle.registry import format as formats
 from homeostat.lifecycle.serving import composite, engine, entities, loading, served
 
 WAIT_S = 25.0
@@ -167,15 +168,18 @@ class Follower:
             return known
         gate = asyncio.Semaphore(_AT_ONCE)
 
-        where = f"/api/models/{quote(document.model, safe='')}/versions/{version.version}/files"
+        where = f"/api/models/{quote(document.model, safe='')}/versions/{version.version}"
 
         async def fetch(path: str, digest: str) -> tuple[str, bytes]:
             async with gate:
-                return path, await self._file(f"{where}/{quote(path)}", digest)
+                return path, await self._file(f"{where}/files/{quote(path)}", digest)
 
         files = dict(await asyncio.gather(*(fetch(*one) for one in version.files.items())))
+        if version.description:
+            described = await self._file(f"{where}/description", version.description)
+            files[formats.DESCRIPTION] = described
         try:
-            loaded = await asyncio.to_thread(loading.load, files)
+            loaded = await asyncio.to_thread(loading.load, files, is_trusted=version.is_trusted)
         except errors.HomeostatError as error:
             told = f"version {version.version} cannot be loaded: {error.message}"
             raise _UnusableError(told, version=version.version) from error

@@ -23,6 +23,7 @@ from homeostat.lifecycle.pipeline import recorders
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.registry import files
 from homeostat.lifecycle.registry import load as loading
+from homeostat.lifecycle.registry.adopted import Loadable
 from homeostat.lifecycle.registry.entities import File
 from homeostat.lifecycle.registry.predictor import Predictor
 
@@ -195,6 +196,19 @@ def pack(
         snapshot=snapshot.reference,
         latency_p99_ms=latency(predictor, frame.select(names)),
     )
+
+
+def loadable(model: str, packed: Packed) -> Loadable:
+    """Return how a candidate is loaded.
+
+    Parameters
+    ----------
+    model
+        Whose key seals its files.
+    packed
+        The candidate.
+    """
+    return Loadable(owner=f"model:{model}", files=packed.files)
 
 
 def freeze(

@@ -25,6 +25,7 @@ from homeostat.lifecycle.loop import (
     carrying,
     entities,
     gating,
+    judging,
     live,
     observing,
     places,
@@ -52,7 +53,12 @@ class Bench:
         self._actor = access.system("loop")
         self._scorer = scoring.Scorer(house)
         self._loop = live.Loop(house, self._actor, self._scorer)
+        self._judging = judging.Judging(house, self._actor, self._scorer)
         self._workshop = candidates.Workshop(house, self._actor)
+
+    def close(self) -> None:
+        """End the processes in which models are asked apart."""
+        self._scorer.close()
 
     def quick(self) -> dict[str, Handler]:
         """Return the jobs that must never wait for a fit."""
@@ -64,7 +70,11 @@ class Bench:
 
     def slow(self) -> dict[str, Handler]:
         """Return the jobs that fit models."""
-        return {carrying.FIT: self.fit, asking.TRAIN: self.train}
+        return {
+            carrying.FIT: self.fit,
+            asking.TRAIN: self.train,
+            judging.JUDGE: self._judging.judge,
+        }
 
     def advance(self, job: jobs.Job) -> Finish:
         """Judge what came in for a deployment."""
@@ -148,7 +158,7 @@ class Bench:
             ]
 
         seen, blocks = self._house.read(look)
-        predictor = self._scorer.predictor(seen.deployment.model, packed.files)
+        predictor = self._scorer.predictor(candidates.loadable(seen.deployment.model, packed))
         found = []
         for first, rows in blocks:
             scores = predictor.scores(observing.features(rows))
@@ -198,7 +208,7 @@ class Bench:
 
         seen, candidate, rows = self._house.read(look)
         packed, policy = candidate.packed, seen.policy
-        predictor = self._scorer.predictor(policy.model.name, packed.files)
+        predictor = self._scorer.predictor(candidates.loadable(policy.model.name, packed))
         try:
             scores = predictor.scores(observing.features(rows))
         except errors.UserCodeError as error:
@@ -276,7 +286,7 @@ class Bench:
         packed = candidates.pack(
             self._house, policy, fitted, frame=past, held_out=latest, snapshot=snapshot
         )
-        predictor = self._scorer.predictor(policy.model.name, packed.files)
+        predictor = self._scorer.predictor(candidates.loadable(policy.model.name, packed))
         truth = observing.positives(
             latest.rename({policy.model.target: observing.LABEL}), scoring.positive(predictor)
         )

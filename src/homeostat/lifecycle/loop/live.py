@@ -18,6 +18,7 @@ from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle.loop import (
     actions,
+    candidates,
     carrying,
     decide,
     entities,
@@ -31,7 +32,8 @@ from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import read
 from homeostat.lifecycle.registry import actions as registry
-from homeostat.lifecycle.registry.entities import File
+from homeostat.lifecycle.registry import adopted
+from homeostat.lifecycle.registry.adopted import Loadable
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import plan as plans
 from homeostat.lifecycle.serving.entities import Deployment
@@ -176,13 +178,16 @@ class Loop:
         model = seen.deployment.model
         answering = seen.state.stable
         number = int(max(answering, key=lambda version: answering[version]))
-        version = self._house.read(
-            lambda tx: registry.get_version(tx, self._actor, model, number)
-        )
-        found = self._baselines.get(version.baseline)
+
+        def look(tx: Transaction) -> tuple[str, str]:
+            version = registry.get_version(tx, self._actor, model, number)
+            return version.baseline, adopted.baseline_owner(tx, version)
+
+        digest, owner = self._house.read(look)
+        found = self._baselines.get(digest)
         if found is None:
-            packed = self._house.get_blob(version.owner, version.baseline)
-            found = self._baselines[version.baseline] = baseline.decode(packed)
+            packed = self._house.get_blob(owner, digest)
+            found = self._baselines[digest] = baseline.decode(packed)
         return found
 
     # --- blocks ----------------------------------------------------------------------------
@@ -295,21 +300,25 @@ class Loop:
         self, seen: View, label: str, rows: pl.DataFrame
     ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         table = observing.features(rows)
-        return self._scorer.scores(seen.deployment.model, self._files(seen, label), table)
+        return self._scorer.scores(self._loadable(seen, label), table)
 
-    def _files(self, seen: View, label: str) -> tuple[File, ...]:
-        """Return the files of a member: a version by number, a candidate by its label."""
+    def _loadable(self, seen: View, label: str) -> Loadable:
+        """Return how a member is loaded: a version by number, a candidate by its label."""
         name, model = seen.deployment.name, seen.deployment.model
         if label.isdigit():
-            return self._house.read(
-                lambda tx: registry.get_version(tx, self._actor, model, int(label))
-            ).files
-        return self._house.read(lambda tx: places.candidate(tx, name, label)).packed.files
+
+            def look(tx: Transaction) -> Loadable:
+                version = registry.get_version(tx, self._actor, model, int(label))
+                return adopted.loadable(tx, version)
+
+            return self._house.read(look)
+        candidate = self._house.read(lambda tx: places.candidate(tx, name, label))
+        return candidates.loadable(model, candidate.packed)
 
     def _positive(self, seen: View) -> str:
         """Return the positive class as text, as the first member was trained."""
-        files = self._files(seen, seen.state.members[0].version)
-        return scoring.positive(self._scorer.predictor(seen.deployment.model, files))
+        first = self._loadable(seen, seen.state.members[0].version)
+        return scoring.positive(self._scorer.predictor(first))
 
     # --- canary ----------------------------------------------------------------------------
 

@@ -257,6 +257,21 @@ def loadable(tx: Transaction, version: Version) -> Loadable:
     )
 
 
+def baseline_owner(tx: Transaction, version: Version) -> str:
+    """Return whose key seals the monitoring baseline of a version.
+
+    Parameters
+    ----------
+    tx
+        Any transaction.
+    version
+        As `actions.get_version` returned it.
+    """
+    adoption = find(tx, version.model, version.number)
+    is_adopted = adoption is not None and adoption.baseline == version.baseline
+    return adoption.owner if adoption is not None and is_adopted else version.owner
+
+
 def _which(tx: Transaction, model: str, number: int) -> dict[str, Any]:
     return {"in_project": tx.project, "in_model": model, "in_number": number}
 

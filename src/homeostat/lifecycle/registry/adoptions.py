@@ -76,7 +76,8 @@ def set_trust(
     model, number
         Which version. A pickle in it is opened in prediction and pipeline processes only.
     is_trusted
-        False takes the word back: it enters no plan any more, and no process loads it again.
+        False takes the word back: it enters no plan any more, and a server that does not
+        hold it yet does not load it. Where it answers, it does until the plan is changed.
     reason
         Why; kept for good.
 

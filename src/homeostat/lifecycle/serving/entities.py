@@ -86,11 +86,23 @@ class PlanChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VersionFiles(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replica fetches to answer with a version: BLAKE3 digests by path."""
+    """What a replica fetches to answer with a version: BLAKE3 digests by path.
+
+    Attributes
+    ----------
+    digest
+        The same for the same bytes loaded in the same way.
+    description
+        Digest of the description that a judgement added; empty where it is among the files.
+    is_trusted
+        Whether somebody said that the version may run its own code.
+    """
 
     version: int
     digest: str
     files: dict[str, str]
+    description: str = ""
+    is_trusted: bool = False
 
 
 class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,13 +9,15 @@ from homeostat.lifecycle.registry import load as registry_load
 from homeostat.lifecycle.serving import served
 
 
-def load(files: Mapping[str, bytes]) -> served.Loaded:
+def load(files: Mapping[str, bytes], *, is_trusted: bool = False) -> served.Loaded:
     """Load a version and prove it on its own example, which warms it too.
 
     Parameters
     ----------
     files
         Path to bytes, each equal to its digest.
+    is_trusted
+        Whether somebody who may has said that this version may run its code.
 
     Returns
     -------
@@ -27,11 +29,11 @@ def load(files: Mapping[str, bytes]) -> served.Loaded:
     InvalidInputError
         When a file is missing or is not what it should be.
     NotAllowedError
-        When the model is pickled or holds a type that is not trusted.
+        When the model is pickled and not trusted, or holds a type that is not trusted.
     UserCodeError
         When it scores its example differently on this machine.
     """
-    predictor = registry_load.load(files)
+    predictor = registry_load.load(files, is_trusted=is_trusted)
     about = predictor.description
     classes = about.classes
     return served.Loaded(

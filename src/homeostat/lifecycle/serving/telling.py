@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import blake3
+
 from homeostat.foundation import access
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry import adopted
+from homeostat.lifecycle.registry.entities import Version
 from homeostat.lifecycle.serving import plan as plans
 from homeostat.lifecycle.serving.entities import Deployment, PlanDocument, VersionFiles
 
@@ -35,13 +39,22 @@ def document(tx: Transaction, actor: access.Actor, deployment: Deployment) -> Pl
         key=deployment.key,
         protected=policies.parse(deployment.policy).data.protected,
         plan=deployment.plan,
-        versions=tuple(
-            VersionFiles(
-                version=one.number,
-                digest=one.digest,
-                files={file.path: file.digest for file in one.files},
-            )
-            for one in named
-        ),
+        versions=tuple(_files(tx, one) for one in named),
         changed=deployment.changed,
+    )
+
+
+def _files(tx: Transaction, version: Version) -> VersionFiles:
+    how = adopted.loadable(tx, version)
+    digest = version.digest
+    if how.description:
+        # Judged again, or trusted no more, it is to be loaded anew.
+        told = f"{digest}\n{how.description}\n{how.is_trusted}"
+        digest = blake3.blake3(told.encode()).hexdigest()
+    return VersionFiles(
+        version=version.number,
+        digest=digest,
+        files={file.path: file.digest for file in version.files},
+        description=how.description,
+        is_trusted=how.is_trusted,
     )

@@ -1,0 +1,220 @@
+"""Models that are opened in a process of their own; called by `scoring` and `judging`.
+
+A pickle is a program. This process holds the database and the keys, so it never opens one: a
+child does, under a time limit, and sends back numbers. The child also opens everything that
+came from elsewhere for the first time, whatever its format.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.foundation import errors
+from homeostat.lifecycle.pipeline import executors, workers
+from homeostat.lifecycle.registry.entities import Description
+
+CHILD: Final = "homeostat.lifecycle.loop.apart_child"
+OPEN_S = 120.0
+SCORE_S = 300.0
+LEARN_S = 900.0
+
+
+class Learn(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Describe a model by labelled rows, an Arrow stream; see `adopt.adopt`."""
+
+    files: dict[str, bytes]
+    rows: bytes
+    target: str
+    apart: tuple[str, ...]
+    is_trusted: bool
+
+
+class Open(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Load a version; the process holds one."""
+
+    files: dict[str, bytes]
+    is_trusted: bool
+
+
+class Score(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Score rows, an Arrow stream, with the version that was loaded."""
+
+    rows: bytes
+
+
+class Learned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What was learned: labels and scores of the labelled rows as little-endian bytes.
+
+    Attributes
+    ----------
+    labelled
+        1 for each of the given rows that has a label, else 0.
+    truth, scores
+        Of the labelled rows: 1 where positive (uint8), probabilities (float64).
+    latency_p99_ms
+        99th percentile of one answer alone.
+    """
+
+    description: bytes
+    labelled: bytes
+    truth: bytes
+    scores: bytes
+    latency_p99_ms: float
+
+
+class Opened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """The version answers."""
+
+    description: bytes
+
+
+class Scored(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Probabilities as little-endian float64."""
+
+    scores: bytes
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """An error, to be raised again."""
+
+    code: str
+    message: str
+    hint: str
+    facts: dict[str, Any]
+
+
+Order = Learn | Open | Score
+Reply = Learned | Opened | Scored | Refused
+_decode = msgspec.msgpack.Decoder(Reply).decode
+
+
+class Apart:
+    """A version that answers from a process of its own, as a `Predictor` does from this one.
+
+    Parameters
+    ----------
+    files
+        Path to bytes, with the description of its adoption.
+    is_trusted
+        Whether somebody who may has said that this version may run its code.
+
+    Raises
+    ------
+    HomeostatError
+        As `load.load` raises it there.
+    """
+
+    def __init__(self, files: Mapping[str, bytes], *, is_trusted: bool) -> None:
+        self._files = dict(files)
+        self._is_trusted = is_trusted
+        self._lock = threading.Lock()
+        self._worker: workers.Worker | None = None
+        opened = self._open()
+        self.description = msgspec.json.decode(opened.description, type=Description)
+
+    def scores(self, rows: pl.DataFrame) -> NDArray[np.float64]:
+        """Return the probability of the positive class for each row, shape ``(n,)``.
+
+        Raises
+        ------
+        UserCodeError
+            When the model raises, hangs or crashes; the next call begins anew.
+        """
+        names = [name for name in self.description.schema.names if name in rows.columns]
+        order = Score(rows=packed(rows.select(names)))
+        with self._lock:
+            if self._worker is None:
+                self._open()
+            assert self._worker is not None
+            found = self._ask(self._worker, order, timeout_s=SCORE_S)
+        assert isinstance(found, Scored)
+        return np.frombuffer(found.scores, dtype="<f8")
+
+    def close(self) -> None:
+        """End the process."""
+        with self._lock:
+            if self._worker is not None:
+                self._worker.kill()
+                self._worker = None
+
+    def _open(self) -> Opened:
+        self._worker = workers.Worker(CHILD)
+        order = Open(files=self._files, is_trusted=self._is_trusted)
+        found = self._ask(self._worker, order, timeout_s=OPEN_S)
+        assert isinstance(found, Opened)
+        return found
+
+    def _ask(self, worker: workers.Worker, order: Order, *, timeout_s: float) -> Reply:
+        try:
+            return _asked(worker, order, what="the model", timeout_s=timeout_s)
+        except errors.HomeostatError:
+            if isinstance(order, Open) or not worker.is_alive():
+                worker.kill()
+                self._worker = None
+            raise
+
+
+def learn(order: Learn, *, timeout_s: float = LEARN_S) -> Learned:
+    """Describe and score a model in a process that ends afterwards.
+
+    Parameters
+    ----------
+    order
+        The model's files and labelled rows.
+    timeout_s
+        Seconds that opening and scoring may take together.
+
+    Returns
+    -------
+    Learned
+        Its description, and how it does on the rows.
+
+    Raises
+    ------
+    UserCodeError
+        When the model raises, hangs or crashes.
+    HomeostatError
+        As `adopt.adopt` raises it there.
+    """
+    worker = workers.Worker(CHILD)
+    try:
+        found = _asked(worker, order, what="the model", timeout_s=timeout_s)
+    finally:
+        worker.kill()
+    assert isinstance(found, Learned)
+    return found
+
+
+def packed(rows: pl.DataFrame) -> bytes:
+    """Return a table as an Arrow stream."""
+    buffer = io.BytesIO()
+    rows.write_ipc_stream(buffer)
+    return buffer.getvalue()
+
+
+def _asked(worker: workers.Worker, order: Order, *, what: str, timeout_s: float) -> Reply:
+    """Send an order and return its reply; a process that hangs is killed."""
+    end = time.monotonic() + timeout_s
+    worker.send_bytes(msgspec.msgpack.encode(order))
+    if not worker.wait(max(end - time.monotonic(), 0.0)):
+        worker.kill()
+        raise errors.UserCodeError(
+            f"{what} did not answer within {timeout_s:g} s and was stopped", timeout_s=timeout_s
+        )
+    data = worker.receive_bytes()
+    if data is None:
+        raise executors.died(worker, what=what)
+    reply: Reply = _decode(data)
+    if isinstance(reply, Refused):
+        kind = errors.by_code().get(reply.code, errors.HomeostatError)
+        raise kind(reply.message, hint=reply.hint, **reply.facts)
+    return reply
