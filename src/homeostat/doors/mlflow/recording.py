@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from homeostat.doors.mlflow import decoding, problems, routing
+from homeostat.doors.mlflow import decoding, problems, routing, shapes
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.tracking import actions, entities
+from homeostat.lifecycle.tracking import actions, entities, whole
 
 MOST_METRICS = 1000
 MOST_TEXTS = 100
@@ -38,6 +38,16 @@ class Point(msgspec.Struct, frozen=True):
     dataset_digest: str = ""
 
 
+class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields of runs/create."""
+
+    experiment_id: str = entities.DEFAULT_EXPERIMENT_ID
+    user_id: str = ""
+    run_name: str = ""
+    start_time: decoding.Int | None = None
+    tags: list[Pair] = []
+
+
 class LogMetric(Point, frozen=True, kw_only=True):
     """Fields of runs/log-metric."""
 
@@ -61,6 +71,27 @@ class LogBatch(msgspec.Struct, frozen=True, kw_only=True):
     metrics: list[Point] = []
     params: list[Pair] = []
     tags: list[Pair] = []
+
+
+async def create_run(call: routing.Call) -> dict[str, Any]:
+    """Start a run."""
+    asked: CreateRun = call.body
+    given = asked.start_time
+    started_at = None if given is None else decoding.whole(given, "start_time")
+    tags = [(pair.key, pair.value) for pair in asked.tags]
+
+    def write(tx: Transaction) -> whole.WholeRun:
+        return actions.start_run(
+            tx,
+            call.actor,
+            experiment_id=asked.experiment_id or entities.DEFAULT_EXPERIMENT_ID,
+            name=asked.run_name,
+            user=asked.user_id,
+            started_at=started_at,
+            tags=tags,
+        )
+
+    return {"run": shapes.run(await call.write(write))}
 
 
 async def log_metric(call: routing.Call) -> None:
@@ -142,6 +173,7 @@ class _Hot(NamedTuple):
 ROUTES = tuple(
     routing.Route("POST", hot.path, "run.write", hot.endpoint, body=hot.body)
     for hot in (
+        _Hot("/2.0/mlflow/runs/create", create_run, CreateRun),
         _Hot("/2.0/mlflow/runs/log-metric", log_metric, LogMetric),
         _Hot("/2.0/mlflow/runs/log-parameter", log_parameter, LogPair),
         _Hot("/2.0/mlflow/runs/set-tag", set_tag, LogPair),
