@@ -170,11 +170,51 @@ class House:
         """
         return self.blobs.get(self._reading_key(owner, project), digest)
 
+    def receive_blob(self, owner: str, *, project: str | None = None) -> blobs.Intake:
+        """Begin to store content that arrives piece by piece, sealed with its owner's key.
+
+        Parameters
+        ----------
+        owner, project
+            As for `put_blob`.
+
+        Returns
+        -------
+        Intake
+            Its methods block; nothing was read or written yet.
+        """
+        return self.blobs.receive(lambda: self._writing_key(owner, project))
+
     def stream_blob(
-        self, owner: str, digest: str, *, project: str | None = None
+        self,
+        owner: str,
+        digest: str,
+        *,
+        start: int = 0,
+        end: int | None = None,
+        project: str | None = None,
     ) -> Iterator[bytes]:
-        """Yield stored bytes in pieces of up to 4 MiB; parameters and errors of `get_blob`."""
-        return self.blobs.stream(self._reading_key(owner, project), digest)
+        """Yield stored bytes in pieces of up to 4 MiB.
+
+        Parameters
+        ----------
+        owner, digest, project
+            As for `get_blob`.
+        start, end
+            First byte and the one behind the last; all of it unless given.
+
+        Yields
+        ------
+        bytes
+            In order, each piece proved before it is given.
+
+        Raises
+        ------
+        NotFoundError, CorruptError
+            As `get_blob`.
+        """
+        key = self._reading_key(owner, project)
+        yield from self.blobs.stream(key, digest, start=start, end=end)
 
     def has_blob(self, owner: str, digest: str, *, project: str | None = None) -> bool:
         """Say whether the owner has the blob and its key still exists."""
@@ -247,6 +287,7 @@ def open_house(settings: Settings) -> House:
         s3_region=settings.s3_region or None,
         s3_access_key=settings.s3_access_key or None,
         s3_secret_key=settings.s3_secret_key or None,
+        spool=settings.home / "incoming",
     )
     database = Database(settings.database_url, signer=signing_key)
     try:

@@ -1,4 +1,4 @@
-"""The blob store: sealed objects in a local folder or an S3-compatible bucket, through obstore.
+"""The blob store: sealed objects in a local folder or an S3-compatible bucket.
 
 The house opens one; subjects put and get through the house, which knows the owner's key.
 """
@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import blake3
-import obstore
 from obstore import exceptions
-from obstore.store import LocalStore, S3Store
+from obstore.store import S3Store
 
-from homeostat.foundation.blobs import seal
+from homeostat.foundation.blobs import bucket as buckets
+from homeostat.foundation.blobs import folder as folders
+from homeostat.foundation.blobs import intake, seal
+from homeostat.foundation.blobs import place as places
 from homeostat.foundation.blobs.entities import Blob, DataKey, digest_of
 from homeostat.foundation.errors import InvalidInputError, NotFoundError, UnavailableError
 
@@ -32,17 +34,10 @@ class Store:
         Where sealed objects live.
     place
         The same for people: a folder or ``s3://bucket/prefix``.
-    folder
-        The folder, when it is a local one; what is written there reaches the disk before
-        `put` returns.
     """
 
-    def __init__(
-        self, objects: LocalStore | S3Store, *, place: str, folder: Path | None = None
-    ) -> None:
+    def __init__(self, objects: places.Place, *, place: str) -> None:
         self._objects = objects
-        self._folder = folder
-        self._durable_folders: set[Path] = set()
         self.place = place
 
     def put(self, key: DataKey, data: bytes) -> Blob:
@@ -102,6 +97,21 @@ class Store:
         self._write(key, digest, _pieces(path))
         return Blob(digest=digest, size_bytes=size_bytes)
 
+    def receive(self, key: Callable[[], DataKey]) -> intake.Intake:
+        """Begin to store content of which nothing is known yet.
+
+        Parameters
+        ----------
+        key
+            Returns the owner's key; called on the thread that adds or finishes.
+
+        Returns
+        -------
+        Intake
+            Nothing has been written yet.
+        """
+        return intake.Intake(self, key)
+
     def get(self, key: DataKey, digest: str) -> bytes:
         """Return a whole content.
 
@@ -128,56 +138,100 @@ class Store:
         """
         return b"".join(self.stream(key, digest))
 
-    def stream(self, key: DataKey, digest: str) -> Iterator[bytes]:
+    def stream(
+        self, key: DataKey, digest: str, *, start: int = 0, end: int | None = None
+    ) -> Iterator[bytes]:
         """Yield a content in pieces of up to 4 MiB, each proved before it is given.
 
-        Parameters and errors are those of `get`.
+        Parameters
+        ----------
+        key, digest
+            As for `get`.
+        start
+            First byte, 0 to the content's size.
+        end
+            The byte behind the last, `start` or more; the content's size when None or beyond.
+
+        Yields
+        ------
+        bytes
+            In order.
+
+        Raises
+        ------
+        NotFoundError, CorruptError, UnavailableError
+            As `get`.
         """
-        with _translated(f"blob {digest}", self.place):
-            found = obstore.get(self._objects, _name(key, digest))
-            pieces = (bytes(piece) for piece in found.stream(seal.FRAME_BYTES))
-            yield from seal.open_sealed(key, digest, pieces)
+        name = _name(key, digest)
+        with _translated(f"blob {digest}", self.place), self._objects.open(name) as source:
+            head = source.head(seal.HEAD_BYTES)
+            cut = seal.layout(key, digest, head, stored_bytes=source.size_bytes)
+            behind = cut.size_bytes if end is None else min(end, cut.size_bytes)
+            _, first, last = cut.stored_range(start, behind)
+            step = cut.frame_bytes + seal.TAG_BYTES
+            yield from seal.unseal(
+                cut, source.pieces(first, last, step=step), start=start, end=behind
+            )
 
     def exists(self, key: DataKey, digest: str) -> bool:
         """Say whether this owner has the blob."""
         with _translated(f"blob {digest}", self.place):
-            try:
-                obstore.head(self._objects, _name(key, digest))
-            except FileNotFoundError:
-                return False
-            return True
+            return self._objects.exists(_name(key, digest))
 
     def delete(self, key: DataKey, digest: str) -> None:
         """Remove a blob of this owner; nothing happens when it is not there."""
-        with (
-            _translated(f"blob {digest}", self.place),
-            contextlib.suppress(FileNotFoundError),
-        ):
-            obstore.delete(self._objects, _name(key, digest))
+        with _translated(f"blob {digest}", self.place):
+            self._objects.delete(_name(key, digest))
 
-    def _write(self, key: DataKey, digest: str, pieces: list[bytes] | Iterator[bytes]) -> None:
-        name = _name(key, digest)
+    def draft(self) -> places.Draft:
+        """Begin an object whose content is not known yet; for an intake."""
+        with _translated("an upload", self.place):
+            return _Translating(self._objects.draft(), self.place)
+
+    def publish(self, key: DataKey, draft: places.Draft, *, digest: str, head: bytes) -> None:
+        """Give a draft the name of its content, unless that is there already; for an intake.
+
+        Parameters
+        ----------
+        key
+            The owner's key.
+        draft
+            Written whole.
+        digest
+            Of its content.
+        head
+            Its first stored bytes.
+        """
+        if self.exists(key, digest):
+            draft.drop()
+        else:
+            draft.publish(_name(key, digest), head=head)
+
+    def _write(self, key: DataKey, digest: str, pieces: Iterable[bytes]) -> None:
         if self.exists(key, digest):
             return
         with _translated(f"blob {digest}", self.place):
-            obstore.put(self._objects, name, seal.seal(key, digest, pieces))
-        if self._folder is not None:
-            with _translated(f"blob {digest}", self.place):
-                self._reach_disk(self._folder, name)
+            self._objects.put(_name(key, digest), seal.seal(key, digest, pieces))
 
-    def _reach_disk(self, folder: Path, name: str) -> None:
-        """Make the object and the names that lead to it survive a loss of power."""
-        path = folder / name
-        steps = [path, path.parent]
-        if path.parent not in self._durable_folders:
-            steps += [path.parent.parent, folder]
-        for step in steps:
-            descriptor = os.open(step, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        self._durable_folders.add(path.parent)
+
+class _Translating:
+    """A draft whose failures are told as the store tells them."""
+
+    def __init__(self, draft: places.Draft, place: str) -> None:
+        self._draft = draft
+        self._place = place
+
+    def write(self, data: bytes | memoryview) -> None:
+        with _translated("an upload", self._place):
+            self._draft.write(data)
+
+    def publish(self, name: str, *, head: bytes) -> None:
+        with _translated("an upload", self._place):
+            self._draft.publish(name, head=head)
+
+    def drop(self) -> None:
+        with _translated("an upload", self._place):
+            self._draft.drop()
 
 
 def open_store(
@@ -187,6 +241,7 @@ def open_store(
     s3_region: str | None = None,
     s3_access_key: str | None = None,
     s3_secret_key: str | None = None,
+    spool: Path | None = None,
 ) -> Store:
     """Open the place where blobs live.
 
@@ -198,6 +253,9 @@ def open_store(
         Address of an S3-compatible server; AWS when not given.
     s3_region, s3_access_key, s3_secret_key
         As the bucket needs; what is not given comes from the usual ``AWS_*`` variables.
+    spool
+        Local folder for what is on its way to a bucket, sealed; made when needed, the system's
+        temporary folder when None.
 
     Returns
     -------
@@ -232,7 +290,7 @@ def open_store(
         **chosen,
         client_options={"allow_http": bool(s3_endpoint and s3_endpoint.startswith("http://"))},
     )
-    return Store(objects, place=url.rstrip("/"))
+    return Store(buckets.Bucket(objects, spool=spool), place=url.rstrip("/"))
 
 
 def _open_folder(folder: Path) -> Store:
@@ -243,7 +301,7 @@ def _open_folder(folder: Path) -> Store:
             f"blobs cannot live in {folder}: {error.strerror}",
             hint="give a folder that can be written",
         ) from None
-    return Store(LocalStore(folder), place=str(folder), folder=folder)
+    return Store(folders.Folder(folder), place=str(folder))
 
 
 def _name(key: DataKey, digest: str) -> str:
