@@ -78,6 +78,8 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
         Subjects besides attributes whose keys it may be ordered by.
     aliases
         Other words for attributes.
+    subjects
+        Words that name a subject besides those all searches know.
     """
 
     attributes: Mapping[str, Kind]
@@ -88,6 +90,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     orders: frozenset[str] = frozenset()
     ordered_subjects: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = {}
+    subjects: Mapping[str, Subject] = {}
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -228,7 +231,7 @@ def _condition(reader: lexing.Reader, fields: Fields) -> Condition:
                 f" '{lexing.cut(named.text)}'"
             )
         _refuse_clause(reader, named)
-    subject, key = _field(named.text)
+    subject, key = _field(named.text, fields)
     comparator = _comparator(reader, named)
     kind, key = _kind(subject, key, fields)
     shown = _SHOWN.get(subject, subject)
@@ -283,13 +286,14 @@ def _comparator(reader: lexing.Reader, named: lexing.Piece) -> str:
     )
 
 
-def _field(named: str) -> tuple[Subject, str]:
+def _field(named: str, fields: Fields) -> tuple[Subject, str]:
     if named[0] == '"' or (named[0] == "`" and not re.match(r"`\w+`\.", named)):
         return "attribute", named[1:-1]
     word, dot, key = named.partition(".")
     if not dot:
         return "attribute", named
-    subject = _SUBJECTS.get(word.strip("`"))
+    word = word.strip("`")
+    subject = fields.subjects.get(word) or _SUBJECTS.get(word)
     if subject is None:
         raise errors.InvalidInputError(
             f"Invalid entity type '{lexing.cut(word)}'. Valid values are"
@@ -339,7 +343,7 @@ def _order(text: str, fields: Fields) -> Order:
         raise errors.InvalidInputError(
             f"Invalid ordering key in order_by clause '{lexing.cut(text)}'."
         )
-    subject, key = _field(match["field"])
+    subject, key = _field(match["field"], fields)
     if subject == "attribute":
         name = fields.aliases.get(key, key)
         if name not in fields.orders:
