@@ -179,7 +179,11 @@ DELETE_EXPERIMENT_TAG = experiment_tags.delete().where(
 )
 EXPERIMENTS = (
     sa.select(experiments)
-    .where(experiments.c.project == IN_PROJECT, experiments.c.id > sa.bindparam("in_after"))
+    .where(
+        experiments.c.project == IN_PROJECT,
+        experiments.c.id > sa.bindparam("in_after"),
+        experiments.c.lifecycle_stage == "active",
+    )
     .order_by(experiments.c.id)
     .limit(sa.bindparam("in_limit"))
 )
