@@ -16,12 +16,20 @@ from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop.entities import BlockLabelled, SeenCause, WindowJudged
 from homeostat.lifecycle.monitoring import alerts
 from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry import adoptions
 from homeostat.lifecycle.registry import files as version_files
 from homeostat.lifecycle.registry.entities import File, Version
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving.entities import Arm, Member, Plan, Shadow
 from homeostat.lifecycle.tracking import actions as tracking
-from homeostat.lifecycle.tracking.entities import Metric
+from homeostat.lifecycle.tracking import datasets, logged
+from homeostat.lifecycle.tracking.entities import (
+    DatasetInput,
+    LoggedDataset,
+    Metric,
+    ModelLink,
+    Tag,
+)
 
 ADA = access.local_owner("ada")
 LOOP = access.system("loop")
@@ -43,6 +51,7 @@ def furnish(opened: house.House) -> None:
     first = opened.write(lambda tx: run(tx, "first fit", n_points=60))
     second = opened.write(lambda tx: run(tx, "since the change", n_points=40))
     opened.write(broken_run)
+    opened.write(logged_elsewhere)
     one = version(opened, first, b"one", purpose="initial")
     opened.write(lambda tx: serving.deploy(tx, ADA, "credit", policy=POLICY, number=1))
     version(opened, second, b"two", purpose="since-change", champion=one.reference)
@@ -127,6 +136,35 @@ def run(tx: Transaction, name: str, *, n_points: int) -> str:
     tracking.set_tags(tx, ADA, made.id, values={"purpose": "show"})
     tracking.finish_run(tx, ADA, made.id)
     return made.id
+
+
+def logged_elsewhere(tx: Transaction) -> None:
+    """Record what MLflow's client would: a run, its data, a logged model, a pickled version."""
+    made = tracking.create_run(tx, ADA, name="ordinary-owl-7")
+    tag = Tag("mlflow.data.context", "training")
+    data = LoggedDataset(
+        name="loans", digest="d1", source_type="local", source='{"uri": "loans.csv"}'
+    )
+    datasets.log_inputs(tx, ADA, made.id, datasets=[DatasetInput(dataset=data, tags=(tag,))])
+    model = logged.create_model(
+        tx,
+        ADA,
+        experiment_id=made.experiment_id,
+        name="forest",
+        run_id=made.id,
+        params={"depth": "3"},
+        tags={"by": "hand"},
+    ).model
+    datasets.log_outputs(tx, ADA, made.id, models=[ModelLink("output", model.id, 1)])
+    tracking.finish_run(tx, ADA, made.id)
+    content = version_files.describe({"MLmodel": b"flavors: {}", "model.pkl": b"pickled"})
+    registry.register_version(
+        tx, ADA, "forest", files=content, schema=Schema(()), run_id=made.id, flavour="mlflow"
+    )
+    registry.register_version(
+        tx, ADA, "forest", files=content, schema=Schema(()), run_id=made.id, flavour="mlflow"
+    )
+    adoptions.set_trust(tx, ADA, "forest", 2, is_trusted=True, reason="its code was read")
 
 
 def broken_run(tx: Transaction) -> None:

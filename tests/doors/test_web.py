@@ -323,3 +323,24 @@ def test_a_flat_series_is_drawn():
 )
 def test_sizes_are_told_in_the_unit_that_fits(value, told):
     assert rendering.size(value) == told
+
+
+def test_what_mlflow_logged_has_pages_that_say_what_to_do_next(every_page):
+    shown = {path: page.text for path, page in every_page.items()}
+    run = next(text for text in shown.values() if "Run ordinary-owl-7" in text)
+    assert "Data it read" in run
+    assert "loans training local d1" in run
+    assert "Logged models" in run
+    model = next(text for path, text in shown.items() if path.startswith("/logged-models/"))
+    assert "depth 3" in model
+    unjudged = shown["/models/forest/versions/1"]
+    assert "homeostat model judge forest 1 --data TABLE --target COLUMN" in unjudged
+    assert "not trusted model.pkl is pickled" in unjudged
+    assert "homeostat model trust forest 1 --reason WHY" in unjudged
+    assert "trusts it: its code was read" in shown["/models/forest/versions/2"]
+
+
+def test_links_that_mlflow_prints_are_followed_from_the_first_page_only(ask):
+    assert "/static/mlflow.js" in ask("/").text
+    assert "/static/mlflow.js" not in ask("/runs").text
+    assert ask("/static/mlflow.js").headers["content-type"].startswith("text/javascript")

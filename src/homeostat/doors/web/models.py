@@ -12,6 +12,7 @@ from homeostat.foundation import errors, lineage
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry import adoptions, mlmodel
 
 ROWS = 50
 HERE = "/models"
@@ -64,6 +65,8 @@ async def version(call: visit.Visit) -> Response:
         aliases = registry.list_aliases(tx, call.actor, name)
         return {
             "version": found,
+            "standing": adoptions.standing(tx, call.actor, name, number),
+            "pickled": [one.path for one in found.files if one.path.endswith(mlmodel.PICKLED)],
             "report": (report := _report(tx, call, found.report_id)),
             "flaw": reports.flaw(tx, call, found.report_id) if report else "",
             "tier": registry.get_model(tx, call.actor, name).tier,

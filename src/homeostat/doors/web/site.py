@@ -12,6 +12,7 @@ from homeostat.doors.web import (
     decisions,
     deployments,
     home,
+    logged_models,
     models,
     rendering,
     reports,
@@ -20,7 +21,7 @@ from homeostat.doors.web import (
 )
 from homeostat.foundation import errors
 
-SUBJECTS = (home, runs, models, reports, deployments, alerts, decisions, audit)
+SUBJECTS = (home, runs, models, logged_models, reports, deployments, alerts, decisions, audit)
 
 
 async def _static(call: visit.Visit) -> Response:
