@@ -136,7 +136,7 @@ IN_NUMBER: sa.BindParameter[int] = sa.bindparam("in_number")
 INSERT_ADOPTION = sa.insert(version_adoptions)
 INSERT_TRUST = sa.insert(version_trust)
 ADOPTIONS = (
-    sa.select(version_adoptions.c.number, version_adoptions.c.body)
+    sa.select(version_adoptions.c.model, version_adoptions.c.number, version_adoptions.c.body)
     .where(
         version_adoptions.c.project == IN_PROJECT,
         version_adoptions.c.model == IN_MODEL,
@@ -145,7 +145,7 @@ ADOPTIONS = (
     .order_by(version_adoptions.c.number, version_adoptions.c.place)
 )
 ADOPTION = (
-    sa.select(version_adoptions.c.body)
+    sa.select(version_adoptions.c.model, version_adoptions.c.body)
     .where(
         version_adoptions.c.project == IN_PROJECT,
         version_adoptions.c.model == IN_MODEL,
@@ -163,6 +163,19 @@ TRUST = (
     )
     .order_by(version_trust.c.place.desc())
     .limit(sa.bindparam("in_limit"))
+)
+
+RENAME = tuple(
+    sa.update(table)
+    .where(table.c.project == IN_PROJECT, table.c.model == IN_MODEL)
+    .values(model=sa.bindparam("to_model"))
+    for table in (version_adoptions, version_trust)
+)
+DELETE = tuple(
+    sa.delete(table).where(
+        table.c.project == IN_PROJECT, table.c.model == IN_MODEL, table.c.number == IN_NUMBER
+    )
+    for table in (version_adoptions, version_trust)
 )
 
 
@@ -201,6 +214,19 @@ def is_trusted(tx: Transaction, model: str, number: int) -> bool:
     """Say whether a version may run its code now."""
     last = trust_history(tx, model, number, limit=1)
     return bool(last) and last[0].is_trusted
+
+
+def rename(tx: Transaction, before: str, after: str) -> None:
+    """Let what was learned of a model's versions follow it to its new name."""
+    which = {"in_project": tx.project, "in_model": before, "to_model": after}
+    for statement in RENAME:
+        tx.execute(statement, which)
+
+
+def delete(tx: Transaction, model: str, number: int) -> None:
+    """Forget what was learned of a version that is deleted; the events stay."""
+    for statement in DELETE:
+        tx.execute(statement, _which(tx, model, number))
 
 
 def completed(tx: Transaction, versions: Sequence[Version]) -> list[Version]:
@@ -277,4 +303,5 @@ def _which(tx: Transaction, model: str, number: int) -> dict[str, Any]:
 
 
 def _adoption(row: Any) -> Adoption:
-    return msgspec.json.decode(row.body, type=Adoption)
+    adoption = msgspec.json.decode(row.body, type=Adoption)
+    return msgspec.structs.replace(adoption, model=row.model)  # it may be renamed since

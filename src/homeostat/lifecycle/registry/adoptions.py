@@ -152,7 +152,7 @@ def attach(tx: Transaction, actor: access.Actor, adoption: Adoption) -> Adoption
     version = actions.get_version(tx, actor, adoption.model, adoption.number)
     need_open(version, before)
     report = evaluation.get_report(tx, actor, adoption.report_id)
-    if report.model != version.model or report.candidate != version.digest:
+    if report.model not in version.names or report.candidate != version.digest:
         raise errors.InvalidInputError(
             f"report:{report.id} is about other files than those of {version.reference}",
             report=report.id,

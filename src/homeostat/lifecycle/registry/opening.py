@@ -170,7 +170,9 @@ class _PyFunc:
         # MLflow may read on while the model answers; the folder goes with this object.
         self._folder = tempfile.TemporaryDirectory(prefix="homeostat-model-")
         for path, data in files.items():
-            place = Path(self._folder.name) / path
+            place = Path(self._folder.name, path)
+            if ".." in place.parts or Path(path).is_absolute():
+                raise errors.InvalidInputError(f"a file of the version has the path {path!r}")
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_bytes(data)
         try:
