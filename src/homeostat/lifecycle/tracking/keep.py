@@ -190,9 +190,13 @@ def insert_tags(
 def _put_tags(
     tx: Transaction, actor: access.Actor, run: Standing, values: Mapping[str, str]
 ) -> None:
-    insert_tags(tx, run, values=values)
     name = values.get(entities.NAME_TAG)
-    if name is not None:
+    if name == "":
+        # A run is never without a name; MLflow's own server passes over this too.
+        values = {key: value for key, value in values.items() if key != entities.NAME_TAG}
+    insert_tags(tx, run, values=values)
+    if name:
+        limits.check_run_name(name)
         tx.run(records.RENAME_RUN, {**records.of_run(tx, run.id), "to_name": name})
     if run.status in runs.ENDED:
         # While a run works its end vouches for what it wrote; afterwards each change does.
