@@ -150,6 +150,7 @@ class Database:
             except BaseException:
                 give_up(connection)
                 raise
+            tx.settle()
             commit(connection)
         call_back(tx)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import sqlalchemy as sa
 
@@ -11,6 +11,7 @@ from homeostat.foundation import clock
 from homeostat.foundation.database import failures, prepared
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+_PUT_OFF: Final = "put-off"
 
 
 class Signer(Protocol):
@@ -35,6 +36,8 @@ class Transaction:
         Namespace every statement must keep to.
     signer
         Key of the installation; None where nothing can be signed.
+    memo
+        Shared by the transactions of one commit; a new one when None.
 
     Attributes
     ----------
@@ -44,15 +47,23 @@ class Transaction:
         ``sqlite`` or ``postgresql``.
     is_broken
         True once the database itself gave out: nothing of the transaction can be saved.
+    memo
+        What was read and can only change through transactions of this commit, which must
+        then correct it; what a request added is forgotten when the request is undone.
     """
 
     __slots__ = (
         *("_callbacks", "_connection", "_raw"),
-        *("at", "dialect", "is_broken", "project", "signer"),
+        *("at", "dialect", "is_broken", "memo", "project", "signer"),
     )
 
     def __init__(
-        self, connection: sa.Connection, *, project: str, signer: Signer | None = None
+        self,
+        connection: sa.Connection,
+        *,
+        project: str,
+        signer: Signer | None = None,
+        memo: dict[Any, Any] | None = None,
     ) -> None:
         self._connection = connection
         self._callbacks: list[Callable[[], None]] = []
@@ -62,6 +73,7 @@ class Transaction:
         self.signer = signer
         self.at = clock.now_ms()
         self.is_broken = False
+        self.memo = {} if memo is None else memo
 
     def execute(
         self, statement: sa.Executable, parameters: Parameters | None = None
@@ -182,6 +194,21 @@ class Transaction:
         self.is_broken = known is not None and known.code == "unavailable"
         return known
 
+    def put_off(self, work: Callable[[Transaction], None]) -> None:
+        """Do some work once, right before the commit, however many requests ask for it.
+
+        Parameters
+        ----------
+        work
+            A function of a module; called with a transaction of this project.
+        """
+        self.memo[_PUT_OFF, self.project, work] = work
+
+    def settle(self) -> None:
+        """Do now what was put off; for those who read what it writes."""
+        for name in [name for name in self.memo if name[:2] == (_PUT_OFF, self.project)]:
+            self.memo.pop(name)(self)
+
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback` once the work is safe on disk; never when it is rolled back.
 
@@ -195,3 +222,19 @@ class Transaction:
     def callbacks(self) -> list[Callable[[], None]]:
         """Return what to call after the commit, in order of registration."""
         return self._callbacks
+
+
+def settle(connection: sa.Connection, memo: dict[Any, Any], *, signer: Signer | None) -> None:
+    """Do what the transactions of a commit have put off; called right before it.
+
+    Parameters
+    ----------
+    connection
+        The commit's.
+    memo
+        Shared by its transactions.
+    signer
+        As they had it.
+    """
+    for project in {name[1] for name in memo if name[0] == _PUT_OFF}:
+        Transaction(connection, project=project, signer=signer, memo=memo).settle()

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import sqlalchemy as sa
 
 from homeostat.foundation import errors, log
-from homeostat.foundation.database import engine
+from homeostat.foundation.database import engine, transaction
 from homeostat.foundation.database.transaction import Transaction
 
 T = TypeVar("T")
@@ -236,6 +236,8 @@ class Writer:
     ) -> list[_Done]:
         """Do the work of a group; what fails is undone alone."""
         done: list[_Done] = []
+        memo: dict[Any, Any] = {}
+        signer = self._database.signer
         is_shared = len(group) > 1
         # Straight to the driver: both drivers have `execute`, and three statements a request
         # through SQLAlchemy would cost as much as the work itself.
@@ -243,7 +245,8 @@ class Writer:
         for request in group:
             if is_shared:
                 mark("SAVEPOINT request")
-            tx = Transaction(connection, project=request.project, signer=self._database.signer)
+            known = dict(memo)
+            tx = Transaction(connection, project=request.project, signer=signer, memo=memo)
             try:
                 result = request.work(tx)
             except Exception as error:
@@ -253,11 +256,14 @@ class Writer:
                 if is_shared:
                     mark("ROLLBACK TO SAVEPOINT request")
                     mark("RELEASE SAVEPOINT request")
+                memo.clear()
+                memo.update(known)
                 failed.append(_Outcome(request, None, error))
             else:
                 if is_shared:
                     mark("RELEASE SAVEPOINT request")
                 done.append(_Done(request, tx, result))
+        transaction.settle(connection, memo, signer=signer)
         return done
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
@@ -10,6 +10,7 @@ from homeostat.foundation.events import chain, records
 from homeostat.foundation.events.entities import Checkpoint, Event
 
 CHECKPOINT_EVERY = 100
+_HEAD: Final = "head of the events"
 
 
 def record(
@@ -41,9 +42,8 @@ def record(
         When `facts` is not plain JSON, or not finite.
     """
     text = chain.canonical(facts)
-    in_project = {"in_project": tx.project}
-    head = tx.run(records.HEAD_NOW, in_project).fetchone()
-    seq, previous = (head[0] + 1, head[1]) if head else (1, chain.FIRST)
+    seq, previous = _head(tx)
+    seq += 1
     fields: dict[str, Any] = {
         "project": tx.project,
         "seq": seq,
@@ -54,14 +54,10 @@ def record(
         "facts": facts,
         "previous": previous,
     }
-    digest = chain.digest(fields)
+    digest = chain.digest_of(fields, facts=text)
     tx.run(records.INSERT_EVENT, {**fields, "facts": text, "digest": digest})
-    if head:
-        move = {**in_project, "to_seq": seq, "to_digest": digest}
-        tx.run(records.MOVE_HEAD, move)
-    else:
-        first = {"project": tx.project, "seq": seq, "digest": digest}
-        tx.execute(records.INSERT_HEAD, first)
+    tx.memo[_HEAD, tx.project] = (seq, digest)
+    tx.put_off(_write_head)
     if tx.signer is not None and seq % CHECKPOINT_EVERY == 0:
         checkpoint(tx)
     return Event(**fields, digest=digest)
@@ -88,6 +84,7 @@ def checkpoint(tx: Transaction) -> Checkpoint | None:
     """
     if tx.signer is None:
         raise errors.UnavailableError("nothing can be signed: no signing key was loaded")
+    tx.settle()
     head = tx.execute(records.HEAD, {"in_project": tx.project}).first()
     if head is None:
         return None
@@ -106,3 +103,18 @@ def checkpoint(tx: Transaction) -> Checkpoint | None:
     }
     tx.execute(records.INSERT_CHECKPOINT, made)
     return Checkpoint(**made)
+
+
+def _head(tx: Transaction) -> tuple[int, str]:
+    """Return place and digest of the newest event; read once for all of a commit."""
+    known: tuple[int, str] | None = tx.memo.get((_HEAD, tx.project))
+    if known is not None:
+        return known
+    row = tx.run(records.HEAD_NOW, {"in_project": tx.project}).fetchone()
+    return (row[0], row[1]) if row else (0, chain.FIRST)
+
+
+def _write_head(tx: Transaction) -> None:
+    """Write the newest event's place once for all of a commit."""
+    seq, digest = tx.memo[_HEAD, tx.project]
+    tx.run(records.PUT_HEAD, {"project": tx.project, "seq": seq, "digest": digest})

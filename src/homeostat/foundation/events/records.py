@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from homeostat.foundation.database import Prepared
 from homeostat.foundation.database.metadata import metadata
@@ -65,11 +68,18 @@ ALL = (
 INSERT_EVENT = Prepared(events.insert())
 HEAD = sa.select(heads.c.seq, heads.c.digest).where(heads.c.project == IN_PROJECT)
 HEAD_NOW = Prepared(HEAD)
-INSERT_HEAD = heads.insert()
-MOVE_HEAD = Prepared(
-    heads.update()
-    .where(heads.c.project == IN_PROJECT)
-    .values(seq=sa.bindparam("to_seq"), digest=sa.bindparam("to_digest"))
+
+
+def _put_head(insert: Any) -> Any:
+    made = insert(heads)
+    return made.on_conflict_do_update(
+        index_elements=["project"],
+        set_={"seq": made.excluded.seq, "digest": made.excluded.digest},
+    )
+
+
+PUT_HEAD = Prepared(
+    {"sqlite": _put_head(sqlite.insert), "postgresql": _put_head(postgresql.insert)}
 )
 LAST_SEQ = sa.select(sa.func.max(events.c.seq)).where(events.c.project == IN_PROJECT)
 

@@ -113,6 +113,7 @@ def _checked(row: sa.Row[Any], seq: int, previous: str) -> str:
 
 
 def _check_head(tx: Transaction, n_events: int, digest: str) -> None:
+    tx.settle()
     heads = _rows(tx, records.HEAD, {})
     if not heads and n_events == 0:
         return

@@ -108,8 +108,8 @@ def new_run(
 
 def insert_run(tx: Transaction, run: entities.Run) -> None:
     """Write a run whose id is not in use; the caller records the event."""
-    row = {**msgspec.structs.asdict(run), "project": tx.project}
-    tx.run(records.INSERT_RUN, {**row, "experiment_id": int(run.experiment_id)})
+    run_id, experiment_id, *rest = msgspec.structs.astuple(run)
+    tx.insert_rows(records.INSERT_RUN, [(tx.project, run_id, int(experiment_id), *rest)])
 
 
 def find_run(tx: Transaction, actor: access.Actor, run_id: str) -> entities.Run | None:
