@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeostat.doors.mlflow import (
+    artifacts,
     experiments,
     inputs,
     logged_models,
@@ -21,6 +22,7 @@ SUBJECTS = (
     runs,
     inputs,
     logged_models,
+    artifacts,
 )
 
 TABLE: tuple[routing.Route, ...] = tuple(

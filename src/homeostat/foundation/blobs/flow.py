@@ -69,7 +69,7 @@ async def take(intake: Intake, pieces: AsyncIterator[bytes], *, on_thread: OnThr
         intake.abandon()
 
 
-async def give(pieces: Iterator[bytes], *, on_thread: OnThread) -> AsyncIterator[bytes]:
+async def give(pieces: Iterator[bytes], *, on_thread: OnThread) -> bytes | AsyncIterator[bytes]:
     """Return what was stored, read ahead by one step.
 
     The first step is read before this returns, so that what is missing or damaged is found
@@ -84,17 +84,17 @@ async def give(pieces: Iterator[bytes], *, on_thread: OnThread) -> AsyncIterator
 
     Returns
     -------
-    AsyncIterator of bytes
-        The content in order.
+    bytes or AsyncIterator of bytes
+        The content, whole where it is no longer than one step.
     """
     first, is_over = await on_thread(lambda: _step(pieces))
-    return _given(pieces, first, is_over=is_over, on_thread=on_thread)
+    return b"".join(first) if is_over else _given(pieces, first, on_thread=on_thread)
 
 
 async def _given(
-    pieces: Iterator[bytes], first: list[bytes], *, is_over: bool, on_thread: OnThread
+    pieces: Iterator[bytes], first: list[bytes], *, on_thread: OnThread
 ) -> AsyncIterator[bytes]:
-    ready = first
+    ready, is_over = first, False
     ahead: asyncio.Future[Any] | None = None
     try:
         while True:

@@ -124,7 +124,7 @@ def entries(
         Empty when there is no such folder, or it is a file.
     """
     access.require(actor, "run.read")
-    return list(_entries(tx, holder, folder))
+    return sorted(_entries(tx, holder, folder), key=lambda entry: entry.name)
 
 
 def find(tx: Transaction, actor: access.Actor, holder: str, *, path: str) -> entities.Artifact:
