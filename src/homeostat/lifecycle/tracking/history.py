@@ -25,6 +25,7 @@ _PAGE: Final = Prepared(
     )
     .order_by(*_ORDER)
     .limit(sa.bindparam("in_limit", type_=sa.BigInteger))
+    .offset(sa.literal_column("0"))  # SQLite's dialect would ask for a parameter of its own
 )
 _START: Final = (-(2**63), -(2**63), float("-inf"), "")
 
