@@ -160,7 +160,6 @@ def _stage(
     if found.lifecycle_stage == stage:
         raise errors.NotFoundError(
             f"No Experiment with id={found.id} exists",
-            hint=f"one that is {stage} already does",
         )
     if found.id == entities.DEFAULT_EXPERIMENT_ID:
         experiments.ensure_default(tx)
