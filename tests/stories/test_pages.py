@@ -284,3 +284,31 @@ def test_how_long_ago_something_was_is_told_the_same_by_server_and_page(page):
     page.reload()
     page.clock.run_for(2 * 3_600_000)
     expect(page.locator("time .ago").first).to_have_text("2 h ago", timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize(
+    ("printed", "meant"),
+    [
+        ("/#/experiments/0/runs/0123abcd", "/runs/0123abcd"),
+        ("/#/experiments/1/models/m-0123", "/logged-models/m-0123"),
+        ("/#/models/forest/versions/2", "/models/forest/versions/2"),
+        ("/#/models/my%20forest", "/models/my%20forest"),
+        (
+            "/#/models/%2f%2Fevil.example%2fx/versions/1",
+            "/models/%2F%2Fevil.example%2Fx/versions/1",
+        ),
+        ("/#/experiments/0", "/runs"),
+    ],
+)
+def test_a_link_that_mlflow_prints_leads_to_the_page_of_the_same_thing(
+    browser, url, printed, meant
+):
+    context = browser.new_context(base_url=url)
+    page = context.new_page()
+    asked = []
+    page.on("request", lambda one: asked.append(one.url))
+    page.goto(printed)
+    page.wait_for_url(lambda where: "#" not in where)
+    assert url + meant in asked
+    assert all(one.startswith(url + "/") for one in asked)
+    context.close()
