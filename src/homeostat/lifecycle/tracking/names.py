@@ -1,4 +1,4 @@
-"""Names for runs that nobody named; called by the action that starts a run."""
+"""Names for runs and logged models that nobody named; called by the actions that make them."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ _NOUNS: Final = tuple(
     """.split()  # noqa: SIM905 - a hundred quoted words would fill a page
 )
 _NUMBERS: Final = 1000
+_NAMES: Final = len(_ADJECTIVES) * len(_NOUNS) * _NUMBERS
 
 
 def new_name() -> str:
@@ -41,5 +42,7 @@ def new_name() -> str:
     str
         An adjective, a noun and a number of up to three digits, such as ``calm-otter-17``.
     """
-    adjective, noun = secrets.choice(_ADJECTIVES), secrets.choice(_NOUNS)
-    return f"{adjective}-{noun}-{secrets.randbelow(_NUMBERS)}"
+    # One draw for all three: this stands on the way of every run that nobody named.
+    rest, number = divmod(secrets.randbelow(_NAMES), _NUMBERS)
+    adjective, noun = divmod(rest, len(_NOUNS))
+    return f"{_ADJECTIVES[adjective]}-{_NOUNS[noun]}-{number}"
