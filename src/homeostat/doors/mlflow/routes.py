@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeostat.doors.mlflow import (
     artifacts,
+    early_traces,
     experiments,
     inputs,
     logged_models,
@@ -12,6 +13,7 @@ from homeostat.doors.mlflow import (
     routing,
     runs,
     server_info,
+    traces,
 )
 
 SUBJECTS = (
@@ -23,6 +25,8 @@ SUBJECTS = (
     inputs,
     logged_models,
     artifacts,
+    traces,
+    early_traces,
 )
 
 TABLE: tuple[routing.Route, ...] = tuple(
