@@ -6,10 +6,7 @@ import re
 
 import pytest
 
-from homeostat.foundation import access, events, lineage
-from homeostat.lifecycle.tracking import actions, entities, logged
-
-ADA = access.local_owner("ada")
+from homeostat.foundation import events, lineage
 
 
 @pytest.fixture
@@ -23,18 +20,12 @@ def make(door, experiment_id):
 
 @pytest.fixture
 def measure(door, run_id):
-    """Note points of a model: (key, value, at, step, dataset, digest) each."""
+    """Log points of a model: (key, value, at, step, dataset, digest) each."""
+    names = ("key", "value", "timestamp", "step", "dataset_name", "dataset_digest")
 
     def measuring(model_id, *points):
-        def write(tx):
-            run = actions.existing(tx, run_id)
-            found = [
-                (model_id, entities.Metric.of(key, value, at=at, step=step), dataset, digest)
-                for key, value, at, step, dataset, digest in points
-            ]
-            logged.add_points(tx, run, found)
-
-        door.house.write(write)
+        metrics = [{**dict(zip(names, p, strict=True)), "model_id": model_id} for p in points]
+        door.post("runs/log-batch", {"run_id": run_id, "metrics": metrics})
 
     return measuring
 
@@ -202,7 +193,7 @@ def test_metrics_of_a_model_are_kept_by_run_and_data(door, make, measure, run_id
     model_id = id_of(make())
     point = ("acc", 0.5, 5, 1, "d", "x")
     measure(model_id, point, ("acc", 0.7, 6, 0, "", ""))
-    measure(model_id, point, ("acc", 0.9, 5, 1, "e", "y"), ("n", float("nan"), 7, -1, "", ""))
+    measure(model_id, point, ("acc", 0.9, 5, 1, "e", "y"), ("n", "NaN", 7, -1, "", ""))
     about = {"model_id": model_id, "run_id": run_id}
     assert door.get(f"logged-models/{model_id}")["model"]["data"]["metrics"] == [
         {
@@ -221,9 +212,24 @@ def test_metrics_of_a_model_are_kept_by_run_and_data(door, make, measure, run_id
     ] + [{"key": "n", "value": "NaN", "timestamp": 7, "step": -1, **about}]
 
 
-def test_a_point_of_an_absent_model_is_refused(door, measure):
-    with pytest.raises(Exception, match="Logged model with ID 'm-none' not found"):
-        measure("m-none", ("acc", 0.5, 5, 1, "", ""))
+def test_one_point_lands_on_the_run_and_on_the_model(door, make, run_id):
+    point = {"key": "acc", "value": 0.5, "timestamp": 5, "step": 1}
+    model_id = id_of(make())
+    body = {**point, "run_id": run_id, "model_id": model_id}
+    assert door.post("runs/log-metric", body) == {}
+    assert door.get("runs/get", run_id=run_id)["run"]["data"]["metrics"] == [point]
+    kept = door.get(f"logged-models/{model_id}")["model"]["data"]["metrics"]
+    assert kept == [{**point, "model_id": model_id, "run_id": run_id}]
+
+
+def test_a_point_of_an_absent_model_is_refused_whole(door, run_id):
+    point = {"key": "acc", "value": 0.5, "timestamp": 5, "model_id": "m-none"}
+    told = (404, "RESOURCE_DOES_NOT_EXIST", "Logged model with ID 'm-none' not found.")
+    body = {"run_id": run_id, **point}
+    assert door.refused("POST", "runs/log-metric", body=body) == told
+    body = {"run_id": run_id, "metrics": [point]}
+    assert door.refused("POST", "runs/log-batch", body=body) == told
+    assert "metrics" not in door.get("runs/get", run_id=run_id)["run"]["data"]
 
 
 def test_a_model_descends_from_its_run_and_tells_events(door, make, run_id):
@@ -341,7 +347,7 @@ def test_models_are_ordered_values_first(names, order, found):
 
 
 def test_pages_follow_each_other_whatever_the_order(door, make, measure, experiment_id):
-    numbers = [0.5, float("nan"), 0.5, float("inf"), None, -1.0, None]
+    numbers = [0.5, "NaN", 0.5, "Infinity", None, -1.0, None]
     for n, number in enumerate(numbers):
         model_id = id_of(make(f"model {n % 3}"))
         if number is not None:

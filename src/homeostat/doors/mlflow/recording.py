@@ -5,6 +5,7 @@ A run and what it keeps are written by tracking's actions; this file only reads 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from homeostat.doors.mlflow import decoding, problems, routing, shapes
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.tracking import actions, entities, whole
+from homeostat.lifecycle.tracking import actions, entities, logged, whole
 
 MOST_METRICS = 1000
 MOST_TEXTS = 100
@@ -105,7 +106,12 @@ async def log_metric(call: routing.Call) -> None:
         at=at if type(at) is int else decoding.whole(at, "timestamp"),
         step=step if type(step) is int else decoding.whole(step, "step"),
     )
-    await call.write(lambda tx: actions.log_metrics(tx, call.actor, run_id, points=(point,)))
+    of_models = _of_models((asked,), (point,))
+    await call.write(
+        lambda tx: actions.log_batch(
+            tx, call.actor, run_id, points=(point,), of_models=of_models
+        )
+    )
 
 
 async def log_parameter(call: routing.Call) -> None:
@@ -140,8 +146,18 @@ async def log_batch(call: routing.Call) -> None:
     params = _texts("params", asked.params)
     tags = {pair.key: pair.value for pair in asked.tags}
 
+    of_models = _of_models(asked.metrics, points)
+
     def write(tx: Transaction) -> None:
-        actions.log_batch(tx, call.actor, asked.run_id, points=points, params=params, tags=tags)
+        actions.log_batch(
+            tx,
+            call.actor,
+            asked.run_id,
+            points=points,
+            params=params,
+            tags=tags,
+            of_models=of_models,
+        )
 
     with problems.told_as("INVALID_PARAMETER_VALUE", errors.ConflictError):
         await call.write(write)
@@ -155,6 +171,15 @@ def run_of(asked: Any) -> str:
             f"Missing value for required parameter 'run_id'.{decoding.SEE}"
         )
     return found
+
+
+def _of_models(asked: Sequence[Point], points: Sequence[entities.Metric]) -> list[logged.Point]:
+    """Return the points that name a logged model they tell of."""
+    return [
+        (given.model_id, point, given.dataset_name, given.dataset_digest)
+        for given, point in zip(asked, points, strict=True)
+        if given.model_id
+    ]
 
 
 def _texts(what: str, pairs: list[Pair]) -> dict[str, str]:

@@ -9,7 +9,7 @@ import msgspec
 
 from homeostat.foundation import access, errors, events, lineage
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.tracking import entities, limits, records, runs
+from homeostat.lifecycle.tracking import entities, limits, logged, records, runs
 
 _PLACES: Final = {
     "metric": "metrics[{}].name",
@@ -45,6 +45,7 @@ def log_batch(
     points: Sequence[entities.Metric] = (),
     params: Mapping[str, str] | None = None,
     tags: Mapping[str, str] | None = None,
+    of_models: Sequence[logged.Point] = (),
 ) -> Standing:
     """Add points, parameters and tags to a run, all of them or none.
 
@@ -60,6 +61,8 @@ def log_batch(
         Text by key; they never change, and one that has the same value already is left alone.
     tags
         Text by key; the last value counts.
+    of_models
+        Those of the points that tell of a logged model.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def log_batch(
     Raises
     ------
     NotFoundError
-        When there is no such run.
+        When there is no such run, or no such model.
     ConflictError
         When a parameter has another value.
     InvalidInputError
@@ -81,6 +84,8 @@ def log_batch(
     _check_keys("tag", tuple(tags or ()))
     if points:
         insert_points(tx, run, points)
+    if of_models:
+        logged.add_points(tx, run, of_models)
     if params:
         insert_params(tx, run, values=params)
     if tags:
