@@ -147,6 +147,20 @@ def test_a_model_from_elsewhere_is_judged_served_and_watched(life, pickled):
     assert life.house.read(events.verify).ok
 
 
+def test_without_a_pipeline_the_loop_watches_and_says_that_it_cannot_fit(life):
+    (life.house.settings.code / "pipeline.py").unlink()
+    life.register(life.estimator())
+    life.judge(life.version())
+    life.deploy()
+    life.live(1600)
+    life.live(1600, world=lender.RECESSION_WORLD)
+    assert "retrain" in life.kinds()
+    told = [one.sentence for one in life.decisions() if "came to nothing" in one.sentence]
+    assert "pipeline" in told[0]
+    assert [m.version for m in life.deployment().plan.arms[0].members] == [1]
+    assert life.alerts()
+
+
 def test_a_pickle_is_refused_until_it_is_trusted_and_again_afterwards(life):
     life.register(life.estimator(), pickled=True)
     with pytest.raises(errors.NotAllowedError, match=r"model\.pkl is pickled") as caught:

@@ -110,21 +110,31 @@ def register(
     tier: Any,
     as_json: bool,
 ) -> None:
-    """Register a folder in MLflow's format as the next version."""
+    """Register a folder in MLflow's format as the next version.
+
+    One that homeostat wrote is ready; one that MLflow wrote is to be judged afterwards.
+    """
+    from homeostat.lifecycle.data.entities import Schema
     from homeostat.lifecycle.registry import format as files
-    from homeostat.lifecycle.registry import load
+    from homeostat.lifecycle.registry import load, mlmodel
 
     contents = files.read_folder(folder)
     # What cannot be loaded must not be registered.
-    described = load.load(contents).description
+    is_ours = files.DESCRIPTION in contents
+    if is_ours:
+        schema = load.load(contents).description.schema
+    else:
+        mlmodel.read(contents)
+        schema = Schema(())
     with session.client() as client:
         version = client.models.register(
             name,
             contents,
-            schema=described.schema,
+            schema=schema,
             report_id=report,
             run_id=run_id,
             purpose=purpose,
+            flavour="sklearn" if is_ours else "mlflow",
             tier=tier,
         )
     output.emit(

@@ -125,6 +125,7 @@ class Models:
         trained_rows: tuple[int, int] | None = None,
         purpose: str = "",
         snapshots: tuple[str, ...] = (),
+        flavour: str = "sklearn",
         tier: Tier = "medium",
     ) -> Version:
         """Store files and register them as the next version of a model.
@@ -147,6 +148,8 @@ class Models:
             Who trained it; whoever calls when empty.
         trained_rows, purpose
             First row and row after the last; why it was fitted.
+        flavour
+            ``mlflow`` for a folder of MLflow's, which is to be judged afterwards.
         tier
             Of a model that is new.
 
@@ -174,6 +177,7 @@ class Models:
             trained_rows=trained_rows,
             purpose=purpose,
             snapshots=snapshots,
+            flavour=flavour,
             tier=tier,
         )
         path = f"{_model(name)}/versions"

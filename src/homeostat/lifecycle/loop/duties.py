@@ -105,7 +105,8 @@ class Bench:
             return lambda _: {"fit": fit.id, "result": "not awaited any more"}
         try:
             packed = self._packed(seen, fit)
-        except (errors.UserCodeError, errors.InvalidInputError) as error:
+        except (errors.UserCodeError, errors.InvalidInputError, errors.NotFoundError) as error:
+            # Without a pipeline, as for a model fitted elsewhere, the loop only watches.
             sentence = error.message
             return lambda tx: self._give_up(tx, seen, fit, sentence)
         scores = self._scored_meanwhile(name, fit, packed)

@@ -25,7 +25,7 @@ from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.registry import columns, mlmodel, opening, trust
 from homeostat.lifecycle.registry import format as folder
 from homeostat.lifecycle.registry.entities import Description
-from homeostat.lifecycle.registry.predictor import Predictor
+from homeostat.lifecycle.registry.predictor import TOLERANCE, Predictor
 
 PACKAGES = (*folder.PACKAGES, "lightgbm", "xgboost", "mlflow")
 _MADE_UP = re.compile(r"Column_\d+\Z")
@@ -115,9 +115,13 @@ def adopt(
     )
     predictor = Predictor(estimator, draft)
     scores = predictor.scores(labelled)
-    described = msgspec.structs.replace(
-        draft, scores=tuple(scores[: folder.EXAMPLE_ROWS].tolist())
-    )
+    example = scores[: folder.EXAMPLE_ROWS]
+    if np.abs(predictor.scores(features) - example).max() > TOLERANCE:
+        raise errors.InvalidInputError(
+            "the model answers a row differently when it is asked about other rows with it",
+            hint="a served model must answer each row by itself",
+        )
+    described = msgspec.structs.replace(draft, scores=tuple(example.tolist()))
     truth = _truth(labelled[target], described)
     return Adopted(described, Predictor(estimator, described), truth, scores)
 

@@ -169,6 +169,21 @@ def test_a_model_without_names_takes_the_other_columns_in_order():
         adopt.adopt(files, rows, target="bad")
 
 
+class Ranking(LogisticRegression):
+    """Answers by the place of a row among the others."""
+
+    def predict_proba(self, rows):
+        order = np.argsort(np.argsort(super().predict_proba(rows)[:, 1])) / len(rows)
+        return np.column_stack([1 - order, order])
+
+
+def test_a_model_that_looks_at_the_other_rows_of_a_call_cannot_be_served():
+    rows = applicants().select("age", "income", "bad")
+    model = Ranking().fit(rows.select("age", "income").to_pandas(), rows["bad"].to_numpy())
+    with pytest.raises(errors.InvalidInputError, match="asked about other rows with it"):
+        adopt.adopt(logged(model, pickled=True), rows, target="bad", is_trusted=True)
+
+
 def test_the_positive_class_may_be_named_and_labels_must_be_known():
     rows = applicants(label=(0, 1))
     files = logged(fitted(rows), inputs=signature())
