@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Iterable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -298,7 +298,10 @@ def _takes_many(kind: Any) -> bool:
 async def _body(route: routing.Route, request: Request) -> Any:
     if route.body is None:
         return None
-    data = await _bounded(request, route.limit_bytes)
+    pieces = _bounded(request, route.limit_bytes)
+    if route.body is routing.Stream:
+        return pieces
+    data = b"".join([piece async for piece in pieces])
     if route.body is bytes:
         return data
     try:
@@ -309,24 +312,22 @@ async def _body(route: routing.Route, request: Request) -> Any:
         raise errors.InvalidInputError("the body is nested too deeply") from error
 
 
-async def _bounded(request: Request, limit_bytes: int) -> bytes:
+async def _bounded(request: Request, limit_bytes: int) -> AsyncIterator[bytes]:
     announced = request.headers.get("content-length", "0")
     size_bytes = int(announced) if announced.isdigit() else 0
-    parts: list[bytes] = []
     if size_bytes <= limit_bytes:
         size_bytes = 0
-        async for part in request.stream():
-            size_bytes += len(part)
+        async for piece in request.stream():
+            size_bytes += len(piece)
             if size_bytes > limit_bytes:
                 break
-            parts.append(part)
+            yield piece
     if size_bytes > limit_bytes:
         raise errors.TooLargeError(
             f"the body has {size_bytes} bytes or more; {request.url.path} takes {limit_bytes}",
             hint="send less at a time",
             limit_bytes=limit_bytes,
         )
-    return b"".join(parts)
 
 
 def _answer(route: routing.Route, value: Any) -> Response:

@@ -49,7 +49,7 @@ def _schemas(routes: Sequence[routing.Route]) -> tuple[dict[Any, Any], dict[str,
     kinds: list[Any] = [problems.Problem]
     for route in routes:
         for kind in (route.body, route.answer, route.query):
-            if kind is not None and kind is not bytes and kind not in kinds:
+            if kind not in {None, bytes, routing.Stream} and kind not in kinds:
                 kinds.append(kind)
     found, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     return {_key(kind): schema for kind, schema in zip(kinds, found, strict=True)}, components
@@ -68,7 +68,7 @@ def _operation(route: routing.Route, schema_of: dict[Any, Any]) -> dict[str, Any
         "parameters": _path_parameters(route.path) + _query_parameters(route),
         "responses": _responses(route, schema_of),
     }
-    if route.body is bytes:
+    if route.body in {bytes, routing.Stream}:
         said["requestBody"] = {"required": True, "content": {OCTETS: {}}}
     elif route.body is not None:
         content = {"application/json": {"schema": schema_of[_key(route.body)]}}

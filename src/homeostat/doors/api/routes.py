@@ -12,6 +12,7 @@ import msgspec
 from homeostat.doors.api import (
     adoptions,
     alerts,
+    artifacts,
     audit,
     data,
     decisions,
@@ -78,6 +79,7 @@ SERVER = (
 SUBJECTS = (
     adoptions,
     alerts,
+    artifacts,
     audit,
     data,
     decisions,

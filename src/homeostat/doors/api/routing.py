@@ -33,6 +33,10 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
     after: Annotated[str, msgspec.Meta(description="last key of the page before")] = ""
 
 
+class Stream:
+    """Says that an endpoint takes its body piece by piece: `call.body` is an async iterator."""
+
+
 class AsGiven(msgspec.Struct, frozen=True):
     """Says that a page reads its query parameters itself; links to it may carry any."""
 
@@ -229,7 +233,8 @@ class Route(NamedTuple):
     endpoint
         Receives the `Call`; returns what `answer` says, or a Starlette response.
     body
-        Type of the JSON body; ``bytes`` takes the body as it is; None takes none.
+        Type of the JSON body; ``bytes`` takes the body as it is, `Stream` piece by piece; None
+        takes none.
     answer
         Type of the JSON answer; ``bytes`` for a file; None answers 204.
     summary

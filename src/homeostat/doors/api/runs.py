@@ -1,21 +1,18 @@
-"""Experiments, runs, their steps and artifacts; spoken to by SDK, command line and pages."""
+"""Experiments, runs and their steps; spoken to by SDK, command line and pages."""
 
 from __future__ import annotations
 
-import mimetypes
 from typing import Annotated
 
 import msgspec
-from starlette.responses import Response
 
 from homeostat.doors.api import routing
 from homeostat.foundation import clock, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.pipeline import actions as pipelines
 from homeostat.lifecycle.pipeline import entities as piped
-from homeostat.lifecycle.tracking import actions, entities, filters, limits
+from homeostat.lifecycle.tracking import actions, entities, filters
 
-ARTIFACT_LIMIT_BYTES = 1024 * 1024 * 1024
 RECORD_LIMIT_BYTES = 64 * 1024 * 1024
 
 
@@ -213,50 +210,6 @@ async def end_run(call: routing.Call) -> entities.Run:
     )
 
 
-async def list_artifacts(call: routing.Call) -> list[entities.Artifact]:
-    """Return the files of a run."""
-    return await call.read(lambda tx: actions.list_artifacts(tx, call.actor, _id(call)))
-
-
-async def put_artifact(call: routing.Call) -> entities.Artifact:
-    """Keep a file with a run; the bytes are stored before the row that names them."""
-    run_id = _id(call)
-    path = limits.check_path(call.path_params["path"])
-    await call.read(lambda tx: actions.existing(tx, run_id))
-    data: bytes = call.body
-    blob = await call.work(
-        lambda: call.house.put_blob(f"run:{run_id}", data, project=call.project)
-    )
-
-    def write(tx: Transaction) -> entities.Artifact:
-        return actions.add_artifact(
-            tx,
-            call.actor,
-            run_id,
-            path=path,
-            digest=blob.digest,
-            size_bytes=blob.size_bytes,
-        )
-
-    return await call.write(write)
-
-
-async def get_artifact(call: routing.Call) -> Response:
-    """Return the bytes of a file of a run, never as something a browser would run."""
-    run_id, path = _id(call), call.path_params["path"]
-    found = await call.read(lambda tx: actions.get_artifact(tx, call.actor, run_id, path=path))
-    data = await call.work(
-        lambda: call.house.get_blob(f"run:{run_id}", found.digest, project=call.project)
-    )
-    kind = mimetypes.guess_type(path)[0] or ""
-    is_harmless = kind in {"image/png", "image/jpeg", "text/csv", "application/json"}
-    return Response(
-        data,
-        media_type=kind if is_harmless else "application/octet-stream",
-        headers={"etag": f'"{found.digest}"'},
-    )
-
-
 def _id(call: routing.Call) -> str:
     return str(call.path_params["id"])
 
@@ -376,32 +329,5 @@ ROUTES = (
         answer=entities.Run,
         summary="Record how a pipeline's run ended",
         limit_bytes=RECORD_LIMIT_BYTES,
-    ),
-    Route(
-        "GET",
-        "/api/runs/{id}/artifacts",
-        "run.read",
-        list_artifacts,
-        answer=list[entities.Artifact],
-        summary="The files of a run",
-    ),
-    Route(
-        "PUT",
-        "/api/runs/{id}/artifacts/{path:path}",
-        "run.write",
-        put_artifact,
-        body=bytes,
-        answer=entities.Artifact,
-        summary="Keep a file with a run",
-        status=201,
-        limit_bytes=ARTIFACT_LIMIT_BYTES,
-    ),
-    Route(
-        "GET",
-        "/api/runs/{id}/artifacts/{path:path}",
-        "run.read",
-        get_artifact,
-        answer=bytes,
-        summary="The bytes of a file of a run",
     ),
 )
