@@ -49,6 +49,27 @@ def connect(tx: Transaction, *, source: str, target: str, kind: str) -> Edge:
     return edge
 
 
+def targets(tx: Transaction, source: str, *, kind: str) -> list[str]:
+    """Return what a reference leads to in one step of a kind.
+
+    Parameters
+    ----------
+    tx
+        Any transaction.
+    source
+        Where the steps begin; need not be known.
+    kind
+        How the source served them.
+
+    Returns
+    -------
+    list of str
+        References in order; empty when there are none.
+    """
+    which = {"in_project": tx.project, "in_source": source, "in_kind": kind}
+    return [row[0] for row in tx.run(records.NEXT, which).fetchall()]
+
+
 def ancestors(tx: Transaction, reference: str, *, limit: int = LIMIT) -> list[Edge]:
     """Return every edge on a way that leads to a reference.
 

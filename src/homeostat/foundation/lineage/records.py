@@ -28,6 +28,15 @@ FIND = Prepared(
         edges.c.kind == sa.bindparam("in_kind"),
     )
 )
+NEXT = Prepared(
+    sa.select(edges.c.target)
+    .where(
+        edges.c.project == IN_PROJECT,
+        edges.c.source == sa.bindparam("in_source"),
+        edges.c.kind == sa.bindparam("in_kind"),
+    )
+    .order_by(edges.c.target)
+)
 
 
 def _walk(*, backwards: bool) -> sa.Select[tuple[str, str, str, int]]:

@@ -33,7 +33,7 @@ def create_model(
     tx, actor
         Needs ``model.register``.
     name
-        Letters, digits, ``.``, ``_``, ``-``.
+        Up to 256 characters, not ``/``, ``:`` or control characters.
     owner
         Person or team; the actor when empty.
     tier
@@ -56,8 +56,11 @@ def create_model(
         latest=0,
         created_at=tx.at,
         created_by=actor.name,
+        updated_at=tx.at,
     )
-    records.insert_model(tx, model)
+    if not records.insert_model(tx, model):
+        return records.find_model(tx, name) or model
+    model = records.find_model(tx, name) or model
     facts = {"owner": model.owner, "tier": model.tier}
     events.record(tx, actor, "model.created", subject=f"model:{name}", facts=facts)
     return model
@@ -125,7 +128,7 @@ def register_version(  # noqa: PLR0913 - each is one fact of the version
         _need_fit(tx, actor, report_id, model=model, digest=digest)
     version = Version(
         model=model,
-        number=records.next_number(tx, model),
+        number=_need_number(records.next_number(tx, model), model),
         digest=digest,
         flavour=flavour,
         files=tuple(sorted(files, key=lambda file: file.path)),
@@ -141,6 +144,7 @@ def register_version(  # noqa: PLR0913 - each is one fact of the version
         snapshots=snapshots,
         status="registered",
         created_at=tx.at,
+        updated_at=tx.at,
     )
     records.insert_version(tx, version)
     sources = [(f"run:{run_id}", "made")] if run_id else []
@@ -233,7 +237,8 @@ def set_alias(
     Raises
     ------
     InvalidInputError
-        When the alias is not a name in small letters.
+        When it is no alias: letters, digits, ``_`` and ``-``, neither ``latest`` nor
+        ``v<number>``.
     NotFoundError
         When there is no such version, or no alias to take away.
     """
@@ -327,13 +332,14 @@ def approve(
     NotFoundError
         When there is no such version.
     NotAllowedError
-        When a part of the system, or where the tier is ``high`` its trainer, approves.
+        When a part of the system, a program, or where the tier is ``high`` its trainer,
+        approves.
     ConflictError
         When the same person approved it before.
     """
     access.require(actor, "model.approve")
     version = get_version(tx, actor, model, number)
-    if actor.kind is Kind.SYSTEM:
+    if actor.kind is not Kind.PERSON:
         raise errors.NotAllowedError(f"{actor.name} is no person and cannot approve")
     is_high = get_model(tx, actor, model).tier == "high"
     if is_high and actor.name in approvals.trainers(version):
@@ -360,6 +366,13 @@ def list_approvals(
     """Return who approved a version, oldest first."""
     get_version(tx, actor, model, number)
     return [item for item in records.list_approvals(tx, model) if item.number == number]
+
+
+def _need_number(number: int | None, model: str) -> int:
+    """Return the number; the model was deleted in this very moment when there is none."""
+    if number is None:
+        raise errors.ConflictError(f"model {model!r} was deleted meanwhile", model=model)
+    return number
 
 
 def _checked(value: str, kind: object, what: str) -> None:

@@ -1,4 +1,7 @@
-"""The tables of the registry and the SQL on them; only this subject's actions call it."""
+"""The registry's SQL on models, versions, aliases and approvals; its actions call it.
+
+What stands on the way of every request of MLflow's clients is prepared.
+"""
 
 from __future__ import annotations
 
@@ -8,173 +11,157 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Transaction
-from homeostat.foundation.database.metadata import metadata
+from homeostat.foundation.database import Prepared, Transaction
+from homeostat.lifecycle.registry import tables
 from homeostat.lifecycle.registry.entities import AliasChange, Approval, Model, Status, Version
 
-models = sa.Table(
-    "models",
-    metadata,
-    sa.Column("project", sa.Text, primary_key=True),
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("owner", sa.Text, nullable=False),
-    sa.Column("tier", sa.Text, nullable=False),
-    sa.Column("latest", sa.Integer, nullable=False),
-    sa.Column("created_at", sa.BigInteger, nullable=False),
-    sa.Column("created_by", sa.Text, nullable=False),
-)
-versions = sa.Table(
-    "versions",
-    metadata,
-    sa.Column("project", sa.Text, primary_key=True),
-    sa.Column("model", sa.Text, primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("digest", sa.Text, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-)
-aliases = sa.Table(
-    "aliases",
-    metadata,
-    sa.Column("project", sa.Text, primary_key=True),
-    sa.Column("model", sa.Text, primary_key=True),
-    sa.Column("alias", sa.Text, primary_key=True),
-    sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("number", sa.Integer, nullable=True),
-    sa.Column("at", sa.BigInteger, nullable=False),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("reason", sa.Text, nullable=False),
-)
-approvals = sa.Table(
-    "approvals",
-    metadata,
-    sa.Column("project", sa.Text, primary_key=True),
-    sa.Column("model", sa.Text, primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("actor", sa.Text, primary_key=True),
-    sa.Column("at", sa.BigInteger, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
-)
-
-
-def _columns(table: sa.Table) -> list[sa.Column[Any]]:
-    return [column for column in table.c if column.name != "project"]
-
-
-IN_PROJECT: sa.BindParameter[str] = sa.bindparam("in_project")
-IN_MODEL: sa.BindParameter[str] = sa.bindparam("in_model")
-IN_NUMBER: sa.BindParameter[int] = sa.bindparam("in_number")
+models, versions = tables.models, tables.versions
+aliases, approvals = tables.aliases, tables.approvals
+IN_PROJECT, IN_MODEL = tables.IN_PROJECT, tables.IN_MODEL
+IN_NUMBER, IN_LIMIT = tables.IN_NUMBER, tables.IN_LIMIT
+ZERO: sa.ColumnClause[Any] = sa.literal_column("0")
 IN_ALIAS: sa.BindParameter[str] = sa.bindparam("in_alias")
-IN_LIMIT: sa.BindParameter[int] = sa.bindparam("in_limit")
 
-INSERT_MODEL: dict[str, sa.Executable] = {
-    "sqlite": sqlite.insert(models).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(models).on_conflict_do_nothing(),
-}
-MODEL = sa.select(*_columns(models)).where(
-    models.c.project == IN_PROJECT, models.c.name == IN_MODEL
+_MODEL = tuple(models.c[name] for name in Model.__struct_fields__)
+_ALIAS = tuple(aliases.c[name] for name in AliasChange.__struct_fields__)
+_APPROVAL = tuple(approvals.c[name] for name in Approval.__struct_fields__)
+VERSION_COLUMNS = tuple(
+    versions.c[name]
+    for name in ("body", "model", "status", "stage", "description", "updated_at")
 )
+
+
+def _upsert_model(insert: Any) -> Any:
+    """Add a model, or one of a name that was deleted; its numbers go on."""
+    made = insert(models)
+    renewed = ("owner", "tier", "created_at", "created_by", "description", "updated_at")
+    return made.on_conflict_do_update(
+        index_elements=["project", "name"],
+        set_={**{name: made.excluded[name] for name in renewed}, "deleted_at": ZERO},
+        where=models.c.deleted_at > ZERO,
+    )
+
+
+INSERT_MODEL = Prepared(
+    {
+        "sqlite": _upsert_model(sqlite.insert),
+        "postgresql": _upsert_model(postgresql.insert),
+    }
+)
+_ONE_MODEL = (
+    models.c.project == IN_PROJECT,
+    models.c.name == IN_MODEL,
+    models.c.deleted_at == ZERO,
+)
+MODEL = Prepared(sa.select(*_MODEL).where(*_ONE_MODEL))
 MODELS = (
-    sa.select(*_columns(models))
-    .where(models.c.project == IN_PROJECT, models.c.name > sa.bindparam("in_after"))
+    sa.select(*_MODEL)
+    .where(
+        models.c.project == IN_PROJECT,
+        models.c.name > sa.bindparam("in_after"),
+        models.c.deleted_at == 0,
+    )
     .order_by(models.c.name)
     .limit(IN_LIMIT)
 )
 # One statement counts and locks the row, so that two registers never get one number.
-NEXT_NUMBER = (
+NEXT_NUMBER = Prepared(
     sa.update(models)
-    .where(models.c.project == IN_PROJECT, models.c.name == IN_MODEL)
-    .values(latest=models.c.latest + 1)
+    .where(*_ONE_MODEL)
+    .values(
+        latest=models.c.latest + sa.literal_column("1"),
+        updated_at=sa.bindparam("to_updated_at"),
+    )
     .returning(models.c.latest)
 )
-INSERT_VERSION = sa.insert(versions)
-VERSION = sa.select(versions.c.body, versions.c.status).where(
+INSERT_VERSION = Prepared(sa.insert(versions))
+_OF_VERSION = (
     versions.c.project == IN_PROJECT,
     versions.c.model == IN_MODEL,
     versions.c.number == IN_NUMBER,
 )
+VERSION = Prepared(
+    sa.select(*VERSION_COLUMNS).where(*_OF_VERSION, versions.c.deleted_at == ZERO)
+)
 VERSIONS = (
-    sa.select(versions.c.body, versions.c.status)
+    sa.select(*VERSION_COLUMNS)
     .where(
         versions.c.project == IN_PROJECT,
         versions.c.model == IN_MODEL,
         versions.c.number < sa.bindparam("in_before"),
+        versions.c.deleted_at == 0,
     )
     .order_by(versions.c.number.desc())
     .limit(IN_LIMIT)
 )
-SET_STATUS = (
-    sa.update(versions)
-    .where(
-        versions.c.project == IN_PROJECT,
-        versions.c.model == IN_MODEL,
-        versions.c.number == IN_NUMBER,
-    )
-    .values(status=sa.bindparam("to_status"))
+SET_STATUS = sa.update(versions).where(*_OF_VERSION).values(status=sa.bindparam("to_status"))
+INSERT_ALIAS = Prepared(sa.insert(aliases))
+_OF_ALIAS = (
+    aliases.c.project == IN_PROJECT,
+    aliases.c.model == IN_MODEL,
+    aliases.c.alias == IN_ALIAS,
 )
-INSERT_ALIAS = sa.insert(aliases)
-HISTORY = (
-    sa.select(*_columns(aliases))
-    .where(
-        aliases.c.project == IN_PROJECT,
-        aliases.c.model == IN_MODEL,
-        aliases.c.alias == IN_ALIAS,
-        aliases.c.at <= sa.bindparam("in_at"),
-    )
+_STANDS = aliases.c.is_standing == sa.true()
+SUPERSEDE = Prepared(
+    sa.update(aliases).where(*_OF_ALIAS, _STANDS).values(is_standing=sa.false())
+)
+HISTORY = Prepared(
+    sa.select(*_ALIAS)
+    .where(*_OF_ALIAS, aliases.c.at <= sa.bindparam("in_at"))
     .order_by(aliases.c.place.desc())
     .limit(IN_LIMIT)
+    .offset(tables.NO_OFFSET)
 )
-LATER = aliases.alias("later")
-STANDING = (
-    sa.select(*_columns(aliases))
+STANDING = Prepared(
+    sa.select(*_ALIAS)
     .where(
         aliases.c.project == IN_PROJECT,
         aliases.c.model == IN_MODEL,
+        _STANDS,
         aliases.c.number.is_not(None),
-        ~sa.exists().where(
-            LATER.c.project == aliases.c.project,
-            LATER.c.model == aliases.c.model,
-            LATER.c.alias == aliases.c.alias,
-            LATER.c.place > aliases.c.place,
-        ),
     )
     .order_by(aliases.c.alias)
 )
 INSERT_APPROVAL = sa.insert(approvals)
 APPROVALS = (
-    sa.select(*_columns(approvals))
+    sa.select(*_APPROVAL)
     .where(approvals.c.project == IN_PROJECT, approvals.c.model == IN_MODEL)
     .order_by(approvals.c.number, approvals.c.at)
 )
 
 FOREVER = 2**62
 LAST_NUMBER = 2**31 - 1
+_DECODER = msgspec.json.Decoder(Version)
 
 
-def insert_model(tx: Transaction, model: Model) -> None:
-    """Add a model; when another process was faster, theirs stands."""
-    row = {"project": tx.project, **msgspec.structs.asdict(model)}
-    tx.execute(INSERT_MODEL[tx.dialect], row)
+def insert_model(tx: Transaction, model: Model) -> bool:
+    """Add a model and say so; when another process was faster, theirs stands."""
+    row = {"project": tx.project, "deleted_at": 0, **msgspec.structs.asdict(model)}
+    return tx.run(INSERT_MODEL, row).rowcount == 1
 
 
 def find_model(tx: Transaction, name: str) -> Model | None:
     """Return a model, or None."""
-    row = tx.execute(MODEL, {"in_project": tx.project, "in_model": name}).mappings().first()
-    return None if row is None else Model(**row)
+    row = tx.run(MODEL, {"in_project": tx.project, "in_model": name}).fetchone()
+    return None if row is None else model_from(row)
+
+
+def model_from(row: Any) -> Model:
+    """Make a model of its row: the columns in the order of its fields."""
+    return Model(**dict(zip(Model.__struct_fields__, row, strict=True)))
 
 
 def list_models(tx: Transaction, *, after: str, limit: int) -> list[Model]:
     """Return models by name, from just after one."""
     which = {"in_project": tx.project, "in_after": after, "in_limit": limit}
-    return [Model(**row) for row in tx.execute(MODELS, which).mappings()]
+    return [model_from(row) for row in tx.execute(MODELS, which)]
 
 
-def next_number(tx: Transaction, model: str) -> int:
-    """Take the next number of a model; nobody else can get it."""
-    found: int = tx.execute(
-        NEXT_NUMBER, {"in_project": tx.project, "in_model": model}
-    ).scalar_one()
-    return found
+def next_number(tx: Transaction, model: str) -> int | None:
+    """Take the next number of a model; nobody else can get it. None without such a model."""
+    which = {"in_project": tx.project, "in_model": model, "to_updated_at": tx.at}
+    row = tx.run(NEXT_NUMBER, which).fetchone()
+    return None if row is None else int(row[0])
 
 
 def insert_version(tx: Transaction, version: Version) -> None:
@@ -186,15 +173,22 @@ def insert_version(tx: Transaction, version: Version) -> None:
         "digest": version.digest,
         "status": version.status,
         "body": msgspec.json.encode(version).decode(),
+        "created_at": version.created_at,
+        "updated_at": version.updated_at or version.created_at,
+        "deleted_at": 0,
+        "run_id": version.run_id,
+        "source": version.source,
+        "description": version.description,
+        "stage": version.stage,
     }
-    tx.execute(INSERT_VERSION, row)
+    tx.run(INSERT_VERSION, row)
 
 
 def find_version(tx: Transaction, model: str, number: int) -> Version | None:
     """Return a version, or None."""
     which = {"in_project": tx.project, "in_model": model, "in_number": number}
-    row = tx.execute(VERSION, which).first()
-    return None if row is None else _version(row)
+    row = tx.run(VERSION, which).fetchone()
+    return None if row is None else version_from(row)
 
 
 def list_versions(tx: Transaction, model: str, *, before: int, limit: int) -> list[Version]:
@@ -205,11 +199,11 @@ def list_versions(tx: Transaction, model: str, *, before: int, limit: int) -> li
         "in_before": before,
         "in_limit": limit,
     }
-    return [_version(row) for row in tx.execute(VERSIONS, which)]
+    return [version_from(row) for row in tx.execute(VERSIONS, which)]
 
 
 def set_status(tx: Transaction, version: Version, status: Status) -> None:
-    """Change the one thing of a version that changes."""
+    """Change whether somebody approved it."""
     which = {
         "in_project": tx.project,
         "in_model": version.model,
@@ -220,8 +214,11 @@ def set_status(tx: Transaction, version: Version, status: Status) -> None:
 
 
 def insert_alias(tx: Transaction, change: AliasChange) -> None:
-    """Add a move of an alias."""
-    tx.execute(INSERT_ALIAS, {"project": tx.project, **msgspec.structs.asdict(change)})
+    """Add a move of an alias; from now on it says where the alias stands."""
+    which = {"in_project": tx.project, "in_model": change.model, "in_alias": change.alias}
+    tx.run(SUPERSEDE, which)
+    row = {"project": tx.project, "is_standing": True, **msgspec.structs.asdict(change)}
+    tx.run(INSERT_ALIAS, row)
 
 
 def alias_history(
@@ -235,13 +232,13 @@ def alias_history(
         "in_at": until,
         "in_limit": limit,
     }
-    return [AliasChange(**row) for row in tx.execute(HISTORY, which).mappings()]
+    return [_change(row) for row in tx.run(HISTORY, which).fetchall()]
 
 
 def standing_aliases(tx: Transaction, model: str) -> list[AliasChange]:
     """Return where each alias of a model points now."""
     which = {"in_project": tx.project, "in_model": model}
-    return [AliasChange(**row) for row in tx.execute(STANDING, which).mappings()]
+    return [_change(row) for row in tx.run(STANDING, which).fetchall()]
 
 
 def insert_approval(tx: Transaction, approval: Approval) -> None:
@@ -255,6 +252,22 @@ def list_approvals(tx: Transaction, model: str) -> list[Approval]:
     return [Approval(**row) for row in tx.execute(APPROVALS, which).mappings()]
 
 
-def _version(row: Any) -> Version:
-    version = msgspec.json.decode(row.body, type=Version)
-    return msgspec.structs.replace(version, status=row.status)
+def version_from(row: Any) -> Version:
+    """Make a version of its row: `VERSION_COLUMNS`."""
+    body, model, status, stage, description, updated_at = row
+    version = _DECODER.decode(body)
+    is_renamed = version.model != model
+    return msgspec.structs.replace(
+        version,
+        model=model,
+        status=status,
+        stage=stage,
+        description=description,
+        updated_at=updated_at,
+        sealed_by=version.owner if is_renamed else version.sealed_by,
+        first_name=version.model if is_renamed else "",
+    )
+
+
+def _change(row: Any) -> AliasChange:
+    return AliasChange(**dict(zip(AliasChange.__struct_fields__, row, strict=True)))
