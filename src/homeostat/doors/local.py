@@ -13,19 +13,22 @@ from homeostat.doors.web import site
 from homeostat.foundation import house, settings
 
 
-def build(opened: house.House) -> application.Application:
+def build(opened: house.House, *, is_inside: bool = False) -> application.Application:
     """Return the application of a house: the API, the pages and MLflow's protocol.
 
     Parameters
     ----------
     opened
         Stays the caller's to close, after the application.
+    is_inside
+        Whether only a client of this very process calls, who is the owner of the home.
     """
     app = application.Application(
         opened,
         routes.TABLE,
         site=site.Site(),
         version=metadata.version("homeostat"),
+        is_inside=is_inside,
     )
     app.add(door.Door(app, routes=mlflow_routes.TABLE, admit=app.admit))
     return app
@@ -45,17 +48,19 @@ def open_client(told: settings.Settings) -> Client:
         When the database cannot be reached.
     """
     if told.url:
-        carrier: transport.Carrier = transport.HttpCarrier(told.url)
+        carrier: transport.Carrier = transport.HttpCarrier(told.url, token=told.token)
     else:
         opened = house.open_house(told)
-        app = build(opened)
+        app = build(opened, is_inside=True)
 
         def leave() -> None:
             app.close()
             opened.close()
 
         carrier = transport.AppCarrier(app, on_close=leave)
-    predict_url = told.predict_url or f"http://{told.host}:{told.predict_port}"
+    predict_url = (
+        told.predict_url or f"http://{settings.in_url(told.predict_host)}:{told.predict_port}"
+    )
     return Client(transport.Transport(carrier, project=told.project), predict_url=predict_url)
 
 
@@ -64,6 +69,7 @@ def connect(
     *,
     home: str | Path | None = None,
     project: str | None = None,
+    token: str | None = None,
 ) -> Client:
     """Open the SDK: to a server, or without one in this process.
 
@@ -76,6 +82,9 @@ def connect(
         Folder of the installation; ``HOMEOSTAT_HOME`` or ``.homeostat`` when None.
     project
         Namespace to work in; ``default`` unless set.
+    token
+        Access key to show at a server where sign-in is configured; ``HOMEOSTAT_TOKEN`` when
+        None.
 
     Returns
     -------
@@ -90,4 +99,4 @@ def connect(
         When the house cannot be opened.
     """
     asked = Path(home) if home is not None else None
-    return open_client(settings.load(url=url, home=asked, project=project))
+    return open_client(settings.load(url=url, home=asked, project=project, token=token))

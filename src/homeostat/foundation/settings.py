@@ -23,7 +23,8 @@ PREFIX = "HOMEOSTAT_"
 # Variables with our prefix that are read elsewhere, by tests alone.
 OTHER_VARIABLES = ("HOMEOSTAT_TEST_",)
 _ADDRESS = re.compile(r"https?://[^/\s]+", re.IGNORECASE)
-SECRETS = ("master_key", "s3_secret_key", "database_url")
+SECRETS = ("master_key", "s3_secret_key", "database_url", "token")
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a wildcard is reached by
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +44,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Where the bucket is and who asks; empty means what the cloud's own environment says.
     host, port, predict_port
         Where the server and the prediction server listen; ports 0 to 65535, 0 = any free one.
+    sign_in
+        ``off``: only this machine may call, and its caller is the owner; ``keys``: every
+        caller of the server shows an access key.
+    allowed_hosts
+        Names the server answers to besides loopback's and `host`; a list, or text with commas.
     url
         Address of a server that clients and workers talk to; empty means in this process.
+    token
+        Access key that clients and the prediction server show at `url`.
     predict_url
         Address of the prediction server; empty means `host` and `predict_port`.
     project
@@ -68,7 +76,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 5000
     predict_port: int = 5001
+    sign_in: str = "off"
+    allowed_hosts: tuple[str, ...] = ()
     url: str = ""
+    token: str = ""
     predict_url: str = ""
     project: str = "default"
     actor: str = "owner"
@@ -86,6 +97,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "database_url", url)
         if not self.blobs_url:
             msgspec.structs.force_setattr(self, "blobs_url", str(home / "blobs"))
+
+    @property
+    def near_host(self) -> str:
+        """The address by which this machine reaches `host`."""
+        return ANYWHERE.get(self.host, self.host)
+
+    @property
+    def predict_host(self) -> str:
+        """Where the prediction server listens: never where other machines reach it."""
+        return self.host if is_loopback(self.host) else "127.0.0.1"
 
     def __repr__(self) -> str:
         shown = [
@@ -118,7 +139,7 @@ def load(toml: Path | None = None, **overrides: Any) -> Settings:
     ------
     InvalidInputError
         When a key or variable is unknown (the nearest known one is named), a value does not
-        fit, or the host is not a loopback address.
+        fit, or others could reach the server and sign-in is off.
     """
     values = _from_toml(toml)
     values.update(_from_environment(os.environ))
@@ -126,6 +147,9 @@ def load(toml: Path | None = None, **overrides: Any) -> Settings:
         _known(name, where="settings")
         if value is not None:
             values[name] = value
+    if isinstance(values.get("allowed_hosts"), str):
+        listed = values["allowed_hosts"].split(",")
+        values["allowed_hosts"] = [name.strip() for name in listed if name.strip()]
     try:
         settings = msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
@@ -145,15 +169,10 @@ def check(settings: Settings) -> None:
     Raises
     ------
     InvalidInputError
-        When the host is not a loopback address, a port is out of range or a choice unknown.
+        When others could reach the server and sign-in is off, a port is out of range, or a
+        choice unknown.
     """
-    if not is_loopback(settings.host):
-        raise errors.InvalidInputError(
-            f"host {settings.host!r} is refused: there is no sign-in yet, so anyone who can "
-            "reach the port would be the owner",
-            hint="use 127.0.0.1, ::1 or localhost, and a tunnel or a proxy with sign-in",
-            host=settings.host,
-        )
+    _check_reach(settings)
     for name in ("port", "predict_port"):
         number = getattr(settings, name)
         if not 0 <= number <= 65535:  # noqa: PLR2004 - the highest TCP port
@@ -168,6 +187,7 @@ def check(settings: Settings) -> None:
     choices = {
         "log_level": ("debug", "info", "warning", "error"),
         "log_format": ("auto", "json", "console"),
+        "sign_in": ("off", "keys"),
     }
     for name, known in choices.items():
         if getattr(settings, name) not in known:
@@ -175,6 +195,26 @@ def check(settings: Settings) -> None:
             raise errors.InvalidInputError(
                 f"{name} is {seen!r}; it is one of {', '.join(known)}"
             )
+
+
+def _check_reach(settings: Settings) -> None:
+    if settings.sign_in != "off":
+        return
+    hint = "set sign_in to 'keys', or use 127.0.0.1, ::1 or localhost and a tunnel"
+    if not is_loopback(settings.host):
+        raise errors.InvalidInputError(
+            f"host {settings.host!r} is refused: sign-in is off, so anyone who can reach the "
+            "port would be the owner",
+            hint=hint,
+            host=settings.host,
+        )
+    if settings.allowed_hosts:
+        listed = ", ".join(settings.allowed_hosts)
+        raise errors.InvalidInputError(
+            f"allowed_hosts {listed[:200]!r} is refused: sign-in is off, so a page of any of "
+            "these names would act as the owner",
+            hint=hint,
+        )
 
 
 def is_loopback(host: str) -> bool:
@@ -201,6 +241,27 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def in_url(host: str) -> str:
+    """Return a host as addresses write it.
+
+    Parameters
+    ----------
+    host
+        A name or an address.
+
+    Returns
+    -------
+    str
+        In brackets where it is an address of IPv6.
+
+    Examples
+    --------
+    >>> in_url("::1"), in_url("127.0.0.1")
+    ('[::1]', '127.0.0.1')
+    """
+    return f"[{host}]" if ":" in host else host
 
 
 def _from_toml(toml: Path | None) -> dict[str, Any]:

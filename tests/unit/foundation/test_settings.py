@@ -55,7 +55,7 @@ def test_variables_of_tests_are_let_through(monkeypatch):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "example.org", ""])
 def test_a_host_others_can_reach_is_refused_with_the_reason(host):
-    with pytest.raises(errors.InvalidInputError, match="no sign-in yet"):
+    with pytest.raises(errors.InvalidInputError, match="sign-in is off"):
         settings.load(host=host)
 
 

@@ -79,6 +79,8 @@ class Application:
         The web pages, if any.
     version
         Of the product, for the OpenAPI document.
+    is_inside
+        Whether only a client of this very process calls; see `doorway.Visitor`.
 
     Raises
     ------
@@ -93,11 +95,12 @@ class Application:
         *,
         site: Site | None = None,
         version: str = "0",
+        is_inside: bool = False,
     ) -> None:
         self.house = house
         self._site = site
         self.sides: list[Side] = []
-        self._visitor = doorway.Visitor(house.settings)
+        self._visitor = doorway.Visitor(house, is_inside=is_inside)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
         self.feed = feed.Feed(self._newest)
         described = routing.Route(
@@ -145,9 +148,19 @@ class Application:
         """Let another protocol answer what it takes, before the routes are asked."""
         self.sides.append(side)
 
-    def admit(self, scope: MutableMapping[str, Any]) -> tuple[access.Actor, str]:
-        """Return actor and project of a request; raises as `doorway.Visitor.admit`."""
-        return self._visitor.admit(scope)
+    def admit(
+        self, scope: MutableMapping[str, Any], *, is_public: bool = False
+    ) -> tuple[access.Actor, str]:
+        """Return actor and project of a request; see `doorway.Visitor.admit`.
+
+        Parameters
+        ----------
+        scope
+            Of ASGI.
+        is_public
+            Whether no key is needed.
+        """
+        return self._visitor.admit(scope, is_public=is_public)
 
     def wake(self) -> None:
         """Tell those who wait for events that this process has committed."""
@@ -163,8 +176,9 @@ class Application:
         self._readers.shutdown(wait=True)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
-        actor, project = self._visitor.admit(scope)
         found = self.table.find(scope["method"], scope["path"])
+        is_public = found.route is not None and found.route.action == routing.PUBLIC
+        actor, project = self._visitor.admit(scope, is_public=is_public)
         if found.route is None:
             return self._show(scope, _nowhere(scope, found.allowed))
         _refuse_huge(found.path_params, "the path")
@@ -179,10 +193,18 @@ class Application:
             house=self.house,
             reading=self.on_thread,
             spine=self.feed,
+            is_welcome=lambda: self._is_welcome(scope),
         )
         call.query = _query(found.route, request)
         call.body = await _body(found.route, request)
         return _answer(found.route, await found.route.endpoint(call))
+
+    def _is_welcome(self, scope: Scope) -> bool:
+        try:
+            self._visitor.admit(scope)
+        except errors.UnauthenticatedError:
+            return False
+        return True
 
     def _fail(self, scope: Scope, error: Exception) -> Response:
         path = scope["path"]
@@ -197,7 +219,9 @@ class Application:
     def _show(self, scope: Scope, problem: problems.Problem) -> Response:
         wants_page = b"text/html" in dict(scope["headers"]).get(b"accept", b"")
         if self._site is not None and wants_page and not scope["path"].startswith("/api/"):
-            return self._site.failure(problem)
+            page = self._site.failure(problem)
+            page.headers.update(problems.headers(problem))
+            return page
         return problems.answer(problem)
 
     async def on_thread(self, fn: Callable[[], Any]) -> Any:

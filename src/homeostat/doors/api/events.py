@@ -77,7 +77,7 @@ async def stream(call: routing.Call) -> StreamingResponse:
 
 async def _lines(call: routing.Call, wanted: Streamed, after: int) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
-    while not call.is_draining:
+    while not call.is_over():
         start = after
 
         def fetch(tx: Transaction, since: int = start) -> list[events.Event]:
@@ -90,6 +90,8 @@ async def _lines(call: routing.Call, wanted: Streamed, after: int) -> AsyncItera
             )
 
         found = await call.read_until(fetch, bool, timeout_s=HEARTBEAT_S)
+        if call.is_over():  # a key that was revoked meanwhile sees nothing more
+            return
         for event in found:
             after = event.seq
             data = msgspec.json.encode(event)

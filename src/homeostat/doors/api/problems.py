@@ -10,6 +10,8 @@ from starlette.responses import Response
 from homeostat.foundation import errors
 
 MEDIA_TYPE = "application/problem+json"
+CHALLENGE = 'Basic realm="homeostat"'
+"""Makes a browser ask for a key; programs send theirs as Bearer."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,20 +60,27 @@ def describe(
     )
 
 
-def answer(problem: Problem) -> Response:
-    """Return the HTTP answer that carries `problem`."""
-    headers = {}
+def headers(problem: Problem) -> dict[str, str]:
+    """Return what HTTP wants said beside `problem`."""
+    said = {}
     retry_after_s = problem.facts.get("retry_after_s")
     if retry_after_s is not None:
-        headers["retry-after"] = str(max(1, round(float(retry_after_s))))
+        said["retry-after"] = str(max(1, round(float(retry_after_s))))
     allowed = problem.facts.get("allowed")
     if isinstance(allowed, str):
-        headers["allow"] = allowed
+        said["allow"] = allowed
+    if problem.status == errors.UnauthenticatedError.http_status:
+        said["www-authenticate"] = CHALLENGE
+    return said
+
+
+def answer(problem: Problem) -> Response:
+    """Return the HTTP answer that carries `problem`."""
     return Response(
         msgspec.json.encode(problem),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
-        headers=headers,
+        headers=headers(problem),
     )
 
 

@@ -88,9 +88,14 @@ class Call:
         Runs a function in a thread, so that the event loop stays free.
     spine
         Told of every write; lets an endpoint wait for the next event.
+    is_welcome
+        Says whether the caller would still be let in.
     """
 
-    __slots__ = ("_reading", "_spine", "actor", "body", "house", "project", "query", "request")
+    __slots__ = (
+        *("_is_welcome", "_reading", "_spine", "actor", "body", "house", "project", "query"),
+        "request",
+    )
 
     def __init__(
         self,
@@ -101,6 +106,7 @@ class Call:
         house: House,
         reading: Callable[[Callable[[], Any]], Awaitable[Any]],
         spine: Spine,
+        is_welcome: Callable[[], bool],
     ) -> None:
         self.request = request
         self.actor = actor
@@ -110,6 +116,7 @@ class Call:
         self.query: Any = None
         self._reading = reading
         self._spine = spine
+        self._is_welcome = is_welcome
 
     @property
     def path_params(self) -> dict[str, Any]:
@@ -117,10 +124,9 @@ class Call:
         found: dict[str, Any] = self.request.path_params
         return found
 
-    @property
-    def is_draining(self) -> bool:
-        """True once the server has begun to stop; streams end then."""
-        return self._spine.is_draining
+    def is_over(self) -> bool:
+        """Say whether a stream must end: the server stops, or the key shown opens no more."""
+        return self._spine.is_draining or not self._is_welcome()
 
     async def newest(self) -> int:
         """Return the last sequence number of the project's event log."""

@@ -40,6 +40,7 @@ COMMANDS: dict[str, Entry] = {
         "homeostat.doors.cli.why:why", "Trace a prediction or decision to its causes."
     ),
     "replay": Entry("homeostat.doors.cli.decisions:replay", "Recompute decisions bit for bit."),
+    "access": Entry("homeostat.doors.cli.access:access", "Make, list and revoke access keys."),
     "audit": Entry("homeostat.doors.cli.audit:audit", "Verify and read the audit log."),
     "status": Entry("homeostat.doors.cli.status:status", "Show the health of everything here."),
     "doctor": Entry("homeostat.doors.cli.doctor:doctor", "Check that this machine is ready."),

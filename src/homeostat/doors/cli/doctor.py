@@ -64,8 +64,14 @@ def examine(told: settings.Settings) -> list[Finding]:
         _database,
         _chain,
         _log,
-        lambda one: _port(one, "port", one.port, "--port"),
-        lambda one: _port(one, "predict port", one.predict_port, "--predict-port"),
+        lambda one: _port(one.host, one.near_host, one.port, name="port", option="--port"),
+        lambda one: _port(
+            one.predict_host,
+            one.predict_host,
+            one.predict_port,
+            name="predict port",
+            option="--predict-port",
+        ),
     ]
     return [look(told) for look in looks]
 
@@ -171,11 +177,11 @@ def _log(told: settings.Settings) -> Finding:
     )
 
 
-def _port(told: settings.Settings, name: str, port: int, option: str) -> Finding:
-    if ports.is_well(told.host, port):
+def _port(host: str, near: str, port: int, *, name: str, option: str) -> Finding:
+    if ports.is_well(near, port):
         return Finding(name=name, ok=True, seen=f"{port}: a server answers there")
     try:
-        ports.check(told.host, port, option=option)
+        ports.check(host, port, option=option)
     except errors.UnavailableError as error:
         return Finding(name=name, ok=False, seen=error.message, hint=error.hint)
     return Finding(name=name, ok=True, seen=f"{port} is free")

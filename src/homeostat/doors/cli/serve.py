@@ -29,10 +29,10 @@ def serve(port: int | None, server_url: str | None, durability: str) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     from homeostat.doors.predict import server
-    from homeostat.foundation import log
+    from homeostat.foundation import log, settings
 
     told = options.load(predict_port=port)
     log.configure(level=told.log_level, output=told.log_format)
-    url = server_url or told.url or f"http://{told.host}:{told.port}"
-    with ports.bind(told.host, told.predict_port, option="--port") as taken:
+    url = server_url or told.url or f"http://{settings.in_url(told.near_host)}:{told.port}"
+    with ports.bind(told.predict_host, told.predict_port, option="--port") as taken:
         server.run(told, listening=taken, server_url=url, durability=cast("Any", durability))

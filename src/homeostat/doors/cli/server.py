@@ -74,7 +74,8 @@ def serve(told: settings.Settings) -> None:
                 timeout_graceful_shutdown=DRAIN_S,
             )
             at = taken.getsockname()[1]
-            log.get(__name__).info("server listens", url=f"http://{told.host}:{at}")
+            url = f"http://{settings.in_url(told.host)}:{at}"
+            log.get(__name__).info("server listens", url=url, sign_in=told.sign_in)
             Draining(config).run(sockets=[taken])
             app.close()
         finally:

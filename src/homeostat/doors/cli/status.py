@@ -64,8 +64,8 @@ def look(client: Client, told: settings.Settings) -> Overview:
     waiting = [job for job in client.jobs.newest() if job.state in ("queued", "running")]
     return Overview(
         home=str(told.home),
-        server=ports.is_well(told.host, told.port),
-        predictions=ports.is_well(told.host, told.predict_port),
+        server=ports.is_well(told.near_host, told.port),
+        predictions=ports.is_well(told.predict_host, told.predict_port),
         events=log.n_events,
         log_is_whole=log.ok,
         waiting_jobs=len(waiting),

@@ -48,6 +48,10 @@ class Child:
         self._failures = 0
         self._restart_at = 0.0
 
+    def tell(self, name: str, value: str) -> None:
+        """Set a variable of the environment of the process, before it starts."""
+        self._environment[name] = value
+
     def start(self) -> None:
         """Start the process in a session of its own, so that Ctrl-C reaches only the parent."""
         module = [sys.executable, "-m", "homeostat.doors.cli.child", str(os.getpid())]

@@ -9,7 +9,7 @@ from typing import Self
 import click
 import msgspec
 
-from homeostat.doors.cli import options, ports, supervision
+from homeostat.doors.cli import options, ports, supervision, systemkey
 from homeostat.foundation import settings
 
 READY_S = 60.0
@@ -49,11 +49,11 @@ class Household:
 
     def __init__(self, told: settings.Settings) -> None:
         ports.check(told.host, told.port, option="--port")
-        ports.check(told.host, told.predict_port, option="--predict-port")
+        ports.check(told.predict_host, told.predict_port, option="--predict-port")
         self.settings = msgspec.structs.replace(
             told,
             port=told.port or ports.free(told.host),
-            predict_port=told.predict_port or ports.free(told.host),
+            predict_port=told.predict_port or ports.free(told.predict_host),
         )
         environment = _environment(self.settings)
         serving = {**environment, "HOMEOSTAT_URL": self.url}
@@ -65,12 +65,13 @@ class Household:
     @property
     def url(self) -> str:
         """Address of the API and the pages."""
-        return f"http://{self.settings.host}:{self.settings.port}"
+        return f"http://{settings.in_url(self.settings.near_host)}:{self.settings.port}"
 
     @property
     def predict_url(self) -> str:
         """Address of the prediction server."""
-        return f"http://{self.settings.host}:{self.settings.predict_port}"
+        told = self.settings
+        return f"http://{settings.in_url(told.predict_host)}:{told.predict_port}"
 
     def wait(self) -> bool:
         """Start all and return once they answer; false when asked to end before that.
@@ -83,13 +84,17 @@ class Household:
         told = self.settings
         self._server.start()  # first and alone: it brings the database up to date
         if not self.family.until(
-            lambda: ports.is_well(told.host, told.port), timeout_s=READY_S, what="the server"
+            lambda: ports.is_well(told.near_host, told.port),
+            timeout_s=READY_S,
+            what="the server",
         ):
             return False
+        if told.sign_in != "off":
+            self._serve.tell("HOMEOSTAT_TOKEN", systemkey.secret(told))
         self._worker.start()
         self._serve.start()
         return self.family.until(
-            lambda: ports.is_well(told.host, told.predict_port),
+            lambda: ports.is_well(told.predict_host, told.predict_port),
             timeout_s=READY_S,
             what="the prediction server",
         )
@@ -111,6 +116,7 @@ def _environment(told: settings.Settings) -> dict[str, str]:
     """Tell a child everything this process knows, so that all open the same house."""
     found = {n: v for n, v in os.environ.items() if not n.startswith(settings.PREFIX)}
     for name, value in msgspec.structs.asdict(told).items():
-        if value != "" and name != "url":
-            found[settings.PREFIX + name.upper()] = str(value)
+        if value not in ("", ()) and name not in ("url", "token"):
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            found[settings.PREFIX + name.upper()] = text
     return found

@@ -8,6 +8,7 @@ from typing import Self
 import msgspec
 
 from homeostat.doors.client import (
+    access,
     adoptions,
     alerts,
     audit,
@@ -55,6 +56,7 @@ class Client:
     ) -> None:
         self.transport = speaking
         self.adoptions = adoptions.Adoptions(speaking)
+        self.access = access.Access(speaking)
         self.alerts = alerts.Alerts(speaking)
         self.audit = audit.Audit(speaking)
         self.data = data.Data(speaking)

@@ -69,11 +69,14 @@ class HttpCarrier:
         Such as ``http://127.0.0.1:5000``.
     timeout_s
         Longest wait for an answer, in seconds.
+    token
+        Access key shown with every request; none when empty.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, token: str = "") -> None:
         self._url = url
-        self._http = httpx.Client(base_url=url, timeout=timeout_s)
+        shown = {"authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=url, timeout=timeout_s, headers=shown)
 
     def carry(self, method: str, path: str, *, headers: dict[str, str], body: bytes) -> Reply:
         """Send one request and wait for its answer.

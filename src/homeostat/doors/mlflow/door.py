@@ -14,7 +14,7 @@ from collections.abc import (
     Mapping,
     MutableMapping,
 )
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -24,7 +24,6 @@ from homeostat.foundation import access, errors, ids, log
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Admit = Callable[[Scope], tuple[access.Actor, str]]
 
 OURS: Final = ("/api/2.0/", "/api/3.0/", "/ajax-api/")
 _SAFE: Final = (
@@ -35,6 +34,13 @@ _JSON: Final = (b"content-type", b"application/json")
 _BODYLESS: Final = frozenset({"GET", "HEAD"})
 
 _log = log.get(__name__)
+
+
+class Admit(Protocol):
+    """Says who calls, or refuses."""
+
+    def __call__(self, scope: Scope, *, is_public: bool) -> tuple[access.Actor, str]:
+        """Return actor and project of a request."""
 
 
 class Door:
@@ -119,7 +125,8 @@ class Door:
             When the client went away before its body was whole.
         """
         try:
-            actor, project = self._admit(scope)
+            is_public = line.route.action == routing.PUBLIC
+            actor, project = self._admit(scope, is_public=is_public)
             call = routing.Call(
                 self._ground,
                 actor,

@@ -32,13 +32,16 @@ class Control:
         Its address.
     project
         Namespace that is served.
+    token
+        Access key to show there; none when empty.
     """
 
-    def __init__(self, url: str, *, project: str) -> None:
+    def __init__(self, url: str, *, project: str, token: str = "") -> None:
         self.url = url
+        shown = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.AsyncClient(
             base_url=url,
-            headers={PROJECT_HEADER: project},
+            headers={PROJECT_HEADER: project, **shown},
             timeout=httpx.Timeout(30.0, connect=2.0, read=40.0),
             trust_env=False,
         )

@@ -62,7 +62,7 @@ async def _serve(
     durability: spool.Durability,
 ) -> None:
     folder = told.home / "predict"
-    server = control.Control(server_url, project=told.project)
+    server = control.Control(server_url, project=told.project, token=told.token)
     standing = app.Standing()
     woken: list[Callable[[], None]] = []
     loop = asyncio.get_running_loop()

@@ -14,6 +14,8 @@ RANK: Mapping[str, int] = MappingProxyType({role: rank for rank, role in enumera
 # One line for each action; the least role that may do it.
 ACTIONS: Mapping[str, Role] = MappingProxyType(
     {
+        "access.read": Role.OWNER,
+        "access.write": Role.OWNER,
         "alert.acknowledge": Role.OPERATOR,
         "alert.read": Role.VIEWER,
         "alert.write": Role.OPERATOR,

@@ -232,7 +232,7 @@ def need_trust(
 
 
 def _need_person(tx: Transaction, actor: access.Actor, version: Version) -> None:
-    if actor.kind is Kind.SYSTEM:
+    if actor.kind is not Kind.PERSON:
         raise errors.NotAllowedError(f"{actor.name} is no person and cannot trust a version")
     is_high = actions.get_model(tx, actor, version.model).tier == "high"
     if is_high and actor.name in approvals.trainers(version):
