@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import json
 import sqlite3
+import threading
 
 import msgspec
 import pytest
 
 from homeostat.foundation import access, errors, events, lineage
+from homeostat.foundation.database.writer import Writer
 from homeostat.lifecycle.tracking import (
     actions,
     entities,
@@ -518,6 +521,29 @@ def test_a_run_survives_a_race_of_its_ends_and_deletions(write, run):
     write(actions.restore_run, run.id)
     kept = read(write, run.id)
     assert kept.run.name == dict(kept.tags)["mlflow.runName"]
+
+
+def test_a_value_the_database_cannot_keep_fails_no_neighbour(database, write, run):
+    gate = threading.Event()
+    writer = Writer(database)
+    try:
+        waiting = [writer.submit(lambda _: gate.wait(10))]
+        for key, value in (("a", "1"), ("b", "x\0y"), ("c", "3")):
+            waiting.append(
+                writer.submit(
+                    functools.partial(
+                        actions.set_tags, actor=ADA, run_id=run.id, values={key: value}
+                    )
+                )
+            )
+        gate.set()
+        failed = [one.exception() for one in waiting]
+    finally:
+        writer.close()
+    kept = dict(read(write, run.id).tags)
+    assert (kept["a"], kept["c"]) == ("1", "3")
+    assert [one is None for one in failed] == [True, True, database.is_sqlite, True]
+    assert database.is_sqlite or isinstance(failed[2], errors.InvalidInputError)
 
 
 def test_texts_of_clients_are_never_part_of_a_statement(write, experiment):

@@ -36,13 +36,20 @@ def translate(error: sa.exc.DBAPIError) -> errors.HomeostatError | None:
     -------
     HomeostatError or None
         `UnavailableError` when the database gave out, `ConflictError` when a unique value
-        exists already, None for faults of the statement, which are ours.
+        exists already, `InvalidInputError` when it cannot keep a value, None for faults of the
+        statement, which are ours.
     """
     said = str(error.orig).strip()
     if isinstance(error, sa.exc.IntegrityError):
         if "unique" in said.lower():
             return errors.ConflictError(f"it exists already: {said.splitlines()[0]}")
         return None
+    if isinstance(error, sa.exc.DataError):
+        # Such as a NUL in a text on PostgreSQL: a caller's mistake, no fault of the database,
+        # although the driver that refuses it by itself reports no state either.
+        return errors.InvalidInputError(
+            f"the database cannot keep this: {said.splitlines()[0]}"
+        )
     lower = said.lower()
     for words, sentence, hint in SENTENCES:
         if words in lower:
