@@ -5,7 +5,9 @@ A run and what it keeps are written by tracking's actions; this file only reads 
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +19,8 @@ from homeostat.lifecycle.tracking import actions, entities, logged, whole
 
 MOST_METRICS = 1000
 MOST_TEXTS = 100
-BATCH_LIMIT_BYTES = 4 * 1024 * 1024
+BATCH_LIMIT_BYTES = 1_000_000
+_MOST = decoding.LARGEST_WHOLE
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -99,19 +102,18 @@ async def log_metric(call: routing.Call) -> None:
     """Add one point."""
     asked: LogMetric = call.body
     run_id = run_of(asked)
-    at, step = asked.timestamp, asked.step
-    point = entities.Metric.of(
-        asked.key,
-        decoding.number(asked.value, "value"),
-        at=at if type(at) is int else decoding.whole(at, "timestamp"),
-        step=step if type(step) is int else decoding.whole(step, "step"),
-    )
-    of_models = _of_models((asked,), (point,))
-    await call.write(
-        lambda tx: actions.log_batch(
-            tx, call.actor, run_id, points=(point,), of_models=of_models
+    point = _metric(asked)
+    if not asked.model_id:
+        await call.write(
+            lambda tx: actions.log_metrics(tx, call.actor, run_id, points=(point,))
         )
-    )
+        return
+
+    def write(tx: Transaction) -> None:
+        run = actions.log_batch(tx, call.actor, run_id, points=(point,))
+        logged.add_points(tx, run, [_of_model(asked, point)])
+
+    await call.write(write)
 
 
 async def log_parameter(call: routing.Call) -> None:
@@ -134,30 +136,22 @@ async def set_tag(call: routing.Call) -> None:
 async def log_batch(call: routing.Call) -> None:
     """Write points, parameters and tags, all of them or none."""
     asked: LogBatch = call.body
-    points = [
-        entities.Metric.of(
-            given.key,
-            decoding.number(given.value, "value"),
-            at=decoding.whole(given.timestamp, "timestamp"),
-            step=decoding.whole(given.step, "step"),
-        )
-        for given in asked.metrics
-    ]
-    params = _texts("params", asked.params)
+    _check_numbers(asked)
+    points = [_metric(given, place) for place, given in enumerate(asked.metrics)]
+    params = _params(asked.params)
     tags = {pair.key: pair.value for pair in asked.tags}
-
-    of_models = _of_models(asked.metrics, points)
+    of_models = [
+        _of_model(given, point)
+        for given, point in zip(asked.metrics, points, strict=True)
+        if given.model_id
+    ]
 
     def write(tx: Transaction) -> None:
-        actions.log_batch(
-            tx,
-            call.actor,
-            asked.run_id,
-            points=points,
-            params=params,
-            tags=tags,
-            of_models=of_models,
+        run = actions.log_batch(
+            tx, call.actor, asked.run_id, points=points, params=params, tags=tags
         )
+        if of_models:
+            logged.add_points(tx, run, of_models)
 
     with problems.told_as("INVALID_PARAMETER_VALUE", errors.ConflictError):
         await call.write(write)
@@ -182,10 +176,56 @@ def _of_models(asked: Sequence[Point], points: Sequence[entities.Metric]) -> lis
     ]
 
 
-def _texts(what: str, pairs: list[Pair]) -> dict[str, str]:
+def _metric(given: Point, place: int | None = None) -> entities.Metric:
+    """Return a point as it is kept; `place` is its place in a batch."""
+    value, at, step = given.value, given.timestamp, given.step
+    # All but always they are numbers, and in range.
+    if isinstance(value, float) and isinstance(at, int) and isinstance(step, int):  # noqa: SIM102
+        if isfinite(value) and 0 <= at <= _MOST and -_MOST <= step <= _MOST:
+            return entities.Metric(given.key, value, at, step)
+    where = "" if place is None else f"metrics[{place}]."
+    at = decoding.whole(at, f"{where}timestamp")
+    if at < 0:
+        raise errors.InvalidInputError(
+            f"Invalid value {at} for parameter '{where}timestamp' supplied: "
+            f"Got invalid timestamp {at} for metric '{given.key[:250]}' "
+            "(timestamp must be a nonnegative long integer)"
+        )
+    return entities.Metric.of(
+        given.key,
+        decoding.number(value, f"{where}value"),
+        at=at,
+        step=decoding.whole(step, f"{where}step"),
+    )
+
+
+def _of_model(given: Point, point: entities.Metric) -> logged.Point:
+    return given.model_id, point, given.dataset_name, given.dataset_digest
+
+
+def _check_numbers(asked: LogBatch) -> None:
+    """Refuse a batch with more of something than the protocol allows."""
+    sizes = {"metrics": len(asked.metrics), "params": len(asked.params)}
+    sizes |= {"tags": len(asked.tags)}
+    for what, size in (*sizes.items(), ("metrics, params, and tags", sum(sizes.values()))):
+        most = MOST_TEXTS if what in ("params", "tags") else MOST_METRICS
+        if size > most:
+            raise errors.InvalidInputError(
+                f"A batch logging request can contain at most {most} {what}. "
+                f"Got {size} {what}. "
+                f"Please split up {what} across multiple requests and try again."
+            )
+
+
+def _params(pairs: list[Pair]) -> dict[str, str]:
     values = {pair.key: pair.value for pair in pairs}
     if len(values) < len(pairs):
-        raise errors.InvalidInputError(f"Duplicate parameter keys have been submitted: {what}")
+        counted = collections.Counter(pair.key for pair in pairs)
+        double = [key for key, times in counted.items() if times > 1]
+        raise errors.InvalidInputError(
+            f"Duplicate parameter keys have been submitted: {double}. Please ensure "
+            "the request contains only one param value per param key."
+        )
     return values
 
 
@@ -196,7 +236,11 @@ class _Hot(NamedTuple):
 
 
 ROUTES = tuple(
-    routing.Route("POST", hot.path, "run.write", hot.endpoint, body=hot.body)
+    routing.Route(
+        *("POST", hot.path, "run.write", hot.endpoint),
+        body=hot.body,
+        limit_bytes=BATCH_LIMIT_BYTES,
+    )
     for hot in (
         _Hot("/2.0/mlflow/runs/create", create_run, CreateRun),
         _Hot("/2.0/mlflow/runs/log-metric", log_metric, LogMetric),
