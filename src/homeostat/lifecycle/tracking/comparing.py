@@ -69,7 +69,7 @@ def holds(
         return column.not_in(list(_listed(value)))
     if comparator == "LIKE":
         if tx.dialect == "sqlite":
-            return column.op("GLOB", is_comparison=True)(_glob(str(value)))
+            return column.op("GLOB", is_comparison=True)(glob(str(value)))
         return column.like(str(value), escape="")
     if comparator == "ILIKE":
         return column.ilike(str(value), escape="" if tx.dialect == "postgresql" else None)
@@ -160,7 +160,7 @@ def _listed(value: language.Value) -> tuple[str, ...]:
     return value
 
 
-def _glob(pattern: str) -> str:
+def glob(pattern: str) -> str:
     """Write a LIKE pattern as GLOB, SQLite's comparison that minds capitals."""
     signs = {"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}
     return "".join(signs.get(sign, sign) for sign in pattern)

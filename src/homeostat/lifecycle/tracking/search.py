@@ -1,27 +1,104 @@
-"""Finding runs: filters, newest first, page by page; called by tracking's actions."""
+"""Finding runs: filters, orders, page by page; called by tracking's actions and the doors."""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any, Final
-
-import sqlalchemy as sa
 
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.tracking import entities, records
+from homeostat.lifecycle.tracking import (
+    entities,
+    language,
+    search_conditions,
+    search_orders,
+    search_plans,
+    search_values,
+    tokens,
+)
+from homeostat.lifecycle.tracking.search_statement import Statement
 
-_COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
-_ATTRIBUTES: Final = ("status", "name", "user", "pipeline")
-_TEXTS: Final = {"param": records.params, "tag": records.tags}
+ACTIVE: Final = ("active",)
+DELETED: Final = ("deleted",)
+ANY_STAGE: Final = ("active", "deleted")
+_ATTRIBUTES: Final = {"name": "run_name", "user": "user_id"}
+_NATIVE: Final = ("status", "name", "user", "pipeline")
+_NEWEST: Final = tuple(
+    # Ids made here tell the order of runs that began in the same millisecond.
+    language.Order("attribute", key, ascending=False)
+    for key in ("start_time", "run_id")
+)
+FEW: Final = 3000
+"""Runs that are looked at one by one without a further thought."""
+
+
+def find(
+    tx: Transaction,
+    *,
+    experiments: Sequence[int],
+    conditions: Sequence[language.Condition] = (),
+    orders: Sequence[language.Order] = (),
+    stages: Sequence[str] = ACTIVE,
+    limit: int,
+    after: str = "",
+) -> tuple[list[str], str]:
+    """Return the ids of the runs of one page.
+
+    Parameters
+    ----------
+    tx
+        Reading suffices.
+    experiments
+        Only runs of these; none are found when it is empty.
+    conditions
+        All must hold; attributes are those of `search_conditions.ATTRIBUTES`.
+    orders
+        The most important first; then come the newest, then by id.
+    stages
+        `ACTIVE`, `DELETED` or `ANY_STAGE`.
+    limit
+        Most runs on the page, 1 or more.
+    after
+        Token of the page before, or empty.
+
+    Returns
+    -------
+    tuple
+        Ids in order, and the token of the page behind, empty on the last one.
+
+    Raises
+    ------
+    InvalidInputError
+        When the token is none, or one of another question.
+    """
+    question = [sorted(experiments), list(conditions), list(orders), sorted(stages)]
+    place = search_orders.checked(tokens.read(after, question), orders)
+    if not experiments:
+        return [], ""
+    asked = search_plans.Question(
+        experiments=tuple(dict.fromkeys(experiments)),
+        stages=tuple(stages),
+        needs=search_conditions.needs_of(conditions),
+        orders=tuple(orders),
+    )
+    rows = _planned(tx, asked, place=place, limit=limit + 1)
+    shown = rows[:limit]
+    more = len(rows) > limit
+    return [run_id for run_id, _ in shown], tokens.make(question, shown[-1][1]) if more else ""
+
+
+def _planned(
+    tx: Transaction, asked: search_plans.Question, *, place: list[Any] | None, limit: int
+) -> list[search_plans.Row]:
+    fewest, source = FEW, None
+    for need in asked.needs:
+        n = search_plans.count(tx, asked, need, at_most=fewest)
+        if n == 0:
+            return []
+        if n is not None and n < fewest:
+            fewest, source = n, need
+    return search_plans.sorted_runs(tx, asked, place=place, limit=limit, source=source)
 
 
 def runs(
@@ -57,116 +134,49 @@ def runs(
     InvalidInputError
         When a filter or `after` cannot be right.
     """
-    table = records.runs
-    query = sa.select(table).where(
-        table.c.project == tx.project, table.c.lifecycle_stage == "active"
+    chosen = list(experiment_ids) or [
+        row[0]
+        for row in Statement(tx).rows("SELECT id FROM experiments WHERE project = :project")
+    ]
+    ids, behind = find(
+        tx,
+        experiments=chosen,
+        conditions=[_condition(one) for one in where],
+        orders=_NEWEST,
+        limit=limit,
+        after=after,
     )
-    if experiment_ids:
-        query = query.where(table.c.experiment_id.in_(experiment_ids))
-    for condition in where:
-        query = query.where(_holds(tx, condition))
-    if after:
-        started_at, run_id = _place(after)
-        earlier = table.c.started_at < started_at
-        same = sa.and_(table.c.started_at == started_at, table.c.id < run_id)
-        query = query.where(sa.or_(earlier, same))
-    query = query.order_by(table.c.started_at.desc(), table.c.id.desc()).limit(limit + 1)
-    found = [records.run_from(row) for row in tx.execute(query)]
-    more = len(found) > limit
-    shown = found[:limit]
-    last = f"{shown[-1].started_at}:{shown[-1].id}" if more else ""
-    return entities.Page(runs=with_values(tx, shown), next=last)
+    return entities.Page(runs=with_values(tx, search_values.by_id(tx, ids)), next=behind)
 
 
 def with_values(
     tx: Transaction, found: Sequence[entities.Run]
 ) -> tuple[entities.RunRecord, ...]:
-    """Read the latest metrics, params and tags of some runs, three statements for all.
-
-    Parameters
-    ----------
-    tx
-        Reading suffices.
-    found
-        Runs.
-
-    Returns
-    -------
-    tuple of RunRecord
-        In the same order.
-    """
-    if not found:
-        return ()
-    ids = [run.id for run in found]
-    metrics: dict[str, list[entities.Metric]] = {}
-    for row in tx.execute(_values(tx, records.latest_metrics, ids)):
-        point = entities.Metric(row.key, row.value, row.at, row.step, row.kind)
-        metrics.setdefault(row.run_id, []).append(point)
-    texts: dict[str, dict[str, list[Any]]] = {}
-    for name, kind in (("param", entities.Param), ("tag", entities.Tag)):
-        by_run = texts.setdefault(name, {})
-        for row in tx.execute(_values(tx, _TEXTS[name], ids)):
-            by_run.setdefault(row.run_id, []).append(kind(row.key, row.value))
-    return tuple(
-        entities.RunRecord(
-            run=run,
-            metrics=tuple(metrics.get(run.id, ())),
-            params=tuple(texts["param"].get(run.id, ())),
-            tags=tuple(texts["tag"].get(run.id, ())),
-        )
-        for run in found
-    )
+    """Read the latest metrics, params and tags of some runs; see `search_values.records_of`."""
+    return search_values.records_of(tx, found)
 
 
-def _values(tx: Transaction, table: sa.Table, ids: list[str]) -> sa.Select[Any]:
-    chosen = table.c.run_id.in_(ids)
-    return sa.select(table).where(table.c.project == tx.project, chosen).order_by(table.c.key)
-
-
-def _holds(tx: Transaction, condition: entities.Filter) -> sa.ColumnElement[bool]:
-    compare = _COMPARE[condition.comparator]
-    if condition.subject == "run":
-        if condition.key not in _ATTRIBUTES:
+def _condition(one: entities.Filter) -> language.Condition:
+    """Say a native filter in the language of all searches."""
+    if one.subject == "run":
+        if one.key not in _NATIVE:
             raise errors.InvalidInputError(
-                f"runs are not searched by {condition.key!r}",
-                hint=f"by {', '.join(_ATTRIBUTES)}, or by metric, param and tag",
+                f"runs are not searched by {one.key!r}",
+                hint=f"by {', '.join(_NATIVE)}, or by metric, param and tag",
             )
-        held: sa.ColumnElement[bool] = compare(
-            records.runs.c[condition.key], str(condition.value)
+        value = str(one.value)
+        held = value.upper() if one.key == "status" else value
+        return language.Condition(
+            "attribute", _ATTRIBUTES.get(one.key, one.key), one.comparator, held
         )
-        return held
-    if condition.subject == "metric":
-        table = records.latest_metrics
-        value = _finite(condition)
-        matches = sa.and_(table.c.kind == "finite", compare(table.c.value, value))
-    else:
-        table = _TEXTS[condition.subject]
-        text = str(condition.value)
-        matches = compare(table.c.value, text)
-        if condition.comparator == "=":
-            matches = sa.and_(table.c.value_head == text[: records.HEAD_LENGTH], matches)
-    return sa.exists().where(
-        table.c.project == tx.project,
-        table.c.experiment_id == records.runs.c.experiment_id,
-        table.c.key == condition.key,
-        table.c.run_id == records.runs.c.id,
-        matches,
-    )
-
-
-def _finite(condition: entities.Filter) -> float:
+    if one.subject != "metric":
+        return language.Condition(one.subject, one.key, one.comparator, str(one.value))
     try:
-        return float(condition.value)
+        number = float(one.value)
     except ValueError:
+        number = float("nan")
+    if math.isnan(number):
         raise errors.InvalidInputError(
-            f"metric {condition.key!r} is compared with a number; got {condition.value!r}"
-        ) from None
-
-
-def _place(after: str) -> tuple[int, str]:
-    started_at, _, run_id = after.partition(":")
-    if not started_at.lstrip("-").isdigit() or not run_id:
-        raise errors.InvalidInputError(
-            f"after={after!r} is no place in this list", hint="use `next` of the page before"
+            f"metric {one.key!r} is compared with a number; got {one.value!r}"
         )
-    return int(started_at), run_id
+    return language.Condition("metric", one.key, one.comparator, number)
