@@ -281,6 +281,24 @@ def test_a_run_ends_resumes_and_ends_again_each_time_with_what_it_kept(write, ru
     assert ends[0]["params_digest"] == ends[1]["params_digest"]
 
 
+def test_what_is_logged_after_the_end_is_vouched_for_by_an_event_of_its_own(
+    write, run, database
+):
+    write(actions.log_metrics, run.id, points=[Metric("auc", 0.5, 1)])
+    write(actions.update_run, run.id, status="finished")
+    write(actions.log_metrics, run.id, points=[Metric("auc", 0.7, 2, 1)])
+    write(actions.log_params, run.id, values={"depth": "3"})
+    write(actions.log_inputs, run.id, datasets=[described()])
+    write(actions.update_run, run.id, status="finished")
+    with database.read() as tx:
+        known = events.read(tx, subject=f"run:{run.id}")
+    kinds = ["run.started", "run.finished", *["run.changed"] * 3, "run.finished"]
+    assert [event.kind for event in known] == kinds
+    first, *_, changed, _, last = (event.facts for event in known[1:])
+    assert first["metrics_digest"] != changed["metrics_digest"] == last["metrics_digest"]
+    assert first["params_digest"] != changed["params_digest"] == last["params_digest"]
+
+
 def test_the_end_of_a_long_run_reads_no_more_than_its_latest_points(write, run, database):
     points = [Metric("loss", float(n), n, n) for n in range(500)]
     write(actions.log_metrics, run.id, points=points)

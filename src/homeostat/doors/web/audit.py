@@ -15,7 +15,11 @@ GROUPS = {
     "serving": ("deployment.created", "plan.changed", "policy.changed"),
     "decisions": ("decision.made",),
     "alerts": ("alert.opened", "alert.acknowledged", "alert.resolved"),
-    "runs": ("run.started", "run.finished", "snapshot.added"),
+    "runs": (
+        *("run.started", "run.finished", "run.resumed", "run.changed", "run.renamed"),
+        *("run.tagged", "run.untagged", "run.deleted", "run.restored", "snapshot.added"),
+        *("experiment.created", "experiment.deleted", "experiment.restored"),
+    ),
 }
 
 

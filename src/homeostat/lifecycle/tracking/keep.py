@@ -90,6 +90,10 @@ def log_batch(
         insert_params(tx, run, values=params)
     if tags:
         _put_tags(tx, actor, run, tags)
+    if run.status in runs.ENDED and (points or params):
+        # The end's digests no longer hold; this event has those that do.
+        facts = runs.kept_facts(tx, run.id)
+        events.record(tx, actor, "run.changed", subject=f"run:{run.id}", facts=facts)
     return run
 
 
