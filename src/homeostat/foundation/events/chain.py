@@ -11,7 +11,7 @@ from homeostat.foundation import errors
 
 FIRST = "0" * 64
 FIELDS = ("project", "seq", "at", "actor", "kind", "subject", "facts", "previous")
-_TEMPLATE: Final = "{" + ",".join(f'"{name}":%s' for name in sorted(FIELDS)) + "}"
+_text: Final = json.encoder.encode_basestring
 _ENCODER: Final = json.JSONEncoder(
     sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":")
 )
@@ -87,8 +87,12 @@ def digest_of(fields: dict[str, Any], *, facts: str) -> str:
     True
     """
     # Canonical JSON of a dict with these keys, whose one nested value is known.
-    parts = (facts if name == "facts" else _plain(fields[name]) for name in sorted(FIELDS))
-    text = _TEMPLATE % tuple(parts)
+    text = (
+        f'{{"actor":{_text(fields["actor"])},"at":{fields["at"]},"facts":{facts},'
+        f'"kind":{_text(fields["kind"])},"previous":"{fields["previous"]}",'
+        f'"project":{_text(fields["project"])},"seq":{fields["seq"]},'
+        f'"subject":{_text(fields["subject"])}}}'
+    )
     return blake3.blake3(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -109,7 +113,3 @@ def statement(*, project: str, seq: int, at: int, digest: str) -> bytes:
     """
     facts = {"at": at, "digest": digest, "is": "checkpoint", "project": project, "seq": seq}
     return canonical(facts).encode()
-
-
-def _plain(value: str | int) -> str:
-    return json.encoder.encode_basestring(value) if isinstance(value, str) else str(value)
