@@ -415,6 +415,20 @@ def test_no_text_of_a_client_is_ever_more_than_text(door, make, names):
     assert names("tags.`t` LIKE '%DROP%'") != []
 
 
+def test_a_text_with_a_nul_is_kept_or_refused_but_no_fault(door, make, experiment_id):
+    """PostgreSQL cannot hold one."""
+    asked = {"experiment_id": experiment_id, "tags": [{"key": "t", "value": "a\0b"}]}
+    model_id = id_of(make())
+    for method, path, body in (
+        ("POST", "logged-models", asked),
+        ("POST", "logged-models", {"experiment_id": experiment_id, "name": "a\0b"}),
+        ("POST", "logged-models", {"experiment_id": experiment_id, "source_run_id": "\0"}),
+        ("PATCH", f"logged-models/{model_id}/tags", {"tags": asked["tags"]}),
+        ("POST", f"logged-models/{model_id}/params", {"params": asked["tags"]}),
+    ):
+        assert door.call(method, path, body=body)[0] in {200, 400}
+
+
 def test_older_clients_note_their_models_on_the_run(door, run_id):
     description = (
         '{"artifact_path": "m", "flavors": {"python_function": {"config": {"a": 1},'
