@@ -69,7 +69,10 @@ runs = sa.Table(
     sa.Column("cpu_s", sa.Float, nullable=False),
     number("max_rss_bytes"),
     number("deleted_at", nullable=True),
-    sa.Index("runs_experiment", "project", "experiment_id", "started_at", "id"),
+    sa.Index(
+        *("runs_experiment", "project", "experiment_id", "lifecycle_stage"),
+        *(sa.text("started_at DESC"), "id"),
+    ),
     sa.Index("runs_newest", "project", "started_at", "id"),
 )
 metrics = sa.Table(
@@ -95,7 +98,10 @@ latest_metrics = sa.Table(
     text("kind"),
     number("at"),
     number("step"),
-    sa.Index("latest_metrics_search", "project", "experiment_id", "key", "value", "run_id"),
+    sa.Index(
+        *("latest_metrics_search", "project", "experiment_id", "key", "kind", "value"),
+        "run_id",
+    ),
     sqlite_with_rowid=False,
 )
 
