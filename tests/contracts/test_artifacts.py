@@ -156,7 +156,7 @@ def test_a_folder_shows_what_stands_directly_in_it(act, keep, run):
     keep(*(name for name in NAMES if name != "a"))
     shown = act(artifacts.entries, f"run:{run.id}")
     assert [(e.name, e.is_dir) for e in shown] == [
-        *(("a.txt", False), ("a", True), ("a0", False), ("aé", True)),
+        *(("a", True), ("a.txt", False), ("a0", False), ("aé", True)),
         *(("z", True), ("z0", True), ("ÿ", True)),
     ]
     inside = act(artifacts.entries, f"run:{run.id}", folder="z")

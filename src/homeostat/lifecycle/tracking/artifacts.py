@@ -70,9 +70,9 @@ def resolve(tx: Transaction, address: str) -> tuple[str, str]:
             root = f"{_SCHEME}/{'/'.join(parts[: n + 1])}"
             holder = _holder_at(tx, parts[n - 1], root)
             if holder:
-                return holder, "/".join(parts[n + 1 :])
+                return holder, paths.folder("/".join(parts[n + 1 :]))
     if parts and _EXPERIMENT_ID.fullmatch(parts[0]):
-        return f"experiment:{parts[0]}", "/".join(parts[1:])
+        return f"experiment:{parts[0]}", paths.folder("/".join(parts[1:]))
     return f"project:{tx.project}", path
 
 

@@ -135,34 +135,6 @@ def cut_tag(value: str) -> str:
     return value[:LONGEST_VALUE]
 
 
-def check_path(path: str) -> str:
-    """Return an artifact's path, or refuse one that leaves its folder.
-
-    Parameters
-    ----------
-    path
-        As a client gave it.
-
-    Returns
-    -------
-    str
-        The same.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is empty, absolute, too long or not in its plainest form.
-    """
-    plain = posixpath.normpath(path)
-    is_outside = plain.startswith(("/", "..")) or "\\" in path or "\0" in path
-    if not path or plain != path or plain == "." or is_outside or len(path) > LONGEST_KEY:
-        raise errors.InvalidInputError(
-            f"{path[:80]!r} is no path of an artifact",
-            hint="relative, with forward slashes, without . and ..",
-        )
-    return path
-
-
 @functools.lru_cache(_KEYS_REMEMBERED)
 def _complaint(key: str) -> str:
     """Say what is wrong with a key; empty when nothing is. A run repeats a few keys often."""
