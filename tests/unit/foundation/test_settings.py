@@ -59,6 +59,37 @@ def test_a_host_others_can_reach_is_refused_with_the_reason(host):
         settings.load(host=host)
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4", "models.example"])
+def test_with_sign_in_others_may_reach_the_server_but_never_the_predictions(host):
+    told = settings.load(host=host, sign_in="keys", allowed_hosts=["a.example"])
+    assert told.host == host
+    assert settings.is_loopback(told.predict_host)
+    assert told.near_host not in {"0.0.0.0", "::"}
+
+
+def test_names_to_answer_to_are_a_list_or_text_with_commas_and_need_sign_in(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HOMEOSTAT_ALLOWED_HOSTS", "a.example, b.example,")
+    with pytest.raises(errors.InvalidInputError, match="sign-in is off"):
+        settings.load()
+    monkeypatch.setenv("HOMEOSTAT_SIGN_IN", "keys")
+    assert settings.load().allowed_hosts == ("a.example", "b.example")
+    monkeypatch.delenv("HOMEOSTAT_ALLOWED_HOSTS")
+    toml = tmp_path / "homeostat.toml"
+    toml.write_text('[server]\nallowed_hosts = ["a.example"]\n')
+    assert settings.load(toml).allowed_hosts == ("a.example",)
+
+
+def test_sign_in_is_off_or_by_keys():
+    with pytest.raises(errors.InvalidInputError, match="one of off, keys"):
+        settings.load(sign_in="oidc")
+
+
+def test_an_access_key_is_never_shown():
+    assert "hs_secret" not in repr(settings.load(token="hs_secret"))
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_this_machine_alone_is_fine(host):
     assert settings.load(host=host).host == host

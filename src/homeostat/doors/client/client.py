@@ -16,6 +16,7 @@ from homeostat.doors.client import (
     decisions,
     deployments,
     events,
+    imports,
     jobs,
     lineage,
     models,
@@ -63,6 +64,7 @@ class Client:
         self.decisions = decisions.Decisions(speaking)
         self.deployments = deployments.Deployments(speaking, predict_url=predict_url)
         self.events = events.Events(speaking)
+        self.imports = imports.Imports(speaking)
         self.jobs = jobs.Jobs(speaking)
         self.models = models.Models(speaking)
         self.reports = reports.Reports(speaking)

@@ -116,6 +116,9 @@ def _own_home(told: settings.Settings) -> settings.Settings:
         blobs_url=fresh.blobs_url,
         log_level="warning",
         url="",
+        host=fresh.host,
+        sign_in=fresh.sign_in,
+        allowed_hosts=(),
     )
 
 
