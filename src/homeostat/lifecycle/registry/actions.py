@@ -8,7 +8,6 @@ from homeostat.foundation import access, errors, events, lineage
 from homeostat.foundation.access import Kind
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.data.entities import Schema
-from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.registry import adopted, approvals, records
 from homeostat.lifecycle.registry import files as files_of_version
 from homeostat.lifecycle.registry.entities import (
@@ -125,7 +124,7 @@ def register_version(  # noqa: PLR0913 - each is one fact of the version
     create_model(tx, actor, model, tier=tier)
     digest = files_of_version.tree_digest(files_of_version.checked(files))
     if report_id:
-        _need_fit(tx, actor, report_id, model=model, digest=digest)
+        approvals.need_fit(tx, actor, report_id, model=model, digest=digest)
     version = Version(
         model=model,
         number=_need_number(records.next_number(tx, model), model),
@@ -380,15 +379,3 @@ def _checked(value: str, kind: object, what: str) -> None:
         msgspec.convert(value, kind)
     except msgspec.ValidationError:
         raise errors.InvalidInputError(f"{value!r} cannot be {what}") from None
-
-
-def _need_fit(
-    tx: Transaction, actor: access.Actor, report_id: str, *, model: str, digest: str
-) -> None:
-    report = evaluation.get_report(tx, actor, report_id)
-    if report.model != model or report.candidate != digest:
-        raise errors.InvalidInputError(
-            f"report:{report_id} is about other files than those of this version",
-            hint="judge the gates on exactly the files that are registered",
-            report=report_id,
-        )

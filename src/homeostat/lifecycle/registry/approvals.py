@@ -67,6 +67,34 @@ def may_serve(tx: Transaction, version: Version, policy: Policy) -> None:
     )
 
 
+def need_fit(
+    tx: Transaction, actor: access.Actor, report_id: str, *, model: str, digest: str
+) -> None:
+    """Refuse a report that is about another model or other files than those registered.
+
+    Parameters
+    ----------
+    tx, actor
+        Transaction to read in, and who asks.
+    report_id
+        Of a gate report.
+    model, digest
+        What is registered.
+
+    Raises
+    ------
+    InvalidInputError
+        When they differ.
+    """
+    report = evaluation.get_report(tx, actor, report_id)
+    if report.model != model or report.candidate != digest:
+        raise errors.InvalidInputError(
+            f"report:{report_id} is about other files than those of this version",
+            hint="judge the gates on exactly the files that are registered",
+            report=report_id,
+        )
+
+
 def trainers(version: Version) -> tuple[str, str]:
     """Return who must not approve the version where four eyes are needed."""
     return version.trained_by, version.registered_by

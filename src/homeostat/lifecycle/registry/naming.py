@@ -201,6 +201,35 @@ def delete_version(tx: Transaction, actor: access.Actor, model: str, number: int
     return version
 
 
+def drop_alias(tx: Transaction, actor: access.Actor, model: str, alias: str) -> bool:
+    """Take an alias away, its history stays.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs ``model.write``.
+    model, alias
+        Such as ``credit`` and ``champion``.
+
+    Returns
+    -------
+    bool
+        False when it points nowhere already; that changes nothing.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such model.
+    """
+    access.require(actor, "model.write")
+    actions.get_model(tx, actor, model)
+    before = records.alias_history(tx, model, alias, limit=1)
+    if not before or before[0].number is None:
+        return False
+    actions.set_alias(tx, actor, model, alias, number=None)
+    return True
+
+
 def check_name(name: str, *, field: str = "name") -> None:
     """Refuse what cannot name a model, in the words of MLflow where it has some."""
     if not name.strip():

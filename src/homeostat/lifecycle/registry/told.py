@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from homeostat.foundation import access
+from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.registry import actions, note_records, notes, records
 from homeostat.lifecycle.registry.entities import AliasChange, Model, Stage, Version
@@ -62,6 +62,34 @@ def at_alias(tx: Transaction, actor: access.Actor, model: str, alias: str) -> To
     if not newest:
         return version(tx, actor, model, 0)
     return whole(tx, newest[0])
+
+
+def location(tx: Transaction, actor: access.Actor, model: str, number: int) -> str:
+    """Return where the files of a version lie for MLflow's clients.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs ``model.read``.
+    model, number
+        Which version.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such version.
+    InvalidInputError
+        When it was not registered by such a client, and is no model of MLflow's format.
+    """
+    found = actions.get_version(tx, actor, model, number)
+    if not found.source:
+        raise errors.InvalidInputError(
+            f"{found.reference} was not registered from an address of MLflow's and has no "
+            "files in its format",
+            hint="load it with homeostat's client: client.models.files(version)",
+            version=found.reference,
+        )
+    return found.location or found.source
 
 
 def model(tx: Transaction, actor: access.Actor, name: str) -> ToldModel:

@@ -1,0 +1,115 @@
+"""How models and versions look in MLflow's JSON, and how it words what is not there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from homeostat.doors.mlflow import decoding
+from homeostat.foundation import errors
+from homeostat.lifecycle.registry import told
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """A tag as clients send it."""
+
+    key: decoding.Text
+    value: str = ""
+
+
+def tags(pairs: list[Pair]) -> dict[str, str]:
+    """Return tags by key; the last value of a key counts."""
+    return {pair.key: pair.value for pair in pairs}
+
+
+def number(version: str) -> int:
+    """Return the number of a version, which clients send as text.
+
+    Examples
+    --------
+    >>> number("12")
+    12
+    """
+    if not (version.isascii() and version.isdecimal()) or len(version) > 9:  # noqa: PLR2004
+        raise errors.InvalidInputError(
+            f"Parameter 'version' must be an integer, got '{version[:80]}'."
+        )
+    return int(version)
+
+
+@contextlib.contextmanager
+def asked(name: str, version: int | None = None) -> Iterator[None]:
+    """Word the lack of a model or version as MLflow does.
+
+    Parameters
+    ----------
+    name, version
+        What the request is about.
+
+    Raises
+    ------
+    NotFoundError
+        In place of one about this model or version.
+    """
+    try:
+        yield
+    except errors.NotFoundError as error:
+        if "number" in error.facts and version is not None:
+            raise errors.NotFoundError(
+                f"Model Version (name={name}, version={version}) not found"
+            ) from error
+        if error.facts.get("model") == name and "number" not in error.facts:
+            raise errors.NotFoundError(
+                f"Registered Model with name={name} not found"
+            ) from error
+        raise
+
+
+def model(found: told.ToldModel) -> dict[str, Any]:
+    """Return a model as MLflow shows it; what it does not have is absent."""
+    one = found.model
+    shown: dict[str, Any] = {
+        "name": one.name,
+        "creation_timestamp": one.created_at,
+        "last_updated_timestamp": one.updated_at or one.created_at,
+    }
+    if one.description is not None:
+        shown["description"] = one.description
+    if found.latest:
+        shown["latest_versions"] = [version(newest) for newest in found.latest]
+    if found.tags:
+        shown["tags"] = _tags(found.tags)
+    if found.aliases:
+        shown["aliases"] = [{"alias": alias, "version": str(at)} for alias, at in found.aliases]
+    return shown
+
+
+def version(found: told.ToldVersion) -> dict[str, Any]:
+    """Return a version as MLflow shows it; it is ready at once."""
+    one = found.version
+    shown: dict[str, Any] = {
+        "name": one.model,
+        "version": str(one.number),
+        "creation_timestamp": one.created_at,
+        "last_updated_timestamp": one.updated_at or one.created_at,
+        "current_stage": one.stage,
+        "description": one.description,
+        "source": one.source or f"homeostat:/models/{one.model}/{one.number}",
+        "run_id": one.run_id,
+        "status": "READY",
+        "run_link": one.run_link,
+    }
+    if one.model_id:
+        shown["model_id"] = one.model_id
+    if found.tags:
+        shown["tags"] = _tags(found.tags)
+    if found.aliases:
+        shown["aliases"] = list(found.aliases)
+    return shown
+
+
+def _tags(rows: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in rows]
