@@ -10,6 +10,7 @@ from importlib import metadata
 import msgspec
 
 from homeostat.doors.api import (
+    access,
     adoptions,
     alerts,
     artifacts,
@@ -18,6 +19,7 @@ from homeostat.doors.api import (
     decisions,
     deployments,
     events,
+    imports,
     jobs,
     lineage,
     models,
@@ -77,6 +79,7 @@ SERVER = (
 )
 
 SUBJECTS = (
+    access,
     adoptions,
     alerts,
     artifacts,
@@ -85,6 +88,7 @@ SUBJECTS = (
     decisions,
     deployments,
     events,
+    imports,
     jobs,
     lineage,
     models,

@@ -30,6 +30,7 @@ COMMANDS: dict[str, Entry] = {
     "run": Entry("homeostat.doors.cli.run:run", "Run a pipeline and record it."),
     "data": Entry("homeostat.doors.cli.data:data", "Add, list and check snapshots of data."),
     "model": Entry("homeostat.doors.cli.model:model", "List, show and approve model versions."),
+    "import": Entry("homeostat.doors.cli.imports:imports", "Copy what MLflow has."),
     "deploy": Entry("homeostat.doors.cli.deploy:deploy", "Serve a model under a name."),
     "predict": Entry("homeostat.doors.cli.predict:predict", "Ask a deployment for answers."),
     "monitor": Entry("homeostat.doors.cli.monitor:monitor", "Show what monitoring has found."),

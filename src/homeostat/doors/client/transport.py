@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, overload
 from urllib.parse import quote
 
@@ -24,6 +24,7 @@ Query = Mapping[str, str | int | float | bool | list[str] | tuple[str, ...] | No
 TIMEOUT_S = 60.0
 LOCAL_URL = "http://localhost"
 PROJECT_HEADER = "x-homeostat-project"
+Body = bytes | Iterator[bytes]
 
 
 class Reply(NamedTuple):
@@ -36,7 +37,7 @@ class Reply(NamedTuple):
 class Carrier(Protocol):
     """What carries one request there and its answer back."""
 
-    def carry(self, method: str, path: str, *, headers: dict[str, str], body: bytes) -> Reply:
+    def carry(self, method: str, path: str, *, headers: dict[str, str], body: Body) -> Reply:
         """Send one request and wait for its answer.
 
         Parameters
@@ -48,7 +49,7 @@ class Carrier(Protocol):
         headers
             Names to values.
         body
-            Bytes of the request.
+            Bytes of the request, whole or piece by piece.
 
         Returns
         -------
@@ -78,7 +79,7 @@ class HttpCarrier:
         shown = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=url, timeout=timeout_s, headers=shown)
 
-    def carry(self, method: str, path: str, *, headers: dict[str, str], body: bytes) -> Reply:
+    def carry(self, method: str, path: str, *, headers: dict[str, str], body: Body) -> Reply:
         """Send one request and wait for its answer.
 
         Parameters
@@ -90,7 +91,7 @@ class HttpCarrier:
         headers
             Names to values.
         body
-            Bytes of the request.
+            Bytes of the request, whole or piece by piece.
 
         Returns
         -------
@@ -135,7 +136,7 @@ class AppCarrier:
         self._http = httpx.AsyncClient(transport=transport, base_url=LOCAL_URL)
         self._on_close = on_close
 
-    def carry(self, method: str, path: str, *, headers: dict[str, str], body: bytes) -> Reply:
+    def carry(self, method: str, path: str, *, headers: dict[str, str], body: Body) -> Reply:
         """Hand one request to the application and wait for its answer.
 
         Parameters
@@ -147,14 +148,15 @@ class AppCarrier:
         headers
             Names to values.
         body
-            Bytes of the request.
+            Bytes of the request, whole or piece by piece.
 
         Returns
         -------
         Reply
             Its answer.
         """
-        asking = self._http.request(method, path, headers=headers, content=body)
+        content = body if isinstance(body, bytes) else _pieces(body)
+        asking = self._http.request(method, path, headers=headers, content=content)
         answer = asyncio.run_coroutine_threadsafe(asking, self._loop).result()
         return Reply(answer.status_code, answer.content)
 
@@ -168,6 +170,12 @@ class AppCarrier:
         self._loop.close()
         if self._on_close is not None:
             self._on_close()
+
+
+async def _pieces(body: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Take each piece on a thread: it may come from a disk or another server."""
+    while (piece := await asyncio.to_thread(next, body, None)) is not None:
+        yield piece
 
 
 async def _finish(http: httpx.AsyncClient) -> None:
@@ -235,7 +243,8 @@ class Transport:
         query
             Query parameters; those that are None are left out.
         body
-            A struct or plain data for JSON, or ``bytes`` as they are.
+            A struct or plain data for JSON, or ``bytes`` as they are, whole or as an iterator
+            of pieces.
 
         Returns
         -------
@@ -248,8 +257,11 @@ class Transport:
             The same class the server raised.
         """
         headers = dict(self._headers)
-        content = b""
-        if isinstance(body, bytes | bytearray | memoryview):
+        content: Body = b""
+        if isinstance(body, Iterator):
+            content = body
+            headers["content-type"] = "application/octet-stream"
+        elif isinstance(body, bytes | bytearray | memoryview):
             content = bytes(body)
             headers["content-type"] = "application/octet-stream"
         elif body is not None:

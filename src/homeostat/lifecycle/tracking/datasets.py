@@ -58,8 +58,8 @@ def log_inputs(
     run = runs.writable(tx, actor, run_id)
     wanted = {(item.dataset.name, item.dataset.digest): item for item in reversed(datasets)}
     if wanted:
-        _write_datasets(tx, run, list(reversed(wanted.values())))
-    _link(tx, run, [entities.ModelLink("input", model_id) for model_id in model_ids])
+        write_datasets(tx, run, list(reversed(wanted.values())))
+    link_models(tx, run, [entities.ModelLink("input", model_id) for model_id in model_ids])
     _tell(tx, actor, run, "read")
 
 
@@ -89,7 +89,7 @@ def log_outputs(
         When the run is deleted.
     """
     run = runs.writable(tx, actor, run_id)
-    _link(tx, run, models)
+    link_models(tx, run, models)
     _tell(tx, actor, run, "made")
 
 
@@ -115,9 +115,10 @@ def datasets_of(rows: Iterable[Sequence[Any]]) -> tuple[entities.DatasetInput, .
     return tuple(found)
 
 
-def _write_datasets(
+def write_datasets(
     tx: Transaction, run: entities.Run, wanted: Sequence[entities.DatasetInput]
 ) -> None:
+    """Write data that were checked and that a run read; of the same data the first counts."""
     experiment_id = int(run.experiment_id)
     rows, links = [], []
     for item in wanted:
@@ -142,7 +143,10 @@ def _write_datasets(
         lineage.connect(tx, source=source, target=f"run:{run.id}", kind="read-by")
 
 
-def _link(tx: Transaction, run: entities.Run, models: Sequence[entities.ModelLink]) -> None:
+def link_models(
+    tx: Transaction, run: entities.Run, models: Sequence[entities.ModelLink]
+) -> None:
+    """Write which logged models a run read or made; the last step counts."""
     rows = [
         {
             "project": tx.project,

@@ -108,7 +108,7 @@ def create_model(
         tx.run(logged_records.INSERT_PARAMS, rows)
     if tags:
         tx.run(logged_records.UPSERT_TAGS, logged_records.texts(tx, model_id, tags))
-    _note_origin(tx, made)
+    note_origin(tx, made)
     facts = {"name": made.name, "experiment": made.experiment_id, "run": run_id}
     events.record(tx, actor, "logged-model.created", subject=reference(made), facts=facts)
     return logged_records.with_values(tx, made)
@@ -305,7 +305,7 @@ def _change(tx: Transaction, model: LoggedModel, **changes: Any) -> LoggedModel:
     return now
 
 
-def _note_origin(tx: Transaction, model: LoggedModel) -> None:
+def note_origin(tx: Transaction, model: LoggedModel) -> None:
     """Connect a model with the run that made it, where that run is known here."""
     if not model.run_id:
         return
