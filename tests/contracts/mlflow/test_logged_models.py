@@ -415,6 +415,31 @@ def test_no_text_of_a_client_is_ever_more_than_text(door, make, names):
     assert names("tags.`t` LIKE '%DROP%'") != []
 
 
+def test_files_of_a_model_are_listed_folder_by_folder(door, make):
+    made = make()
+    root = made["info"]["artifact_uri"]
+    below = root.removeprefix("mlflow-artifacts:")
+    for path in ("MLmodel", "code/a b.py", "code/deep/c.py"):
+        address = f"/api/2.0/mlflow-artifacts/artifacts{below}/{path.replace(' ', '%20')}"
+        assert door.call("PUT", address, raw=b"12345")[0] == 200
+    listing = f"logged-models/{id_of(made)}/artifacts/directories"
+    assert door.get(listing) == {
+        "root_uri": root,
+        "files": [
+            {"path": "MLmodel", "is_dir": False, "file_size": 5},
+            {"path": "code", "is_dir": True},
+        ],
+    }
+    assert door.get(listing, artifact_directory_path="code")["files"] == [
+        {"path": "code/a b.py", "is_dir": False, "file_size": 5},
+        {"path": "code/deep", "is_dir": True},
+    ]
+    assert door.get(listing, artifact_directory_path="none") == {"root_uri": root}
+    for outside in ("../x", "%2e%2e/x", "/etc", "a\\b", "%252e%252e%252fx"):
+        refused = door.refused("GET", listing, artifact_directory_path=outside)
+        assert refused[:2] == (400, "INVALID_PARAMETER_VALUE")
+
+
 def test_a_text_with_a_nul_is_kept_or_refused_but_no_fault(door, make, experiment_id):
     """PostgreSQL cannot hold one."""
     asked = {"experiment_id": experiment_id, "tags": [{"key": "t", "value": "a\0b"}]}

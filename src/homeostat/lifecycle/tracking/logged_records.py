@@ -74,7 +74,6 @@ metrics = sa.Table(
     _text("dataset_digest", primary_key=True),
     sa.Column("value", sa.Float, primary_key=True),
     _text("kind", primary_key=True),
-    sa.Index("logged_model_metrics_search", "project", "key", "value", "model_id"),
     sqlite_with_rowid=False,
 )
 

@@ -56,8 +56,6 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text, primary_key=True),
         sqlite_with_rowid=False,
     )
-    searched = ["project", "key", "value", "model_id"]
-    op.create_index("logged_model_metrics_search", "logged_model_metrics", searched)
 
 
 def downgrade() -> None:
