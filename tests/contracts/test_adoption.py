@@ -10,7 +10,7 @@ from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.evaluation import exam, gates
-from homeostat.lifecycle.registry import actions, adopted, adoptions, approvals, files
+from homeostat.lifecycle.registry import actions, adopted, adoptions, approvals, files, naming
 from homeostat.lifecycle.registry.adopted import Adoption
 
 ADA = access.local_owner("ada")
@@ -97,6 +97,15 @@ def test_a_report_on_other_files_is_not_attached(database):
             adoptions.attach(tx, EVE, adoption_of(version, report_on(tx, other)))
 
 
+def test_what_a_person_approved_is_not_judged_anew_behind_their_back(database):
+    with database.write() as tx:
+        version = register(tx)
+        actions.approve(tx, BEN, "credit", 1)
+        judged(tx, version)
+    with database.write() as tx, pytest.raises(errors.ConflictError, match="was approved as"):
+        judged(tx, version)
+
+
 def test_a_pickle_may_answer_only_while_it_is_trusted(database):
     def word(tx, *, is_trusted):
         adoptions.set_trust(tx, BEN, "credit", 1, is_trusted=is_trusted, reason="because")
@@ -147,20 +156,18 @@ def test_a_contributor_may_not_trust_and_a_viewer_may_not_judge(database):
             adoptions.attach(tx, viewer, adoption_of(version, report_on(tx, version)))
 
 
-def test_what_was_learned_follows_a_new_name_and_is_forgotten_with_its_version(database):
+def test_what_was_learned_follows_a_new_name(database):
     with database.write() as tx:
-        version = register(tx)
-        judged(tx, version)
+        judged(tx, register(tx))
         adoptions.set_trust(tx, BEN, "credit", 1, is_trusted=True, reason="read")
-        adopted.rename(tx, "credit", "loans")
+        naming.rename_model(tx, ADA, "credit", to="loans")
         found = adopted.find(tx, "loans", 1)
         assert found is not None
         assert (found.model, found.owner) == ("loans", "model:credit")
-        assert adopted.is_trusted(tx, "loans", 1)
+        renamed = actions.get_version(tx, ADA, "loans", 1)
+        assert adopted.loadable(tx, renamed).is_trusted
+        approvals.may_serve(tx, renamed, POLICY)
         assert adopted.find(tx, "credit", 1) is None
-        adopted.delete(tx, "loans", 1)
-        assert adopted.find(tx, "loans", 1) is None
-        assert adopted.trust_history(tx, "loans", 1) == []
 
 
 def test_projects_do_not_see_each_others_trust(database):

@@ -53,8 +53,9 @@ columns = make_column_transformer(
 with mlflow.start_run():
     model = make_pipeline(columns, LogisticRegression()).fit(X, y)
     more = {"serialization_format": how} if how else {}
+    more["name" if mlflow.__version__ >= "3" else "artifact_path"] = "m"
     mlflow.sklearn.log_model(
-        model, name="m", registered_model_name="credit", input_example=X.head(5), **more
+        model, registered_model_name="credit", input_example=X.head(5), **more
     )
 """
 

@@ -105,7 +105,7 @@ class Adoptions:
         InvalidInputError
             When the policy cannot be understood, or is of another model.
         ConflictError
-            When the version came with a report of its own.
+            When the version came with a report of its own, or was approved on one.
         """
         asked = judging.Judge(policy=policy, snapshot=snapshot)
         path = f"{_version(name, number)}/judgements"

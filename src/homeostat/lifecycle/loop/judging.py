@@ -31,6 +31,7 @@ from homeostat.lifecycle.registry.entities import Description, Version
 
 JUDGE = "judge"
 CHAMPION = "champion"
+TRUTH = "is positive"  # beside the columns of a table, whose names are its own
 
 
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +95,7 @@ def ask(
     NotFoundError
         When there is no such version or snapshot.
     ConflictError
-        When the version came with a report of its own.
+        When the version came with a report of its own, or was approved on one.
     NotAllowedError
         When the version is pickled and nobody has marked it as trusted.
     """
@@ -187,11 +188,12 @@ class Judging:
         description = msgspec.json.decode(learned.description, type=Description)
         rows = rows.filter(pl.Series(np.frombuffer(learned.labelled, np.uint8) == 1))
         scores = np.frombuffer(learned.scores, dtype="<f8")
+        truth = np.frombuffer(learned.truth, dtype=np.uint8) == 1
         frozen = baseline.freeze(
-            rows.with_columns(pl.Series(baseline.SCORE, scores)),
+            rows.with_columns(pl.Series(baseline.SCORE, scores), pl.Series(TRUTH, truth)),
             features=description.schema.names,
             score=baseline.SCORE,
-            label=policy.model.target,
+            label=TRUTH,
         )
         owner = f"model:{version.model}"
         packed = candidates.Packed(
@@ -207,7 +209,7 @@ class Judging:
         examined = gating.examine(
             packed,
             policy,
-            truth=np.frombuffer(learned.truth, dtype=np.uint8) == 1,
+            truth=truth,
             scores=scores,
             champion=None if champion is None else self._served(champion, rows),
             protected={

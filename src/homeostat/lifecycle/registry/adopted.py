@@ -165,19 +165,6 @@ TRUST = (
     .limit(sa.bindparam("in_limit"))
 )
 
-RENAME = tuple(
-    sa.update(table)
-    .where(table.c.project == IN_PROJECT, table.c.model == IN_MODEL)
-    .values(model=sa.bindparam("to_model"))
-    for table in (version_adoptions, version_trust)
-)
-DELETE = tuple(
-    sa.delete(table).where(
-        table.c.project == IN_PROJECT, table.c.model == IN_MODEL, table.c.number == IN_NUMBER
-    )
-    for table in (version_adoptions, version_trust)
-)
-
 
 def insert(tx: Transaction, adoption: Adoption) -> None:
     """Add an adoption."""
@@ -214,19 +201,6 @@ def is_trusted(tx: Transaction, model: str, number: int) -> bool:
     """Say whether a version may run its code now."""
     last = trust_history(tx, model, number, limit=1)
     return bool(last) and last[0].is_trusted
-
-
-def rename(tx: Transaction, before: str, after: str) -> None:
-    """Let what was learned of a model's versions follow it to its new name."""
-    which = {"in_project": tx.project, "in_model": before, "to_model": after}
-    for statement in RENAME:
-        tx.execute(statement, which)
-
-
-def delete(tx: Transaction, model: str, number: int) -> None:
-    """Forget what was learned of a version that is deleted; the events stay."""
-    for statement in DELETE:
-        tx.execute(statement, _which(tx, model, number))
 
 
 def completed(tx: Transaction, versions: Sequence[Version]) -> list[Version]:

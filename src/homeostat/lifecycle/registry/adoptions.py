@@ -143,7 +143,7 @@ def attach(tx: Transaction, actor: access.Actor, adoption: Adoption) -> Adoption
     NotFoundError
         When there is no such version or report.
     ConflictError
-        When the version came with a report of its own.
+        When the version came with a report of its own, or was approved on one.
     InvalidInputError
         When the report is about other files.
     """
@@ -173,7 +173,7 @@ def attach(tx: Transaction, actor: access.Actor, adoption: Adoption) -> Adoption
 
 
 def need_open(version: Version, before: Adoption | None) -> None:
-    """Refuse to judge a version that came with a report of its own.
+    """Refuse to judge a version that came with a report of its own, or was approved on one.
 
     Parameters
     ----------
@@ -185,13 +185,18 @@ def need_open(version: Version, before: Adoption | None) -> None:
     Raises
     ------
     ConflictError
-        When its report is not that of an adoption.
+        When its report is not that of an adoption, or a person approved it on its report.
     """
     if version.report_id and before is None:
         raise errors.ConflictError(
             f"{version.reference} was judged when it was registered "
             f"(report:{version.report_id})",
             hint="train it again under the new policy with homeostat run",
+        )
+    if before is not None and version.status == "approved":
+        raise errors.ConflictError(
+            f"{version.reference} was approved as it was judged (report:{version.report_id})",
+            hint="register the same files again to have them judged anew",
         )
 
 
