@@ -11,7 +11,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from homeostat.lifecycle.tracking import input_records, language, records, search, search_runs
+from homeostat.lifecycle.tracking import (
+    input_records,
+    language,
+    records,
+    search,
+    search_planning,
+    search_runs,
+    search_walk,
+)
 
 KEYS = ["a", "b", "rare", "mlflow.x y"]
 LONG = "L" * 205
@@ -261,9 +269,20 @@ orders_of = st.lists(fields, max_size=3, unique=True).flatmap(
 )
 
 
-@pytest.mark.parametrize("few", [10_000, 5])
-def test_pages_hold_what_plain_python_finds_in_its_order(database, monkeypatch, few):
-    monkeypatch.setattr(search, "FEW", few)
+@pytest.mark.parametrize(
+    "caps",
+    [
+        {},
+        {"FEW": 1, "PATIENCE": 10_000},
+        {"FEW": 4, "PATIENCE": 5, "WORTH": 100},
+        {"FEW": 2, "PATIENCE": 1, "MOST_HELD": 20},
+    ],
+    ids=["sorted", "walked", "intersected", "held"],
+)
+def test_pages_hold_what_plain_python_finds_in_its_order(database, monkeypatch, caps):
+    for name, value in caps.items():
+        monkeypatch.setattr(search_planning, name, value)
+    monkeypatch.setattr(search_walk, "FIRST_STEP", 3)
     runs = made_runs(70, seed=7)
     with database.write() as tx:
         store(tx, runs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
@@ -13,6 +13,7 @@ from homeostat.lifecycle.tracking import (
     language,
     search_conditions,
     search_orders,
+    search_planning,
     search_plans,
     search_values,
     tokens,
@@ -29,8 +30,6 @@ _NEWEST: Final = tuple(
     language.Order("attribute", key, ascending=False)
     for key in ("start_time", "run_id")
 )
-FEW: Final = 3000
-"""Runs that are looked at one by one without a further thought."""
 
 
 def find(
@@ -82,23 +81,10 @@ def find(
         needs=search_conditions.needs_of(conditions),
         orders=tuple(orders),
     )
-    rows = _planned(tx, asked, place=place, limit=limit + 1)
+    rows = search_planning.first_runs(tx, asked, place=place, limit=limit + 1)
     shown = rows[:limit]
     more = len(rows) > limit
     return [run_id for run_id, _ in shown], tokens.make(question, shown[-1][1]) if more else ""
-
-
-def _planned(
-    tx: Transaction, asked: search_plans.Question, *, place: list[Any] | None, limit: int
-) -> list[search_plans.Row]:
-    fewest, source = FEW, None
-    for need in asked.needs:
-        n = search_plans.count(tx, asked, need, at_most=fewest)
-        if n == 0:
-            return []
-        if n is not None and n < fewest:
-            fewest, source = n, need
-    return search_plans.sorted_runs(tx, asked, place=place, limit=limit, source=source)
 
 
 def runs(

@@ -46,6 +46,9 @@ NUMBERS: Final = frozenset({"start_time", "end_time"})
 class Need(NamedTuple):
     """All conditions on one thing that a run keeps; each row of it must fulfil all.
 
+    Besides the comparators of the language there are ``IS``, with the kind of a metric, and
+    ``BEGINS``, with the head of a text as its index holds it.
+
     Parameters
     ----------
     subject, key
@@ -143,20 +146,25 @@ def kept_holds(made: Statement, need: Need, run: str) -> str:
     return " ".join(("EXISTS", *words, ")"))
 
 
-def run_holds(made: Statement, need: Need) -> str:
-    """Return the condition that a row of runs, called ``r``, has an attribute as needed."""
-    held = [
-        _text_holds(made, ATTRIBUTES[one.key], one)
-        if one.key not in NUMBERS
-        else f"{ATTRIBUTES[one.key]} {_operator(one)} {made.bind(_number(one))}"
-        for one in need.conditions
-    ]
+def run_holds(made: Statement, need: Need, row: str = "r") -> str:
+    """Return the condition that a row of runs has an attribute as needed."""
+    held: list[str] = []
+    for one in need.conditions:
+        column = ATTRIBUTES[one.key].replace("r.", f"{row}.")
+        if one.key in NUMBERS:
+            held.append(f"{column} {_operator(one)} {made.bind(_number(one))}")
+        else:
+            held.append(_text_holds(made, column, one))
     return " AND ".join(f"({words})" for words in held)
 
 
 def _row_holds(made: Statement, one: language.Condition) -> str:
     if one.comparator == "IS NOT NULL":
         return "1 = 1"
+    if one.comparator == "IS":
+        return f"c.kind = {made.bind(str(one.value))}"
+    if one.comparator == "BEGINS":
+        return f"{made.bytewise('c.value_head')} = {made.bind(str(one.value))}"
     if one.subject == "dataset":
         column = {"name": "c.name", "digest": "c.digest", "context": "c.context"}[one.key]
         return f"({_text_holds(made, column, one)})"
@@ -221,6 +229,10 @@ def span_of(made: Statement, need: Need, experiments: Sequence[int]) -> Span | N
 
 
 def _span_of_metric(made: Statement, need: Need, here: str) -> Span:
+    for one in need.conditions:
+        if one.comparator == "IS":
+            part = f"{here} AND c.kind = {made.bind(str(one.value))}"
+            return Span("latest_metrics", (part,), is_exact=len(need.conditions) == 1)
     compared = [one for one in need.conditions if one.comparator in _COMPARE]
     finite = [f"c.value {_operator(one)} {made.bind(_number(one))}" for one in compared]
     parts = [" AND ".join((here, "c.kind = 'finite'", *finite))]
@@ -233,9 +245,9 @@ def _span_of_text(made: Statement, need: Need, here: str) -> Span:
     is_only = len(need.conditions) == 1
     head = made.bytewise("c.value_head")
     for one in need.conditions:
-        if one.comparator == "=":
+        if one.comparator in ("=", "BEGINS"):
             text = str(one.value)
-            is_whole = len(text) < records.HEAD_LENGTH
+            is_whole = one.comparator == "BEGINS" or len(text) < records.HEAD_LENGTH
             bound = made.bind(text[: records.HEAD_LENGTH])
             return Span(table, (f"{here} AND {head} = {bound}",), is_exact=is_only and is_whole)
     for one in need.conditions:

@@ -1,6 +1,6 @@
-"""Plans of runs' search: sort the few that may be it, or walk along the order until enough.
+"""Parts of runs' search: the question, counting what may be it, and sorting it.
 
-Called by `search.find`, which chooses between them.
+Called by the planning of runs' search.
 """
 
 from __future__ import annotations
@@ -29,12 +29,25 @@ class Question(NamedTuple):
         All must be fulfilled.
     orders
         The most important first.
+    n_fixed
+        Leading orders that are the same for all runs that fulfil the needs; one more than
+        there are when these also began together.
     """
 
     experiments: tuple[int, ...]
     stages: tuple[str, ...]
     needs: tuple[search_conditions.Need, ...]
     orders: tuple[language.Order, ...]
+    n_fixed: int = 0
+
+    @property
+    def leading(self) -> language.Order | None:
+        """What decides first; None for the newest first."""
+        return self.orders[self.n_fixed] if self.n_fixed < len(self.orders) else None
+
+    def narrowed(self, *needs: search_conditions.Need) -> Question:
+        """Return the question for runs that fulfil these needs too, its leading order fixed."""
+        return self._replace(needs=(*self.needs, *needs), n_fixed=self.n_fixed + 1)
 
 
 def sorted_runs(
@@ -143,3 +156,55 @@ def count(
         f"LIMIT {made.bind(at_most)}) z",
     )
     return int(rows[0][0])
+
+
+def ids_in(tx: Transaction, asked: Question, need: search_conditions.Need) -> set[str]:
+    """Return the runs in the span of a need.
+
+    Parameters
+    ----------
+    tx
+        Reading suffices.
+    asked
+        The question.
+    need
+        One of its needs, with a span.
+
+    Returns
+    -------
+    set of str
+        Their ids.
+    """
+    made = Statement(tx)
+    span = search_conditions.span_of(made, need, asked.experiments)
+    assert span is not None
+    return {row[0] for row in made.rows(span.select(span.run))}
+
+
+def has_gaps(tx: Transaction, asked: Question, table: str, *, key: str) -> bool:
+    """Tell whether some runs of the experiments lack a key.
+
+    Parameters
+    ----------
+    tx
+        Reading suffices.
+    asked
+        The question.
+    table
+        Of metrics, params or tags.
+    key
+        What they may lack.
+
+    Returns
+    -------
+    bool
+        False when each run has it.
+    """
+    made = Statement(tx)
+    inside = made.among("c.experiment_id", asked.experiments)
+    here = f"c WHERE c.project = :project AND {inside}"
+    rows = made.rows(
+        *("SELECT (SELECT count(*) FROM runs", here, ") - (SELECT count(*) FROM", table),
+        *(here, f"AND c.key = {made.bind(key)})"),
+    )
+    return bool(rows[0][0])
