@@ -66,6 +66,17 @@ def test_what_was_put_comes_back_under_its_name(door, put, path, content):
     assert listed(door, folder) == [(name, False, len(content) or None)]
 
 
+def test_a_name_that_mlflow_2_forgot_to_encode_is_found_under_it(door, put, root):
+    """It sends ``%17`` of a time stamp as it is, which decodes to a control character."""
+    name = "k%step%1%timestamp%1732168443%ab.png"
+    where = f"{PROXY}/{root}/images/{name}"
+    assert door.call("PUT", where, raw=b"image")[0] == 200
+    assert door.call("GET", where)[2] == b"image"
+    ((shown, _, _),) = listed(door, f"{root}/images")
+    assert shown == "k%step%1%timestamp%1732168443\ufffd.png"
+    assert door.call("GET", f"{PROXY}/{root}/images/{quote(shown)}")[2] == b"image"
+
+
 def test_a_name_beyond_ascii_is_told_in_both_ways(door, put):
     _, headers, _ = door.call("GET", put('ä"b.txt'))
     assert headers["content-disposition"] == (
@@ -243,7 +254,7 @@ def test_transfers_in_parts_are_not_served_and_say_so_by_an_empty_404(door, path
 
 ATTACKS = [
     *("../x", "a/../../x", "..", "a/..", "./x", "a/.", "a//x", "/etc/passwd", "a/"),
-    *("..\\x", "a\\b", "\\\\host\\share", "C:/x", "c:\\x", "a\0b", "a\nb", "a\x7fb"),
+    *("..\\x", "a\\b", "\\\\host\\share", "C:/x", "c:\\x", "a\0b", "\0"),
     *("a#b", "a?b", "a#/../b"),
 ]
 DEPTHS = [0, 1, 2, 3, 7, 30]

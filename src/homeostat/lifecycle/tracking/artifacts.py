@@ -197,7 +197,7 @@ def keep(
         When the path is none of an artifact, or a folder stands there, or a file stands where
         one of its folders should be.
     """
-    may_keep(tx, actor, holder, path=path)
+    path = may_keep(tx, actor, holder, path=path)
     made = entities.Artifact(path, digest, size_bytes, tx.at)
     row = {**msgspec.structs.asdict(made), "project": tx.project, "holder": holder}
     tx.run(artifact_records.UPSERT, row)
@@ -206,12 +206,17 @@ def keep(
     return made
 
 
-def may_keep(tx: Transaction, actor: access.Actor, holder: str, *, path: str) -> None:
-    """Refuse what `keep` would refuse; doors ask before they store the bytes."""
+def may_keep(tx: Transaction, actor: access.Actor, holder: str, *, path: str) -> str:
+    """Return the path a file would be kept under; refuses what `keep` would refuse.
+
+    Doors ask before they store the bytes; parameters and errors are those of `keep`.
+    """
     access.require(actor, "run.write")
     if holder.startswith("run:"):
         runs.existing(tx, holder.removeprefix("run:"))
-    _check_room(tx, holder, paths.check(path))
+    plain = paths.check(path)
+    _check_room(tx, holder, plain)
+    return plain
 
 
 def remove(tx: Transaction, actor: access.Actor, holder: str, *, path: str) -> int:
@@ -295,10 +300,12 @@ def get_artifact(
     ------
     NotFoundError
         When there is no such run, or it has no such file.
+    InvalidInputError
+        When the path is none of an artifact.
     """
     access.require(actor, "run.read")
     runs.existing(tx, run_id)
-    found = _find(tx, of_run(run_id), path)
+    found = _find(tx, of_run(run_id), paths.check(path))
     if found is None:
         raise errors.NotFoundError(f"run:{run_id} has no artifact {path!r}", path=path)
     return found
