@@ -107,6 +107,21 @@ def server(tmp_path):
     one.stop()
 
 
+@pytest.fixture
+def start_server():
+    """Return a function that starts a server over a home; all are stopped at the end."""
+    started = []
+
+    def start(home):
+        started.append(Server(home))
+        started[-1].wait()
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory):
     """A server that tests only read from."""
