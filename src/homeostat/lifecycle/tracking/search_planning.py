@@ -131,6 +131,7 @@ class _Way:
             after = self._indexed(place[at])
             found.extend(self._all_of(self._of_value(after), place, found))
         waiting: list[str] = []
+        wanted = self.limit
         while len(found) < self.limit:
             walk = search_walk.Walk(
                 *(self.tx, self._route),
@@ -148,9 +149,11 @@ class _Way:
                     after = value
                     break
                 waiting.extend(ids)
-                if len(waiting) + len(found) >= self.limit:
+                if len(waiting) + len(found) >= wanted:
                     found.extend(self._sorted(waiting))
                     waiting = []
+                    # Where ids were held needs are checked only here, and most may fail.
+                    wanted *= 2
                     if len(found) >= self.limit:
                         break
             else:

@@ -47,7 +47,7 @@ class Question(NamedTuple):
 
     def narrowed(self, *needs: search_conditions.Need) -> Question:
         """Return the question for runs that fulfil these needs too, its leading order fixed."""
-        return self._replace(needs=(*self.needs, *needs), n_fixed=self.n_fixed + 1)
+        return self._replace(needs=(*needs, *self.needs), n_fixed=self.n_fixed + 1)
 
 
 def sorted_runs(
@@ -94,7 +94,9 @@ def sorted_runs(
         run = "x.run_id"
         held.append("r.id = x.run_id")
     if among is not None:
-        held.append(made.among("r.id", list(among)))
+        start = f"{made.listed(among)} x CROSS JOIN runs r"
+        run = "x.value"
+        held.append("r.id = x.value")
     held.append(made.among("r.experiment_id", asked.experiments))
     held.extend(_holds(made, asked, run))
     held.append(made.among("r.lifecycle_stage", asked.stages))

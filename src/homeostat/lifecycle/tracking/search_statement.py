@@ -83,6 +83,16 @@ class Statement:
         self._values[name] = list(values)
         return f"{expression} = ANY(:{name})"
 
+    def listed(self, values: Sequence[str]) -> str:
+        """Return a table of texts, to be called by a name; their column is ``value``."""
+        name = f"p{len(self._names)}"
+        self._names[(list, name)] = name
+        if self.is_sqlite:
+            self._values[name] = json.dumps(list(values))
+            return f"json_each(:{name})"
+        self._values[name] = list(values)
+        return f"(SELECT unnest(CAST(:{name} AS text[])) AS value)"
+
     def bytewise(self, expression: str) -> str:
         """Return a text as both databases compare it alike: by its bytes."""
         return expression if self.is_sqlite else f'{expression} COLLATE "C"'
