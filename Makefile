@@ -13,8 +13,9 @@ up:             ## server, prediction server and worker on this machine
 	@tools/setup.sh run
 	@$(bin)/homeostat up $(ARGS)
 
-test:           ## all tests, over real processes
-	@tools/setup.sh test
+test:           ## all tests, over real processes and with stock MLflow clients
+	@tools/setup.sh mlflow3 & three=$$!; tools/setup.sh mlflow2 & two=$$!; \
+	  tools/setup.sh test && wait $$three && wait $$two
 	@$(bin)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check:          ## style, types, layers

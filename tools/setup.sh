@@ -1,21 +1,27 @@
 #!/usr/bin/env bash
-# Sets up .venv from a hash-locked list: tools/setup.sh run|test. Called by the Makefile; safe to repeat.
+# Sets up an environment from a hash-locked list: tools/setup.sh run|test for .venv,
+# mlflow3|mlflow2 for .venv-mlflow3|2, the stock clients that tests/clients starts. Called by
+# the Makefile; safe to repeat.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wanted="${1:-run}"
 lock="requirements/$wanted.lock"
 python="${PYTHON:-python3}"
+case "$wanted" in
+  mlflow*) place=".venv-$wanted" ;;
+  *) place=.venv ;;
+esac
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
   echo "homeostat needs Python 3.11 or newer; $("$python" --version) found (set PYTHON=/path/to/python3.11)" >&2
   exit 1
 }
-if [ ! -x .venv/bin/pip ]; then
-  if ! "$python" -m venv .venv >/tmp/homeostat-venv.$$ 2>&1; then
+if [ ! -x "$place/bin/pip" ]; then
+  if ! "$python" -m venv "$place" >/tmp/homeostat-venv.$$ 2>&1; then
     # Debian keeps ensurepip in a package of its own.
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
       apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
-      rm -rf .venv && "$python" -m venv .venv
+      rm -rf "$place" && "$python" -m venv "$place"
     else
       cat /tmp/homeostat-venv.$$ >&2
       echo "python could not make a virtual environment; on Debian or Ubuntu: sudo apt install python3-venv" >&2
@@ -24,11 +30,16 @@ if [ ! -x .venv/bin/pip ]; then
   fi
   rm -f /tmp/homeostat-venv.$$
 fi
-stamp=".venv/.installed-$wanted"
-if ! { [ -f "$stamp" ] && cmp -s "$lock" "$stamp" && .venv/bin/homeostat --version >/dev/null 2>&1; }; then
-  echo "setting up .venv from $lock" >&2
-  .venv/bin/pip install -q --disable-pip-version-check --require-hashes -r "$lock"
-  .venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+works() {
+  if [ "$place" = .venv ]; then .venv/bin/homeostat --version; else test -x "$place/bin/mlflow"; fi
+}
+stamp="$place/.installed-$wanted"
+if ! { [ -f "$stamp" ] && cmp -s "$lock" "$stamp" && works >/dev/null 2>&1; }; then
+  echo "setting up $place from $lock" >&2
+  "$place/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$lock"
+  if [ "$place" = .venv ]; then
+    .venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+  fi
   cp "$lock" "$stamp"
 fi
 if [ "$wanted" = test ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
