@@ -9,7 +9,6 @@ from homeostat.foundation import errors
 from homeostat.lifecycle.importing import taking
 from homeostat.lifecycle.importing.entities import Model, Version
 from homeostat.lifecycle.registry import carried, notes
-from homeostat.lifecycle.registry import naming as names
 from homeostat.lifecycle.tracking import carried as tracked
 from homeostat.lifecycle.tracking import places
 
@@ -21,7 +20,6 @@ _BELOW_MODEL: Final = re.compile(
 
 def take_model(intake: taking.Intake, given: Model) -> None:
     """Add a model, or write what changed of it."""
-    names.check_name(given.name)
     notes.check_tags(given.tags)
     notes.check_description(given.description or "")
     known = intake.known("model", given.name)

@@ -31,14 +31,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     counts
         What was copied, and what was as before.
     left
-        How many things of a kind were not taken; -1 where that was not counted.
+        How many things of a kind no import takes; -1 where that was not counted.
+    missed
+        How many things of a kind should have been taken, and could not.
     examples
-        Some of them, with the reason.
+        Some of both, with the reason.
     """
 
     source: str
     counts: dict[str, int]
     left: dict[str, int]
+    missed: dict[str, int]
     examples: list[writing.Left]
 
 
@@ -72,8 +75,9 @@ def mlflow(
 
     URI is the address of a tracking server (http://HOST:PORT) or of its database file
     (sqlite:///PATH). Nothing is written to the source. Run it again to go on where it
-    stopped, or to copy what changed since; nothing comes twice. Exit code 3 when all that
-    can be copied was, and something could not.
+    stopped, or to copy what changed since; nothing comes twice. Traces, webhooks and files in
+    stores such as s3:// stay where they are. Exit code 3 when something else could not be
+    copied.
     """
     found = _open(
         uri,
@@ -92,10 +96,11 @@ def mlflow(
         source=found.address,
         counts=dict(sorted(work.counts.items())),
         left=work.writer.left,
+        missed=work.writer.missed,
         examples=work.writer.examples,
     )
     output.emit(report, as_json=as_json, show=lambda: _told(report))
-    return NOT_ALL if report.left else 0
+    return NOT_ALL if report.missed else 0
 
 
 def _open(
@@ -159,9 +164,9 @@ def _told(report: Report) -> Any:
         for name in names
     ]
     shown = [output.table(["copied", "#n", "#as before"], done)]
-    if report.left:
+    if report.examples:
         rows = [
-            (item.kind, item.name or None, item.reason, _count(report.left[item.kind]))
+            (item.kind, item.name or None, item.reason, _count(report, item.kind))
             for item in report.examples
         ]
         columns = ["not taken", "which", "why", "#of this kind"]
@@ -170,5 +175,6 @@ def _told(report: Report) -> Any:
     return Group(*shown, f"from {report.source}; {size}")
 
 
-def _count(n: int) -> str | None:
-    return None if n < 0 else str(n)
+def _count(report: Report, kind: str) -> str | None:
+    n, n_left = report.missed.get(kind, 0), report.left.get(kind, 0)
+    return None if n_left < 0 else str(n + n_left)

@@ -65,7 +65,7 @@ class Copying:
         self._models()
         for item in self._source.untaken():
             self.writer.leave(item.kind, "", item.reason, count=item.n)
-        facts = {**self.counts, "n_left": sum(n for n in self.writer.left.values() if n > 0)}
+        facts = {**self.counts, "n_missed": sum(self.writer.missed.values())}
         self._client.imports.finish(self._source.address, facts)
 
     def _known(self, kind: entities.Kind) -> dict[str, str]:
@@ -87,7 +87,7 @@ class Copying:
             self.writer.add(one.run)
         # Runs stand before their points: a batch may be cut anywhere.
         self.writer.flush()
-        todo = [one for one in todo if ("run", one.run.id) not in self.writer.missed]
+        todo = [one for one in todo if ("run", one.run.id) not in self.writer.refused]
         for points in self._source.points(todo):
             self.writer.add(points)
             self.counts["points"] += len(points.points)
@@ -121,7 +121,7 @@ class Copying:
         todo = [
             item
             for item in todo
-            if ("logged-model", item[0].model.model.id) not in self.writer.missed
+            if ("logged-model", item[0].model.model.id) not in self.writer.refused
         ]
         holders = [
             source.Holder("logged-model", one.model.model.id, one.address) for one, _ in todo
@@ -164,15 +164,17 @@ class Copying:
         if source.is_remote(holder.address):
             self.writer.leave("artifact", holder.address, source.REMOTE)
             return True
+        n_missed = 0
         try:
-            return all(
-                [self._file(holder, folder, file) for file in self._source.files(holder)]
-            )
+            for file in self._source.files(holder):
+                # One that cannot be copied must not stop the others.
+                n_missed += not self._file(holder, folder, file)
         except errors.UnavailableError:
             raise
         except errors.HomeostatError as error:
-            self.writer.leave("artifact", holder.address, error.message)
+            self.writer.miss("artifact", holder.address, error.message)
             return False
+        return n_missed == 0
 
     def _file(self, holder: source.Holder, folder: str, file: source.File) -> bool:
         try:
@@ -181,10 +183,10 @@ class Copying:
         except errors.UnavailableError:
             raise
         except errors.HomeostatError as error:
-            self.writer.leave("artifact", f"{holder.address}/{file.path}", error.message)
+            self.writer.miss("artifact", f"{holder.address}/{file.path}", error.message)
             return False
         except OSError as error:
-            self.writer.leave("artifact", f"{holder.address}/{file.path}", str(error))
+            self.writer.miss("artifact", f"{holder.address}/{file.path}", str(error))
             return False
         with self._lock:
             self.counts["files"] += 1

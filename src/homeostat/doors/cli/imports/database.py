@@ -81,7 +81,8 @@ class Database:
         return [row["name"] for row in found]
 
     def _check(self) -> None:
-        if not {"experiments", "runs", "alembic_version"} <= set(self._columns):
+        is_mlflow = "run_uuid" in self._columns.get("runs", ())
+        if not is_mlflow or "alembic_version" not in self._columns:
             raise errors.InvalidInputError(
                 f"{self.path} is no database of MLflow: it has no tables of runs",
                 hint="give the file behind --backend-store-uri",
@@ -200,7 +201,7 @@ class Database:
             aliases = self._of_name("registered_model_aliases", name)
             model = entities.Model(
                 name=name,
-                description=found.get("description"),
+                description=found.get("description") or None,
                 created_at=int(found.get("creation_time") or 0),
                 updated_at=int(found.get("last_updated_time") or 0),
                 tags=shapes.texts(self._of_name("registered_model_tags", name)),

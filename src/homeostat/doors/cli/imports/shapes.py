@@ -136,7 +136,7 @@ def model(found: dict[str, Any]) -> entities.Model:
     """Return a registered model with its aliases."""
     return entities.Model(
         name=found["name"],
-        description=found.get("description"),
+        description=found.get("description") or None,
         created_at=int(found.get("creation_timestamp", 0)),
         updated_at=int(found.get("last_updated_timestamp", 0)),
         tags=texts(found.get("tags")),

@@ -51,10 +51,12 @@ class Writer:
     Attributes
     ----------
     left
-        How many things of a kind were not taken; -1 where that was not counted.
-    examples
-        The first of them.
+        How many things of a kind no import takes; -1 where that was not counted.
     missed
+        How many things of a kind should have been taken, and could not.
+    examples
+        The first of both.
+    refused
         Kinds and names of what the house refused.
     """
 
@@ -66,8 +68,9 @@ class Writer:
         self._n_bytes = 0
         self._lock = threading.Lock()
         self.left: dict[str, int] = {}
+        self.missed: dict[str, int] = {}
         self.examples: list[Left] = []
-        self.missed: set[tuple[str, str]] = set()
+        self.refused: set[tuple[str, str]] = set()
 
     def add(self, item: msgspec.Struct) -> None:
         """Add a thing to the batch; sends it when that is large enough."""
@@ -93,11 +96,11 @@ class Writer:
         self._n_points = self._n_bytes = 0
         outcome = self._client.imports.take(entities.Batch(source=self._address, **items))
         for one in outcome.refused:
-            self.missed.add((one.kind, one.name))
-            self.leave(one.kind, one.name, one.reason)
+            self.refused.add((one.kind, one.name))
+            self.miss(one.kind, one.name, one.reason)
 
     def leave(self, kind: str, name: str, reason: str, *, count: int = 1) -> None:
-        """Note what was not taken.
+        """Note what no import takes.
 
         Parameters
         ----------
@@ -109,5 +112,14 @@ class Writer:
         with self._lock:
             before = self.left.get(kind, 0)
             self.left[kind] = -1 if -1 in {before, count} else before + count
-            if sum(one.kind == kind for one in self.examples) < MOST_EXAMPLES:
-                self.examples.append(Left(kind, name, reason))
+            self._show(Left(kind, name, reason))
+
+    def miss(self, kind: str, name: str, reason: str) -> None:
+        """Note what should have been taken, and could not; parameters of `leave`."""
+        with self._lock:
+            self.missed[kind] = self.missed.get(kind, 0) + 1
+            self._show(Left(kind, name, reason))
+
+    def _show(self, one: Left) -> None:
+        if sum(shown.kind == one.kind for shown in self.examples) < MOST_EXAMPLES:
+            self.examples.append(one)
