@@ -16,6 +16,7 @@ from homeostat.foundation import events
 from homeostat.lifecycle.tracking import artifacts
 
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
+LOGGED = f"m-{'0' * 32}"
 BIG = os.urandom(1024 * 1024) * 9
 
 
@@ -198,6 +199,21 @@ def test_a_file_of_a_run_has_an_address_to_paste(door, put, run_id):
     assert door.refused("GET", f"/get-artifact?path=x&run_id={'f' * 32}")[0] == 404
 
 
+def test_a_file_of_a_version_has_an_address_to_paste(door, put, run_id, root):
+    put("model/MLmodel", b"flavors: {}")
+    door.post("registered-models/create", {"name": "credit"})
+    source = f"mlflow-artifacts:/{root}/model"
+    made = {"name": "credit", "source": source, "run_id": run_id}
+    door.post("model-versions/create", made)
+    where = "/model-versions/get-artifact?name=credit&version=1"
+    status, headers, body = door.call("GET", f"{where}&path=MLmodel")
+    assert (status, body) == (200, b"flavors: {}")
+    assert headers["content-disposition"] == 'attachment; filename="MLmodel"'
+    assert door.refused("GET", f"{where}&path=no")[:2] == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert door.refused("GET", where.replace("=1", "=2") + "&path=MLmodel")[0] == 404
+    assert door.refused("GET", where)[0] == 400
+
+
 def test_files_of_a_run_are_the_same_at_both_doors(door, put, run_id, root):
     put("a/b c.txt", b"theirs")
     status, _, body = door.call("GET", f"/api/runs/{run_id}/artifacts/a/b%20c.txt")
@@ -301,10 +317,16 @@ def requests(root, path):
             yield method, f"{PROXY}/{where}", ""
             yield method, f"/ajax-api/2.0/mlflow-artifacts/artifacts/{where}", ""
     if not path.endswith("/"):
+        yield (
+            "GET",
+            f"/api/2.0/mlflow/logged-models/{LOGGED}/artifacts/directories",
+            (f"artifact_directory_path={asked}"),
+        )
         yield "GET", PROXY, f"path={quote(f'{root}/{path}', safe='')}"
         yield "GET", PROXY, f"path={asked}"
         yield "GET", "/api/2.0/mlflow/artifacts/list", f"run_id={run_id}&path={asked}"
     yield "GET", "/get-artifact", f"run_id={run_id}&path={asked}"
+    yield "GET", "/model-versions/get-artifact", f"name=credit&version=1&path={asked}"
     yield "PUT", f"/api/runs/{run_id}/artifacts/{path}", ""
     yield "GET", f"/api/runs/{run_id}/artifacts/{path}", ""
     yield "GET", f"/api/models/credit/versions/1/files/{path}", ""

@@ -16,10 +16,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from homeostat.doors.mlflow import decoding, ranges, routing, shapes
+from homeostat.doors.mlflow import decoding, ranges, registered, routing, shapes
 from homeostat.foundation import errors
 from homeostat.foundation.blobs import flow
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.tracking import actions, artifacts, entities, paths
 
 _PROXY: Final = "/2.0/mlflow-artifacts/artifacts"
@@ -44,6 +45,14 @@ class RunListing(msgspec.Struct, frozen=True):
     run_uuid: str = ""
     path: str = ""
     page_token: str = ""
+
+
+class VersionFile(msgspec.Struct, frozen=True):
+    """Fields of GET /model-versions/get-artifact."""
+
+    name: decoding.Text
+    version: decoding.Text
+    path: str = ""
 
 
 class Held(NamedTuple):
@@ -142,6 +151,23 @@ async def get_of_run(call: routing.Call) -> routing.Answer:
     return await send(call, look)
 
 
+async def get_of_version(call: routing.Call) -> routing.Answer:
+    """Send a file of a version of a registered model."""
+    asked = decoding.query(VersionFile, call.scope["query_string"].decode("latin-1"))
+    number, path = registered.number(asked.version), paths.check(asked.path)
+
+    def look(tx: Transaction) -> Held:
+        with registered.asked(asked.name, number):
+            version = registry.get_version(tx, call.actor, asked.name, number)
+        file = next((one for one in version.files if one.path == path), None)
+        if file is None:
+            raise errors.NotFoundError(f"{version.reference} has no file {path!r}", path=path)
+        kept = entities.Artifact(path, file.digest, file.size_bytes, version.created_at)
+        return Held(version.owner, kept)
+
+    return await send(call, look)
+
+
 async def send(call: routing.Call, look: Callable[[Transaction], Held]) -> routing.Answer:
     """Return the answer that sends a file: whole, a range, or word that it is known already.
 
@@ -230,4 +256,5 @@ ROUTES: Final = (
     routing.Route("GET", _PROXY, "run.read", list_folder, body=Listing),
     routing.Route("GET", "/2.0/mlflow/artifacts/list", "run.read", list_run, body=RunListing),
     routing.Route("GET", "=/get-artifact", "run.read", get_of_run),
+    routing.Route("GET", "=/model-versions/get-artifact", "model.read", get_of_version),
 )
