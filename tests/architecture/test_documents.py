@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from homeostat.doors import cli
+from homeostat.doors.mlflow import routes
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
@@ -29,7 +30,7 @@ def test_every_file_the_architecture_page_names_exists():
     assert missing == []
 
 
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md"])
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "docs/coming-from-mlflow.md"])
 def test_every_command_a_page_names_exists(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     named = set(re.findall(r"(?:^|[`\s])homeostat ([a-z]+)\b", text))
@@ -42,3 +43,17 @@ def test_every_decision_is_listed_and_every_listed_one_exists():
     pages = {path.name for path in folder.glob("0*.md")}
     listed = set(re.findall(r"\]\((0[\w-]+\.md)\)", (folder / "README.md").read_text("utf-8")))
     assert listed == pages
+
+
+def test_the_page_for_users_of_mlflow_lists_exactly_what_is_served():
+    text = (ROOT / "docs" / "coming-from-mlflow.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(/[^`]+)` \| ([A-Z, ]+) \|$", text, re.MULTILINE)
+    listed = {(method, path) for path, methods in rows for method in methods.split(", ")}
+    served = {
+        (
+            route.method,
+            route.path.removeprefix("=") if route.path[0] == "=" else f"/api{route.path}",
+        )
+        for route in routes.TABLE
+    }
+    assert listed == served
