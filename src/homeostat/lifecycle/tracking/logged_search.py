@@ -99,7 +99,7 @@ def search_models(
     if limit < 1:
         raise errors.InvalidInputError(f"max_results is 1 or more; got {limit}")
     numbers = _numbers(experiment_ids)
-    terms, joined = _terms(tx, order, numbers)
+    terms = _terms(tx, order)
     conditions = language.parse(condition, FIELDS)
     chosen = [
         *_base(tx, numbers, is_few=any(_leaves_few(wanted) for wanted in conditions)),
@@ -114,7 +114,6 @@ def search_models(
     most = min(limit, LARGEST_PAGE)
     asked = (
         sa.select(logged_records.models, *(term.value for term in terms))
-        .select_from(joined)
         .where(*chosen)
         .order_by(*comparing.ordering(terms))
         .limit(most + 1)
@@ -236,16 +235,12 @@ def _is_comparable(table: sa.Table, comparator: str) -> sa.ColumnElement[bool]:
     return sa.true() if comparator == "!=" else table.c.kind != "nan"
 
 
-def _terms(
-    tx: Transaction, order: Sequence[Order], numbers: Sequence[int]
-) -> tuple[list[comparing.Term], sa.FromClause]:
-    """Return what to order by, and the tables that takes."""
+def _terms(tx: Transaction, order: Sequence[Order]) -> list[comparing.Term]:
     if len(order) > MOST_ORDERS:
         raise errors.InvalidInputError(
             f"order_by has at most {MOST_ORDERS} criteria; got {len(order)}"
         )
     models = logged_records.models
-    joined: sa.FromClause = models
     terms: list[comparing.Term] = []
     named: set[str] = set()
     for wanted in order:
@@ -256,12 +251,7 @@ def _terms(
                 "Only metrics are supported."
             )
         if dot:
-            latest = _latest(tx, key.strip("`"), wanted.dataset, numbers)
-            joined = joined.outerjoin(latest, latest.c.model_id == models.c.id)
-            rank = sa.case((latest.c.kind.is_(None), 2), (latest.c.kind == "nan", 1), else_=0)
-            value = sa.func.coalesce(latest.c.number, 0.0)
-            terms.append(comparing.Term(rank, ascending=True, kind=int))
-            terms.append(comparing.Term(value, ascending=wanted.ascending, kind=float))
+            terms += _metric_terms(tx, key.strip("`"), wanted)
             continue
         name = _ALIASES.get(wanted.field, wanted.field)
         if name not in _COLUMNS:
@@ -278,27 +268,40 @@ def _terms(
     if "model_id" not in named:
         identity = comparing.sortable(tx, models.c.id, str)
         terms.append(comparing.Term(identity, ascending=True, kind=str))
-    return terms, joined
+    return terms
 
 
-def _latest(tx: Transaction, key: str, dataset: Dataset, numbers: Sequence[int]) -> sa.Subquery:
-    """Return the latest point of a metric for each model: by time, then step."""
-    table, models = logged_records.metrics, logged_records.models
-    newest = (table.c.at.desc(), table.c.step.desc(), table.c.run_id, table.c.value.desc())
-    place = sa.func.row_number().over(partition_by=table.c.model_id, order_by=newest)
-    of_models = sa.select(models.c.id).where(
-        models.c.project == tx.project, models.c.experiment_id.in_(numbers)
-    )
-    ranked = (
-        sa.select(
-            table.c.model_id, table.c.kind, _finite(table).label("number"), place.label("n")
-        )
+def _metric_terms(tx: Transaction, key: str, wanted: Order) -> list[comparing.Term]:
+    """Numbers in their order, then NaN, then models without a point, whichever the way."""
+    table = logged_records.metrics
+    is_nan = sa.case((table.c.kind == "nan", 1), else_=0)
+    rank = sa.func.coalesce(_latest(tx, key, wanted.dataset, is_nan), 2)
+    value = sa.func.coalesce(_latest(tx, key, wanted.dataset, _finite(table)), 0.0)
+    return [
+        comparing.Term(rank, ascending=True, kind=int),
+        comparing.Term(value, ascending=wanted.ascending, kind=float),
+    ]
+
+
+def _latest(
+    tx: Transaction, key: str, dataset: Dataset, told: sa.ColumnElement[Any]
+) -> sa.ColumnElement[Any]:
+    """Return what the latest point of a metric tells of a model: by time, then step.
+
+    It is looked up for each model by the points' own key: a join with the latest points of all
+    models would be read from its beginning for each of them.
+    """
+    table = logged_records.metrics
+    return (
+        sa.select(told)
         .where(
             table.c.project == tx.project,
+            table.c.model_id == logged_records.models.c.id,
             table.c.key == key,
-            table.c.model_id.in_(of_models),
             *_on(dataset),
         )
-        .subquery()
+        .order_by(table.c.at.desc(), table.c.step.desc(), table.c.run_id, table.c.value.desc())
+        .limit(1)
+        .correlate(logged_records.models)
+        .scalar_subquery()
     )
-    return sa.select(ranked).where(ranked.c.n == 1).subquery()
