@@ -275,14 +275,16 @@ orders_of = st.lists(fields, max_size=3, unique=True).flatmap(
         {},
         {"FEW": 1, "PATIENCE": 10_000},
         {"FEW": 4, "PATIENCE": 5, "WORTH": 100},
-        {"FEW": 2, "PATIENCE": 1, "MOST_HELD": 20},
+        {"FEW": 2, "PATIENCE": 1, "MOST_HELD": 20, "FEWER": 1},
+        {"FEW": 2, "PATIENCE": 1, "FEWER": 1},
     ],
-    ids=["sorted", "walked", "intersected", "held"],
+    ids=["sorted", "walked", "intersected", "far", "held"],
 )
 def test_pages_hold_what_plain_python_finds_in_its_order(database, monkeypatch, caps):
     for name, value in caps.items():
         monkeypatch.setattr(search_planning, name, value)
     monkeypatch.setattr(search_walk, "FIRST_STEP", 3)
+    monkeypatch.setattr(search_walk, "TRIED", 4)
     runs = made_runs(70, seed=7)
     with database.write() as tx:
         store(tx, runs)

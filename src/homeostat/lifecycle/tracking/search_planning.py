@@ -24,11 +24,13 @@ from homeostat.lifecycle.tracking.search_plans import Question, Row
 
 FEW: Final = 1500
 """Runs that are checked one by one without a further thought."""
-PATIENCE: Final = 3000
-"""Runs a walk looks at before it gives up."""
+PATIENCE: Final = 8000
+"""Runs a walk looks at; it gives up as soon as they are not likely to be enough."""
+FEWER: Final = 5000
+"""Runs that are sorted once it is known that they fulfil the needs."""
 WORTH: Final = 12
 """Rows of an index that are read in the time one run is checked."""
-MOST_HELD: Final = 300_000
+MOST_HELD: Final = 200_000
 """Ids that are held in memory for one search."""
 
 
@@ -85,6 +87,7 @@ class _Way:
         self.asked = asked
         self._route = route
         self.limit = limit
+        self.unchecked = asked.needs
         walked = (route.subject, route.key)
         self._same = [need for need in asked.needs if (need.subject, need.key) == walked]
 
@@ -96,7 +99,7 @@ class _Way:
         allowed: set[str] | None = None,
     ) -> list[Row]:
         """Return the rows behind a place; `TooFarError` when that takes too many looks."""
-        limits = search_walk.Limits(most, group=2 * self.limit, allowed=allowed)
+        limits = search_walk.Limits(self.limit, most, allowed)
         at = 2 * self.asked.n_fixed
         leading = self.asked.leading
         if leading is None:
@@ -164,9 +167,8 @@ class _Way:
     def _sorted(self, ids: Sequence[str]) -> list[Row]:
         if not ids:
             return []
-        return search_plans.sorted_runs(
-            self.tx, self.asked, place=None, limit=len(ids), among=ids
-        )
+        asked = self.asked._replace(needs=self.unchecked)
+        return search_plans.sorted_runs(self.tx, asked, place=None, limit=len(ids), among=ids)
 
     def _all_of(
         self, need: Need, place: Sequence[Any] | None, found: Sequence[Row]
@@ -219,13 +221,19 @@ def _intersected(way: _Way, needs: Sequence[Need], place: Sequence[Any] | None) 
     if sizes[smallest] > MOST_HELD:
         return way.rows(place, most=None)
     held = search_plans.ids_in(tx, asked, smallest)
-    for need in needs:
-        if need is not smallest and sizes[need] < min(at_most, WORTH * len(held)):
+    read = [smallest]
+    for need in sorted(needs, key=lambda need: sizes[need]):
+        if need not in read and sizes[need] < min(at_most, WORTH * len(held)):
             held &= search_plans.ids_in(tx, asked, need)
-    if len(held) <= 2 * PATIENCE:
-        return search_plans.sorted_runs(
-            tx, asked, place=place, limit=way.limit, among=sorted(held)
-        )
+            read.append(need)
+    way.unchecked = tuple(
+        need
+        for need in asked.needs
+        if need not in read or not search_plans.is_exact(tx, asked, need)
+    )
+    if len(held) <= FEWER:
+        left = asked._replace(needs=way.unchecked)
+        return search_plans.sorted_runs(tx, left, place=place, limit=way.limit, among=held)
     return way.rows(place, most=None, allowed=held)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -83,7 +83,7 @@ class Statement:
         self._values[name] = list(values)
         return f"{expression} = ANY(:{name})"
 
-    def listed(self, values: Sequence[str]) -> str:
+    def listed(self, values: Collection[str]) -> str:
         """Return a table of texts, to be called by a name; their column is ``value``."""
         name = f"p{len(self._names)}"
         self._names[(list, name)] = name

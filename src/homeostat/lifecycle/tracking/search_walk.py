@@ -19,6 +19,8 @@ from homeostat.lifecycle.tracking.search_statement import Statement
 
 FIRST_STEP: Final = 64
 LONGEST_STEP: Final = 4096
+TRIED: Final = 400
+"""Runs after which a walk knows how many of them are right."""
 _TEXTS: Final = {"param": "params", "tag": "tags"}
 _VALUE: Final = operator.itemgetter(0)
 
@@ -59,17 +61,23 @@ class Limits(NamedTuple):
 
     Parameters
     ----------
+    wanted
+        Runs that fill the page; of one value up to twice as many are given, not more.
     most
-        Runs looked at before it gives up; None for all.
-    group
-        Runs of one value that are given; a larger group is given no further.
+        A walk gives up when it would have to look at many more runs than these; None when it
+        may look at all.
     allowed
         Only these runs are given, and no need is checked; None for all.
     """
 
+    wanted: int
     most: int | None
-    group: int
     allowed: Collection[str] | None = None
+
+    @property
+    def group(self) -> int:
+        """Most runs of one value."""
+        return 2 * self.wanted
 
 
 def route_of(order: language.Order | None) -> Route | None:
@@ -142,6 +150,7 @@ class Walk:
         self._others = [n for n in needs if is_text or n not in self._along]
         self._limits = limits
         self._n_seen = 0
+        self._n_right = 0
 
     def groups(self, after: Any = None) -> Iterator[Group]:
         """Give the runs by value.
@@ -185,13 +194,21 @@ class Walk:
             allowed = self._limits.allowed
             for value, run_id, is_right in rows:
                 if is_right if allowed is None else run_id in allowed:
+                    self._n_right += 1
                     yield value, run_id
             if len(rows) < size:
                 return
-            if self._limits.most is not None and self._n_seen >= self._limits.most:
-                raise TooFarError
             place = rows[-1][:2]
-            size = min(size * 2, LONGEST_STEP)
+            size = min(max(FIRST_STEP, self._next_step()), 2 * size, LONGEST_STEP)
+
+    def _next_step(self) -> int:
+        """Return how many runs are likely left to look at; give up when they are too many."""
+        missing = max(self._limits.wanted - self._n_right, 1)
+        left = int(1.2 * missing * self._n_seen / max(self._n_right, 0.5))
+        most = self._limits.most
+        if most is not None and self._n_seen >= TRIED and self._n_seen + left > most:
+            raise TooFarError
+        return left
 
     def _step(
         self, experiment: int, stage: tuple[str, ...], place: tuple[Any, ...], size: int
