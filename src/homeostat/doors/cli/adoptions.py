@@ -75,6 +75,11 @@ def judge(
         _write(where, name, target)
         click.echo(f"wrote {where}: say in it what must hold", err=True)
     rules = policies.read(where)
+    if rules.model.name != name:
+        raise errors.InvalidInputError(
+            f"{where} is the policy of model {rules.model.name!r}, not of {name!r}",
+            hint="name its file with --policy",
+        )
     if target is not None and target != rules.model.target:
         raise errors.InvalidInputError(
             f"{where} predicts {rules.model.target!r}, not {target!r}",
