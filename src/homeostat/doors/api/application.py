@@ -225,7 +225,7 @@ class Application:
         return problems.answer(problem)
 
     async def on_thread(self, fn: Callable[[], Any]) -> Any:
-        """Run `fn` on a reader thread and return what it returned."""
+        """Return what `fn` returns, run on a reader thread."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, fn)
 
     async def _newest(self, project: str) -> int:
