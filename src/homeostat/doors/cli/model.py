@@ -247,14 +247,24 @@ def _told(version: Any, given: list[Any], later: Any) -> Any:
         ("trained by", version.trained_by),
         ("why", version.purpose or None),
         ("trained on rows", None if rows is None else f"{rows[0]} to {rows[1] - 1}"),
+        ("stage", None if version.stage == "None" else version.stage),
+        ("said of it", version.description or None),
         ("run", version.run_id or None),
+        ("source", version.source or None),
+        ("logged model", version.model_id or None),
         ("report", version.report_id or None),
         ("features", ", ".join(version.schema.names) or None),
-        ("digest", version.digest),
-        ("size", f"{version.size_bytes / 1e6:.2f} MB in {len(version.files)} files"),
+        ("digest", version.digest or None),
+        ("size", _size(version)),
         ("made (UTC)", output.instant(version.created_at)),
     ]
     return output.table(["", ""], facts)
+
+
+def _size(version: Any) -> str:
+    if not version.files:
+        return "no files on this server; it cannot answer"
+    return f"{version.size_bytes / 1e6:.2f} MB in {len(version.files)} files"
 
 
 def _code(later: Any) -> str | None:

@@ -76,7 +76,7 @@ def model(found: told.ToldModel) -> dict[str, Any]:
         "creation_timestamp": one.created_at,
         "last_updated_timestamp": one.updated_at or one.created_at,
     }
-    if one.description is not None:
+    if one.description:
         shown["description"] = one.description
     if found.latest:
         shown["latest_versions"] = [version(newest) for newest in found.latest]

@@ -11,7 +11,12 @@ from homeostat.foundation.database import Transaction
 ROWS = 60
 GROUPS = {
     "approvals": ("version.approved", "report.saved"),
-    "models": ("model.created", "version.registered", "alias.moved"),
+    "models": (
+        *("model.created", "model.described", "model.renamed", "model.deleted"),
+        *("model.tagged", "model.untagged", "version.registered", "version.described"),
+        *("version.staged", "version.tagged", "version.untagged", "version.deleted"),
+        *("version.trusted", "version.distrusted", "alias.moved"),
+    ),
     "serving": ("deployment.created", "plan.changed", "policy.changed"),
     "decisions": ("decision.made",),
     "alerts": ("alert.opened", "alert.acknowledged", "alert.resolved"),

@@ -12,7 +12,7 @@ from homeostat.foundation import errors, lineage
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.registry import actions as registry
-from homeostat.lifecycle.registry import adoptions, mlmodel
+from homeostat.lifecycle.registry import adoptions, mlmodel, told
 
 ROWS = 50
 HERE = "/models"
@@ -44,8 +44,10 @@ async def model(call: visit.Visit) -> Response:
         versions = registry.list_versions(tx, call.actor, name, before=before, limit=ROWS)
         aliases = registry.list_aliases(tx, call.actor, name)
         moves = registry.alias_history(tx, call.actor, name, "champion")
+        found = told.model(tx, call.actor, name)
         return {
-            "model": registry.get_model(tx, call.actor, name),
+            "model": found.model,
+            "tags": found.tags,
             "versions": versions,
             "aliases": aliases,
             "moves": sorted(moves, key=lambda one: -one.place)[:ROWS],
@@ -65,6 +67,7 @@ async def version(call: visit.Visit) -> Response:
         aliases = registry.list_aliases(tx, call.actor, name)
         return {
             "version": found,
+            "tags": told.whole(tx, found).tags,
             "standing": adoptions.standing(tx, call.actor, name, number),
             "pickled": [one.path for one in found.files if one.path.endswith(mlmodel.PICKLED)],
             "report": (report := _report(tx, call, found.report_id)),

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from homeostat.foundation import access, errors, events, lineage
 from homeostat.foundation.access import Kind
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.data.entities import Schema
-from homeostat.lifecycle.registry import adopted, approvals, records
+from homeostat.lifecycle.registry import adopted, approvals, names, records
 from homeostat.lifecycle.registry import files as files_of_version
 from homeostat.lifecycle.registry.entities import (
-    Alias,
     AliasChange,
     Approval,
     File,
     Model,
-    ModelName,
     Tier,
     Version,
 )
@@ -44,7 +40,7 @@ def create_model(
         When the name is not a name.
     """
     access.require(actor, "model.register")
-    _checked(name, ModelName, "a model's name")
+    names.check_model(name)
     found = records.find_model(tx, name)
     if found is not None:
         return found
@@ -242,7 +238,7 @@ def set_alias(
         When there is no such version, or no alias to take away.
     """
     access.require(actor, "model.write")
-    _checked(alias, Alias, "an alias")
+    names.check_alias(alias)
     if number is not None:
         get_version(tx, actor, model, number)
     before = records.alias_history(tx, model, alias, limit=1)
@@ -338,6 +334,13 @@ def approve(
     """
     access.require(actor, "model.approve")
     version = get_version(tx, actor, model, number)
+    if not version.files:
+        raise errors.InvalidInputError(
+            f"{version.reference} cannot answer, so there is nothing to approve: it has no "
+            f"files on this server, only the address {version.source!r}",
+            hint="log the model's files with a run on this server, and register that",
+            version=version.reference,
+        )
     if actor.kind is not Kind.PERSON:
         raise errors.NotAllowedError(f"{actor.name} is no person and cannot approve")
     is_high = get_model(tx, actor, model).tier == "high"
@@ -372,10 +375,3 @@ def _need_number(number: int | None, model: str) -> int:
     if number is None:
         raise errors.ConflictError(f"model {model!r} was deleted meanwhile", model=model)
     return number
-
-
-def _checked(value: str, kind: object, what: str) -> None:
-    try:
-        msgspec.convert(value, kind)
-    except msgspec.ValidationError:
-        raise errors.InvalidInputError(f"{value!r} cannot be {what}") from None

@@ -101,6 +101,12 @@ def trainers(version: Version) -> tuple[str, str]:
 
 
 def _need_report(tx: Transaction, version: Version) -> GateReport:
+    if not version.files:
+        raise _closed(
+            version,
+            f"it has no files on this server, only the address {version.source!r}",
+            hint="log the model's files with a run on this server, and register that",
+        )
     if not version.report_id:
         raise _closed(
             version,

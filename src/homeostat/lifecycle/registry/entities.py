@@ -21,14 +21,6 @@ ModelName = Annotated[
         pattern=r"^(?!\.{1,2}\Z)(?!.*@[0-9]+\Z)(?!\s*\Z)[^/:\x00-\x1f\x7f-\x9f]+\Z",
     ),
 ]
-Alias = Annotated[
-    str,
-    msgspec.Meta(
-        min_length=1,
-        max_length=255,
-        pattern=r"^(?![lL][aA][tT][eE][sS][tT]\Z)(?![vV]\d+\Z)[\w-]+\Z",
-    ),
-]
 Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 FilePath = Annotated[
     str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*\Z")

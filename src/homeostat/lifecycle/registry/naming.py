@@ -13,8 +13,8 @@ import msgspec
 
 from homeostat.foundation import access, errors, events, lineage
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.registry import actions, note_records, notes, records, tables
-from homeostat.lifecycle.registry.entities import Model, ModelName, Version
+from homeostat.lifecycle.registry import actions, names, note_records, notes, records, tables
+from homeostat.lifecycle.registry.entities import Model, Version
 
 SERVES = "serves"
 """Kind of the lineage between a version and a deployment that it was put into."""
@@ -52,7 +52,7 @@ def add_model(
         When the name, the description or a tag cannot be right.
     """
     access.require(actor, "model.register")
-    check_name(name)
+    names.check_model(name)
     given = dict(tags or {})
     notes.check_tags(given)
     notes.check_description(description or "")
@@ -101,7 +101,7 @@ def rename_model(tx: Transaction, actor: access.Actor, name: str, *, to: str) ->
         When there is a model of that name, or a deleted one keeps versions under it.
     """
     access.require(actor, "model.write")
-    check_name(to, field="new_name")
+    names.check_model(to, field="new_name")
     model = actions.get_model(tx, actor, name)
     if to == name:
         return model
@@ -228,24 +228,6 @@ def drop_alias(tx: Transaction, actor: access.Actor, model: str, alias: str) -> 
         return False
     actions.set_alias(tx, actor, model, alias, number=None)
     return True
-
-
-def check_name(name: str, *, field: str = "name") -> None:
-    """Refuse what cannot name a model, in the words of MLflow where it has some."""
-    if not name.strip():
-        raise errors.InvalidInputError(f"Missing value for required parameter '{field}'.")
-    if "/" in name or ":" in name:
-        raise errors.InvalidInputError(
-            f"Invalid model name '{name[:256]}'. Names cannot contain '/' or ':'."
-        )
-    try:
-        msgspec.convert(name, ModelName)
-    except msgspec.ValidationError:
-        raise errors.InvalidInputError(
-            f"{name[:256]!r} cannot be a model's name",
-            hint="up to 256 characters, none of them a control character; not '.' or '..', and "
-            "not ending like a version, in '@' and a number",
-        ) from None
 
 
 def _need_unserved(tx: Transaction, reference: str) -> None:

@@ -95,7 +95,8 @@ def find(
         return _of_run(tx, source, parts, run_id=run_id, model_id=model_id)
     if parts.scheme == places.SCHEME:
         return _of_artifacts(tx, source, run_id=run_id, model_id=model_id)
-    return Origin(source, source, run_id or _made_by(tx, model_id), model_id)
+    made_by = logged.existing(tx, model_id).run_id if model_id else ""
+    return Origin(source, source, run_id or made_by, model_id)
 
 
 def of_prompt(source: str) -> Origin:
@@ -238,7 +239,8 @@ def _of_artifacts(tx: Transaction, source: str, *, run_id: str, model_id: str) -
     inside, outside = _steps(source), _steps(root)
     if not outside[1:] or inside[: len(outside)] != outside:
         _refuse(source, name)
-    run_id = run_id or _made_by(tx, model_id)
+    if model_id:
+        run_id = run_id or logged.existing(tx, model_id).run_id
     files = _files(tx, owner, "/".join(inside[len(outside) :]))
     return Origin(source, source, run_id, model_id, owner, files)
 
@@ -320,15 +322,6 @@ def _model_root(tx: Transaction, model_id: str, source: str) -> str:
     if model.artifact_root.startswith("logged-model:"):
         return places.of_logged_model("", model.experiment_id, model_id)
     return model.artifact_root
-
-
-def _made_by(tx: Transaction, model_id: str) -> str:
-    if not model_id:
-        return ""
-    try:
-        return logged.existing(tx, model_id).run_id
-    except errors.NotFoundError:
-        return ""
 
 
 def _steps(address: str) -> list[str]:

@@ -89,7 +89,34 @@ def register_source(
     number = records.next_number(tx, model)
     if number is None:
         raise errors.NotFoundError(f"no model {model!r}", model=model)
-    version = Version(
+    version = msgspec.structs.replace(
+        _made(tx, actor, model, number=number, origin=origin),
+        run_link=run_link,
+        description=description,
+    )
+    records.insert_version(tx, version)
+    note_records.put_version_tags(tx, version, given)
+    _note_origin(tx, actor, version, origin)
+    facts = {
+        "digest": version.digest,
+        "source": version.source,
+        "run": version.run_id,
+        "model": version.model_id,
+        "size_bytes": version.size_bytes,
+    }
+    events.record(tx, actor, "version.registered", subject=version.reference, facts=facts)
+    return version
+
+
+def _made(
+    tx: Transaction,
+    actor: access.Actor,
+    model: str,
+    *,
+    number: int,
+    origin: sources.Origin,
+) -> Version:
+    return Version(
         model=model,
         number=number,
         digest=files_of_version.tree_digest(origin.files) if origin.files else "",
@@ -110,23 +137,9 @@ def register_source(
         source=origin.source,
         location=origin.location,
         model_id=origin.model_id,
-        run_link=run_link,
         sealed_by=origin.owner,
-        description=description,
         updated_at=tx.at,
     )
-    records.insert_version(tx, version)
-    note_records.put_version_tags(tx, version, given)
-    _note_origin(tx, actor, version, origin)
-    facts = {
-        "digest": version.digest,
-        "source": version.source,
-        "run": version.run_id,
-        "model": version.model_id,
-        "size_bytes": version.size_bytes,
-    }
-    events.record(tx, actor, "version.registered", subject=version.reference, facts=facts)
-    return version
 
 
 def _note_origin(
@@ -135,7 +148,9 @@ def _note_origin(
     """Connect a version with what it was made of, as far as that is known here."""
     if origin.copied:
         lineage.connect(tx, source=origin.copied, target=version.reference, kind="copied")
-    if version.run_id and _is_run(tx, version.run_id):
+    if version.run_id and (
+        origin.owner == f"run:{version.run_id}" or _is_run(tx, version.run_id)
+    ):
         source = f"run:{version.run_id}"
         lineage.connect(tx, source=source, target=version.reference, kind="made")
     if not version.model_id:
