@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from homeostat.doors.cli.imports import folders, shapes, source
+from homeostat.doors.cli.imports import folders, rows, shapes, source
 from homeostat.foundation import errors
 from homeostat.lifecycle.importing import entities
 from homeostat.lifecycle.tracking import entities as tracked
@@ -33,7 +33,7 @@ _UNTAKEN: Final = {
     "endpoints": ("gateway endpoint", "gateway endpoints are not copied"),
     "users": ("user", "users and their permissions are not copied"),
 }
-Row = dict[str, Any]
+Row = rows.Row
 
 
 class Database:
@@ -124,7 +124,7 @@ class Database:
             yield self._page(ids[start : start + RUNS_A_PAGE])
 
     def _page(self, ids: Sequence[str]) -> list[source.FoundRun]:
-        kept = _Kept(
+        kept = rows.Kept(
             self._texts("params", "run_uuid", ids),
             self._texts("tags", "run_uuid", ids),
             self._datasets(ids),
@@ -136,19 +136,19 @@ class Database:
             "FROM metrics WHERE run_uuid IN ({}) GROUP BY run_uuid, key ORDER BY key",
             ids,
         ):
-            found = (row["key"], row["n"], row["t"], row["s"])
-            states.setdefault(row["run_uuid"], []).append(found)
-        pages = self._among("SELECT * FROM runs WHERE run_uuid IN ({})", ids)
-        rows = {row["run_uuid"]: dict(row) for row in pages}
+            said = (row["key"], row["n"], row["t"], row["s"])
+            states.setdefault(row["run_uuid"], []).append(said)
+        page = self._among("SELECT * FROM runs WHERE run_uuid IN ({})", ids)
+        found = {row["run_uuid"]: dict(row) for row in page}
         return [
             source.FoundRun(
-                _run(rows[one], kept),
-                rows[one]["artifact_uri"] or "",
+                rows.run(found[one], kept),
+                found[one]["artifact_uri"] or "",
                 tuple(state[0] for state in states.get(one, ())),
                 shapes.digest(repr(states.get(one))),
             )
             for one in ids
-            if one in rows
+            if one in found
         ]
 
     def points(self, found: Sequence[source.FoundRun]) -> Iterator[entities.Points]:
@@ -160,19 +160,19 @@ class Database:
                 "SELECT key, value, timestamp, step, is_nan FROM metrics WHERE run_uuid = ?",
                 (one.run.id,),
             )
-            while rows := cursor.fetchmany(POINTS_AT_ONCE):
-                yield entities.Points(one.run.id, tuple(map(_point, rows)))
+            while page := cursor.fetchmany(POINTS_AT_ONCE):
+                yield entities.Points(one.run.id, tuple(map(rows.point, page)))
 
     def logged_models(self, experiment_id: str) -> Iterator[source.FoundModel]:
         """Yield the logged models of an experiment; none where the schema knows none."""
         if "logged_models" not in self._columns:
             return
-        rows = self._all(
+        all_rows = self._all(
             "SELECT * FROM logged_models WHERE experiment_id = ? ORDER BY model_id",
             int(experiment_id),
         )
-        for start in range(0, len(rows), RUNS_A_PAGE):
-            page = rows[start : start + RUNS_A_PAGE]
+        for start in range(0, len(all_rows), RUNS_A_PAGE):
+            page = all_rows[start : start + RUNS_A_PAGE]
             ids = [row["model_id"] for row in page]
             params = self._texts("logged_model_params", "model_id", ids, prefix="param_")
             tags = self._texts("logged_model_tags", "model_id", ids, prefix="tag_")
@@ -180,11 +180,11 @@ class Database:
             for row in self._among(
                 "SELECT * FROM logged_model_metrics WHERE model_id IN ({})", ids
             ):
-                points.setdefault(row["model_id"], []).append(_logged_point(row))
+                points.setdefault(row["model_id"], []).append(rows.logged_point(row))
             for row in page:
                 one = row["model_id"]
                 made = entities.LoggedModel(
-                    model=_logged_model(dict(row)),
+                    model=rows.logged_model(dict(row)),
                     params=params.get(one, {}),
                     tags=tags.get(one, {}),
                     metrics=tuple(points.get(one, ())),
@@ -211,7 +211,7 @@ class Database:
             for item in self._of_name("model_version_tags", name):
                 tags.setdefault(int(item["version"]), []).append(item)
             versions = [
-                _version(item, shapes.texts(tags.get(int(item["version"]))))
+                rows.version(item, shapes.texts(tags.get(int(item["version"]))))
                 for item in self._of_name("model_versions", name)
                 if item["current_stage"] != "Deleted_Internal"
             ]
@@ -318,87 +318,3 @@ class Database:
 def quoted(name: str) -> str:
     """Return a table's name as SQLite takes any name."""
     return '"' + name.replace('"', '""') + '"'
-
-
-class _Kept(NamedTuple):
-    """What some runs kept, by their ids."""
-
-    params: dict[str, dict[str, str]]
-    tags: dict[str, dict[str, str]]
-    data: dict[str, list[tracked.DatasetInput]]
-    links: dict[str, list[tracked.ModelLink]]
-
-
-def _run(row: Row, kept: _Kept) -> entities.Run:
-    one = row["run_uuid"]
-    tags = kept.tags.get(one, {})
-    return entities.Run(
-        id=one,
-        experiment_id=str(row["experiment_id"]),
-        name=row.get("name") or tags.get(tracked.NAME_TAG, ""),
-        user=row["user_id"] or "",
-        status=shapes.run_status(row["status"]),
-        lifecycle_stage=shapes.stage(row["lifecycle_stage"]),
-        started_at=int(row["start_time"] or 0),
-        ended_at=int(row["end_time"]) if row["end_time"] else None,
-        deleted_at=row.get("deleted_time"),
-        location=source.location(row["artifact_uri"] or ""),
-        params=kept.params.get(one, {}),
-        tags=tags,
-        datasets=tuple(kept.data.get(one, ())),
-        models=tuple(kept.links.get(one, ())),
-    )
-
-
-def _point(row: sqlite3.Row) -> entities.Point:
-    number = float("nan") if row["is_nan"] else float(row["value"])
-    made = tracked.Metric.of("", number)
-    return entities.Point(
-        row["key"], made.value, int(row["timestamp"]), int(row["step"] or 0), made.kind
-    )
-
-
-def _logged_point(row: sqlite3.Row) -> logged_entities.LoggedMetric:
-    value = row["metric_value"]
-    made = tracked.Metric.of("", float("nan") if value is None else float(value))
-    point = entities.Point(
-        row["metric_name"],
-        made.value,
-        int(row["metric_timestamp_ms"]),
-        int(row["metric_step"] or 0),
-        made.kind,
-    )
-    dataset = (row["dataset_name"] or "", row["dataset_digest"] or "")
-    return shapes.logged_metric(point, run_id=row["run_id"] or "", dataset=dataset)
-
-
-def _logged_model(row: Row) -> logged_entities.LoggedModel:
-    return logged_entities.LoggedModel(
-        id=row["model_id"],
-        experiment_id=str(row["experiment_id"]),
-        name=row["name"] or "",
-        status=shapes.model_status(row["status"]),
-        status_message=row["status_message"] or "",
-        model_type=row["model_type"] or "",
-        run_id=row["source_run_id"] or "",
-        artifact_root=source.location(row["artifact_location"] or ""),
-        lifecycle_stage=shapes.stage(row["lifecycle_stage"]),
-        created_at=int(row["creation_timestamp_ms"]),
-        updated_at=int(row["last_updated_timestamp_ms"]),
-    )
-
-
-def _version(row: Row, tags: dict[str, str]) -> entities.Version:
-    return entities.Version(
-        model=row["name"],
-        number=int(row["version"]),
-        source=row["source"] or "",
-        stage=row["current_stage"] or "None",
-        description=row["description"] or "",
-        user=row["user_id"] or "",
-        run_id=row["run_id"] or "",
-        run_link=row.get("run_link") or "",
-        created_at=int(row["creation_time"] or 0),
-        updated_at=int(row["last_updated_time"] or 0),
-        tags=tags,
-    )
