@@ -199,7 +199,8 @@ class Walk:
             if len(rows) < size:
                 return
             place = rows[-1][:2]
-            size = min(max(FIRST_STEP, self._next_step()), 2 * size, LONGEST_STEP)
+            least = FIRST_STEP if allowed is None else 2 * size
+            size = min(max(least, self._next_step()), 2 * size, LONGEST_STEP)
 
     def _next_step(self) -> int:
         """Return how many runs are likely left to look at; give up when they are too many."""
