@@ -123,9 +123,10 @@ class Intake:
             self._draft = self._shelf.draft()
             self._draft.write(bytes(seal.HEAD_BYTES))
         assert self._draft is not None
-        for piece in pieces:
-            self._hasher.update(piece)
-            self._stream.add(piece, self._draft.write)
+        # Few long calls: each lets go of the interpreter, and taking it back may take longer.
+        content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        self._hasher.update(content)
+        self._stream.add(content, self._draft.write)
 
     def _known_key(self) -> DataKey:
         if self._key is None:

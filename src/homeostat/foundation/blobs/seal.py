@@ -139,9 +139,14 @@ class Stream:
         """
         given = memoryview(piece)
         while given:
+            # A full frame waits until more content has come: only then it is not the last.
             if self._n_waiting == STREAM_FRAME_BYTES:
-                # Not before more content has come: this frame is not the last one.
-                self._write(write, last=False)
+                self._write(self._frame, write, last=False)
+                self._n_waiting = 0
+            if self._n_waiting == 0 and len(given) > STREAM_FRAME_BYTES:
+                self._write(given[:STREAM_FRAME_BYTES], write, last=False)
+                given = given[STREAM_FRAME_BYTES:]
+                continue
             n = min(len(given), STREAM_FRAME_BYTES - self._n_waiting)
             self._frame[self._n_waiting : self._n_waiting + n] = given[:n]
             self._n_waiting += n
@@ -164,19 +169,22 @@ class Stream:
         bytes
             `HEAD_BYTES` long.
         """
-        self._write(write, last=True)
+        self._write(memoryview(self._frame)[: self._n_waiting], write, last=True)
         proof = _proof(self._key, self._salt, digest, size_bytes=size_bytes)
         return STREAM_MARK + self._salt + proof
 
-    def _write(self, write: Callable[[memoryview], None], *, last: bool) -> None:
-        n = self._n_waiting
-        with memoryview(self._frame) as frame, memoryview(self._sealed) as sealed:
-            into = sealed[: n + TAG_BYTES]
-            nonce = _stream_nonce(self._index, last=last)
-            self._cipher.encrypt_into(nonce, frame[:n], None, into)
-            write(into)
+    def _write(
+        self,
+        frame: memoryview | bytearray,
+        write: Callable[[memoryview], None],
+        *,
+        last: bool,
+    ) -> None:
+        into = memoryview(self._sealed)[: len(frame) + TAG_BYTES]
+        nonce = _stream_nonce(self._index, last=last)
+        self._cipher.encrypt_into(nonce, frame, None, into)
+        write(into)
         self._index += 1
-        self._n_waiting = 0
 
 
 def layout(key: DataKey, digest: str, head: bytes, *, stored_bytes: int) -> Layout:
