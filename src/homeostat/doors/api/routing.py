@@ -147,7 +147,7 @@ class Call:
         """
 
         def inside() -> T:
-            with self.house.database.read(project=self.project) as tx:
+            with self.house.database.glance(project=self.project) as tx:
                 return fn(tx)
 
         answer: T = await self._reading(inside)

@@ -118,7 +118,7 @@ class Call:
         """Run `fn` in a read transaction on a thread and return its answer."""
 
         def inside() -> T:
-            with self.house.database.read(project=self.project) as tx:
+            with self.house.database.glance(project=self.project) as tx:
                 return fn(tx)
 
         answer: T = await self._ground.on_thread(inside)
