@@ -212,6 +212,21 @@ def test_a_logged_model_is_registered_by_its_id(door, model, experiment_id, run_
     assert json.loads(tags["mlflow.modelVersions"]) == [{"name": "credit", "version": 1}]
 
 
+def test_a_runs_address_finds_the_model_that_the_run_logged_by_name(
+    door, model, experiment_id, run_id
+):
+    asked = {"experiment_id": experiment_id, "source_run_id": run_id, "name": "tree"}
+    info = door.post("logged-models", asked)["model"]["info"]
+    put(door, info["artifact_uri"], "MLmodel", b"flavors: {}")
+    create(door, source=f"runs:/{run_id}/tree", run_id=run_id)
+    create(door, source=f"runs:/{run_id}/absent", run_id=run_id)
+    found = [
+        door.get("model-versions/get-download-uri", name=model, version=number)["artifact_uri"]
+        for number in ("1", "2")
+    ]
+    assert found == [info["artifact_uri"], f"runs:/{run_id}/absent"]
+
+
 def test_a_version_can_repeat_one_of_another_model(door, model, run_id, root):
     create(door, source=f"{root}/model", run_id=run_id)
     door.post("registered-models/alias", {"name": model, "alias": "best", "version": "1"})

@@ -10,19 +10,24 @@ from __future__ import annotations
 import posixpath
 import re
 from typing import Final, NamedTuple, NoReturn
-from urllib.parse import SplitResult, unquote, unquote_plus, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.registry import actions, note_records, notes
+from homeostat.lifecycle.registry import actions, addresses, note_records, notes
 from homeostat.lifecycle.registry.entities import File, Version
-from homeostat.lifecycle.tracking import artifacts, entities, logged, places, runs
+from homeostat.lifecycle.tracking import (
+    artifacts,
+    entities,
+    logged,
+    logged_search,
+    places,
+    runs,
+)
+from homeostat.lifecycle.tracking.logged_entities import LoggedModelRecord
 
-LONGEST: Final = 2000
 PROMPT_SOURCES: Final = frozenset({"dummy-source", "prompt-template"})
-_MOST_LAYERS: Final = 16
 _MODEL_ID: Final = re.compile(r"m-[0-9a-f]{32}")
-_HOSTED: Final = ("http", "https")
 
 
 class Origin(NamedTuple):
@@ -81,10 +86,10 @@ def find(
     NotFoundError
         When it names a model or version that does not exist.
     """
-    parts = _checked(source)
+    parts = addresses.split(source)
     if parts.scheme in ("", "file"):
         return _on_disk(tx, source, parts, run_id=run_id, model_id=model_id)
-    _check_plain(source)
+    addresses.check_plain(source)
     if parts.scheme in ("runs", "models") and parts.netloc:
         _refuse(source, "run_id" if parts.scheme == "runs" else "model_id")
     if parts.scheme == "models":
@@ -92,7 +97,7 @@ def find(
             return _of_logged_model(tx, source, parts, run_id=run_id, model_id=model_id)
         return _of_version(tx, actor, source, parts, run_id=run_id, model_id=model_id)
     if parts.scheme == "runs":
-        return _of_run(tx, source, parts, run_id=run_id, model_id=model_id)
+        return _of_run(tx, actor, source, parts, run_id=run_id, model_id=model_id)
     if parts.scheme == places.SCHEME:
         return _of_artifacts(tx, source, run_id=run_id, model_id=model_id)
     made_by = logged.existing(tx, model_id).run_id if model_id else ""
@@ -109,44 +114,6 @@ def of_prompt(source: str) -> Origin:
     return Origin(source, source)
 
 
-def _checked(source: str) -> SplitResult:
-    if len(source) > LONGEST:
-        raise errors.InvalidInputError(
-            f"a source has at most {LONGEST} characters; got {len(source)}"
-        )
-    try:
-        parts = urlsplit(source)
-    except ValueError:
-        _refuse_path(source)
-    if parts.scheme in _HOSTED or (len(parts.scheme) == 1 and parts.scheme.isalpha()):
-        raise errors.InvalidInputError(
-            f"Invalid source: '{source[:200]}'. Addresses with the scheme '{parts.scheme}' are "
-            "not taken: this server would fetch from any host",
-            hint="log the files with a run or model and register its address",
-        )
-    return parts
-
-
-def _check_plain(source: str) -> None:
-    """Refuse an address that leaves its folder, however often it is percent-encoded."""
-    seen = source
-    for _ in range(_MOST_LAYERS):
-        again = unquote_plus(seen)
-        if again == seen:
-            break
-        seen = again
-    else:
-        _refuse_path(source)
-    try:
-        path = re.sub(r"/+", "/", urlsplit(seen).path.rstrip("/"))
-    except ValueError:
-        _refuse_path(source)
-    is_folder = path.startswith("/") or not path
-    steps = re.split(r"[/\\?#]", seen)
-    if "\0" in seen or ".." in steps or "." in steps or not is_folder:
-        _refuse_path(source)
-
-
 def _on_disk(
     tx: Transaction, source: str, parts: SplitResult, *, run_id: str, model_id: str
 ) -> Origin:
@@ -160,7 +127,7 @@ def _on_disk(
         home = urlsplit(root)
     except ValueError:
         home = parts._replace(scheme="none")
-    _check_local(source)
+    addresses.check_local(source)
     path = posixpath.normpath(unquote(parts.path)) if parts.path.startswith("/") else ""
     above = posixpath.normpath(unquote(home.path)) if home.path.startswith("/") else ""
     is_local = home.scheme in ("", "file") and above and parts.netloc in ("", "localhost")
@@ -175,20 +142,14 @@ def _on_disk(
     return Origin(source, source, run_id, model_id)
 
 
-def _check_local(source: str) -> None:
-    seen = source
-    for _ in range(_MOST_LAYERS):
-        if "\0" in seen or ".." in re.split(r"[/\\]", seen):
-            _refuse_path(source)
-        again = unquote(seen)
-        if again == seen:
-            return
-        seen = again
-    _refuse_path(source)
-
-
 def _of_run(
-    tx: Transaction, source: str, parts: SplitResult, *, run_id: str, model_id: str
+    tx: Transaction,
+    actor: access.Actor,
+    source: str,
+    parts: SplitResult,
+    *,
+    run_id: str,
+    model_id: str,
 ) -> Origin:
     named, _, below = parts.path.removeprefix("/").partition("/")
     if model_id:
@@ -200,14 +161,36 @@ def _of_run(
     except errors.NotFoundError:
         # As MLflow: its id is believed, and there is nothing to load.
         return Origin(source, source, run_id)
-    root = _address(run)
+    root, below = _address(run), below.rstrip("/")
     location = f"{root.rstrip('/')}/{below}".rstrip("/")
     if not root.startswith(places.SCHEME):
         return Origin(source, location, run_id)
     owner = artifacts.of_run(run_id)
-    return Origin(
-        source, location, run_id, owner=owner, files=_files(tx, owner, below.rstrip("/"))
-    )
+    files = _files(tx, owner, below)
+    if files:
+        return Origin(source, location, run_id, owner=owner, files=files)
+    return _of_named_model(tx, actor, source, run, name=below)
+
+
+def _of_named_model(
+    tx: Transaction, actor: access.Actor, source: str, run: entities.Run, *, name: str
+) -> Origin:
+    """Return the origin of the model a run logged under a name, beside its artifacts."""
+    asked = f"source_run_id = '{run.id}' AND name = '{name}'"
+    found: tuple[LoggedModelRecord, ...] = ()
+    if name and not set(name) & set("'\"/\\"):
+        ids = [run.experiment_id]
+        page = logged_search.search_models(
+            tx, actor, experiment_ids=ids, condition=asked, limit=1
+        )
+        found = page.models
+    if not found:
+        return Origin(source, source, run.id)
+    model_id = found[0].model.id
+    root, owner = _model_root(tx, model_id, source), artifacts.of_logged_model(model_id)
+    if not root.startswith(places.SCHEME):
+        return Origin(source, root, run.id, model_id)
+    return Origin(source, root, run.id, model_id, owner, _files(tx, owner, ""))
 
 
 def _of_logged_model(
@@ -236,7 +219,7 @@ def _of_artifacts(tx: Transaction, source: str, *, run_id: str, model_id: str) -
         root, owner = _run_root(tx, run_id, source), artifacts.of_run(run_id)
     else:
         _refuse(source, name)
-    inside, outside = _steps(source), _steps(root)
+    inside, outside = addresses.steps_of(source), addresses.steps_of(root)
     if not outside[1:] or inside[: len(outside)] != outside:
         _refuse(source, name)
     if model_id:
@@ -324,19 +307,6 @@ def _model_root(tx: Transaction, model_id: str, source: str) -> str:
     return model.artifact_root
 
 
-def _steps(address: str) -> list[str]:
-    """Return scheme with host, then the steps of the path, each percent-decoded to the end."""
-    parts = urlsplit(address)
-    steps = [f"{parts.scheme.lower()}://{parts.netloc.lower()}"]
-    for step in parts.path.split("/"):
-        seen = step
-        while (again := unquote(seen)) != seen:
-            seen = again
-        if seen:
-            steps.append(seen)
-    return steps
-
-
 def _files(tx: Transaction, owner: str, prefix: str) -> tuple[File, ...]:
     start = f"{prefix}/" if prefix else ""
     return tuple(
@@ -355,13 +325,4 @@ def _refuse(source: str, name: str) -> NoReturn:
     raise errors.InvalidInputError(
         f"Invalid model version source: '{source[:200]}'. The {name} request parameter must "
         "identify the resource that contains the source."
-    )
-
-
-def _refuse_path(source: str) -> NoReturn:
-    raise errors.InvalidInputError(
-        f"Invalid model version source: '{source[:200]}'. If supplying a source as an http, "
-        "https, local file path, ftp, objectstore, or mlflow-artifacts uri, an absolute path "
-        "must be provided without relative path references present. Please provide an absolute "
-        "path."
     )
