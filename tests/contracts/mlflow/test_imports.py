@@ -277,6 +277,20 @@ def test_bad_things_of_a_batch_are_refused_one_by_one(door, client):
     assert history(door, FIRST, "m") == [(1, 0, "1.0")]
 
 
+def test_a_database_of_mlflow_2_has_fewer_tables_and_is_read_as_well(door, client, file):
+    for table in ("logged_models", "logged_model_params", "logged_model_tags"):
+        file.do(f"DROP TABLE {table}")
+    file.do("DROP TABLE logged_model_metrics")
+    file.do("DELETE FROM model_versions WHERE version = 1")
+    file.do("DELETE FROM inputs WHERE source_type <> 'DATASET'")
+    file.do("ALTER TABLE inputs DROP COLUMN step")
+    work = take(file, client)
+    assert work.writer.missed == {}
+    assert run_of(door, FIRST)["inputs"]["dataset_inputs"]
+    version = door.get("model-versions/get", name="scorer", version="3")["model_version"]
+    assert version["run_id"] == FIRST
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

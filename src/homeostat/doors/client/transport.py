@@ -308,9 +308,30 @@ def _error(reply: Reply) -> errors.HomeostatError:
     try:
         problem = msgspec.json.decode(reply.body, type=problems.Problem)
     except msgspec.MsgspecError:
+        refusal = _mlflow_refusal(reply)
+        if refusal is not None:
+            return refusal
         said = reply.body[:200].decode(errors="replace")
         return errors.HomeostatError(
             f"the server answered {reply.status}: {said}",
             hint="is this a Homeostat server?",
         )
     return problems.restore(problem)
+
+
+class _Refusal(msgspec.Struct):
+    """What MLflow's door answers; files are put there."""
+
+    error_code: str
+    message: str
+
+
+def _mlflow_refusal(reply: Reply) -> errors.HomeostatError | None:
+    try:
+        told = msgspec.json.decode(reply.body, type=_Refusal)
+    except msgspec.MsgspecError:
+        return None
+    kinds = {kind.http_status: kind for kind in errors.HomeostatError.__subclasses__()}
+    kinds[400] = errors.InvalidInputError
+    kinds[500] = errors.HomeostatError
+    return kinds.get(reply.status, errors.HomeostatError)(told.message)
