@@ -30,7 +30,7 @@ FEWER: Final = 5000
 """Runs that are sorted once it is known that they fulfil the needs."""
 WORTH: Final = 12
 """Rows of an index that are read in the time one run is checked."""
-MOST_HELD: Final = 200_000
+MOST_HELD: Final = 350_000
 """Ids that are held in memory for one search."""
 
 
@@ -220,11 +220,12 @@ def _intersected(way: _Way, needs: Sequence[Need], place: Sequence[Any] | None) 
     smallest = min(sizes, key=lambda need: sizes[need])
     if sizes[smallest] > MOST_HELD:
         return way.rows(place, most=None)
-    held = search_plans.ids_in(tx, asked, smallest)
+    held = set(search_plans.ids_in(tx, asked, smallest))
     read = [smallest]
     for need in sorted(needs, key=lambda need: sizes[need]):
-        if need not in read and sizes[need] < min(at_most, WORTH * len(held)):
-            held &= search_plans.ids_in(tx, asked, need)
+        worth = min(WORTH * len(held), MOST_HELD) + 1
+        if need not in read and _is_under(way, need, worth):
+            held.intersection_update(search_plans.ids_in(tx, asked, need))
             read.append(need)
     way.unchecked = tuple(
         need
@@ -235,6 +236,11 @@ def _intersected(way: _Way, needs: Sequence[Need], place: Sequence[Any] | None) 
         left = asked._replace(needs=way.unchecked)
         return search_plans.sorted_runs(tx, left, place=place, limit=way.limit, among=held)
     return way.rows(place, most=None, allowed=held)
+
+
+def _is_under(way: _Way, need: Need, most: int) -> bool:
+    n = search_plans.count(way.tx, way.asked, need, at_most=most)
+    return n is not None and n < most
 
 
 def _rank(kind: str, *, ascending: bool) -> int:

@@ -160,7 +160,7 @@ def count(
     return int(rows[0][0])
 
 
-def ids_in(tx: Transaction, asked: Question, need: search_conditions.Need) -> set[str]:
+def ids_in(tx: Transaction, asked: Question, need: search_conditions.Need) -> list[str]:
     """Return the runs in the span of a need.
 
     Parameters
@@ -174,8 +174,8 @@ def ids_in(tx: Transaction, asked: Question, need: search_conditions.Need) -> se
 
     Returns
     -------
-    set of str
-        Their ids.
+    list of str
+        Their ids, in no order.
     """
     made = Statement(tx)
     span = search_conditions.span_of(made, need, asked.experiments)
@@ -183,7 +183,7 @@ def ids_in(tx: Transaction, asked: Question, need: search_conditions.Need) -> se
     joined = "group_concat(run_id" if made.is_sqlite else "string_agg(run_id"
     # One long text costs a fraction of a row for each id.
     rows = made.rows("SELECT", joined, ", ',') FROM (", span.select(span.run), ") y")
-    return set(rows[0][0].split(",")) if rows[0][0] else set()
+    return str(rows[0][0]).split(",") if rows[0][0] else []
 
 
 def has_gaps(tx: Transaction, asked: Question, table: str, *, key: str) -> bool:

@@ -207,7 +207,9 @@ class Walk:
         missing = max(self._limits.wanted - self._n_right, 1)
         left = int(1.2 * missing * self._n_seen / max(self._n_right, 0.5))
         most = self._limits.most
-        if most is not None and self._n_seen >= TRIED and self._n_seen + left > most:
+        # What is known after few runs is rough.
+        slack = 3 if self._n_seen < 4 * TRIED else 1
+        if most is not None and self._n_seen >= TRIED and self._n_seen + left > slack * most:
             raise TooFarError
         return left
 
