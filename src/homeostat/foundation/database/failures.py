@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from homeostat.foundation import errors
@@ -62,6 +64,37 @@ def translate(error: sa.exc.DBAPIError) -> errors.HomeostatError | None:
             said=said.splitlines()[0] if said else "",
         )
     return None
+
+
+def of_driver(
+    error: Exception, *, dialect: sa.Dialect, raw: Any, text: str = ""
+) -> sa.exc.DBAPIError | None:
+    """Make of a driver's error what SQLAlchemy makes of it; None for any other error.
+
+    Parameters
+    ----------
+    error
+        As raised; the two drivers share no class of errors, SQLAlchemy knows whose is whose.
+    dialect
+        Of the connection.
+    raw
+        The driver's connection.
+    text
+        The statement.
+
+    Returns
+    -------
+    sqlalchemy.exc.DBAPIError or None
+        For `translate`.
+    """
+    driver: Any = dialect.loaded_dbapi
+    if not isinstance(error, driver.Error):
+        return None
+    is_lost = dialect.is_disconnect(error, raw, None)
+    found = sa.exc.DBAPIError.instance(
+        text, None, error, driver.Error, connection_invalidated=is_lost, dialect=dialect
+    )
+    return found if isinstance(found, sa.exc.DBAPIError) else None
 
 
 def _is_connection_failure(error: sa.exc.DBAPIError) -> bool:

@@ -168,7 +168,6 @@ class Transaction:
             else:
                 cursor.execute(text, parameters)
         except Exception as error:
-            # The two drivers share no class of errors; SQLAlchemy knows whose is whose.
             known = self._wrapped(error, text)
             if known is None:
                 raise
@@ -177,17 +176,10 @@ class Transaction:
 
     def _wrapped(self, error: Exception, text: str) -> Exception | None:
         """Make of a driver's error what `execute` makes of it; None for any other error."""
-        dialect = self._connection.dialect
-        driver: Any = dialect.loaded_dbapi
-        if not isinstance(error, driver.Error):
-            return None
-        is_lost = dialect.is_disconnect(error, self._raw, None)
-        found = sa.exc.DBAPIError.instance(
-            text, None, error, driver.Error, connection_invalidated=is_lost, dialect=dialect
+        found = failures.of_driver(
+            error, dialect=self._connection.dialect, raw=self._raw, text=text
         )
-        if not isinstance(found, sa.exc.DBAPIError):
-            return None
-        return self._failure(found) or found
+        return None if found is None else self._failure(found) or found
 
     def _failure(self, error: sa.exc.DBAPIError) -> Exception | None:
         known = failures.translate(error)

@@ -216,7 +216,7 @@ class Writer:
     def _serve(self, group: list[_Request]) -> None:
         failed: list[_Outcome] = []
         try:
-            with engine.connected(self._database.writing) as connection:
+            with self._database.group() as connection:
                 done = self._work(connection, group, failed)
                 if done:
                     engine.commit(connection)
