@@ -273,10 +273,10 @@ orders_of = st.lists(fields, max_size=3, unique=True).flatmap(
     "caps",
     [
         {},
-        {"FEW": 1, "PATIENCE": 10_000},
-        {"FEW": 4, "PATIENCE": 5, "WORTH": 100},
-        {"FEW": 2, "PATIENCE": 1, "MOST_HELD": 20, "FEWER": 1},
-        {"FEW": 2, "PATIENCE": 1, "FEWER": 1},
+        {"FEW": 1, "SHORT": 10_000},
+        {"FEW": 4, "SHORT": 5, "PATIENCE": 5, "WORTH": 100},
+        {"FEW": 2, "SHORT": 1, "PATIENCE": 9, "MOST_HELD": 20, "FEWER": 1},
+        {"FEW": 2, "SHORT": 1, "PATIENCE": 1, "FEWER": 1},
     ],
     ids=["sorted", "walked", "intersected", "far", "held"],
 )

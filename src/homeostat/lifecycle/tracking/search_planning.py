@@ -8,6 +8,7 @@ end: then the stretches of the rarest needs are read and intersected.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -24,6 +25,8 @@ from homeostat.lifecycle.tracking.search_plans import Question, Row
 
 FEW: Final = 1500
 """Runs that are checked one by one without a further thought."""
+SHORT: Final = 4000
+"""Runs a walk looks at while another way may be the quicker one."""
 PATIENCE: Final = 8000
 """Runs a walk looks at; it gives up as soon as they are not likely to be enough."""
 FEWER: Final = 5000
@@ -71,10 +74,14 @@ def first_runs(
     if route is None or asked.n_fixed > len(asked.orders):
         return search_plans.sorted_runs(tx, asked, place=place, limit=limit)
     way = _Way(tx, asked, route, limit=limit)
-    try:
-        return way.rows(place, most=PATIENCE if counted else None)
-    except search_walk.TooFarError:
-        return _intersected(way, list(counted), place)
+    if not counted:
+        return way.rows(place, most=None)
+    with contextlib.suppress(search_walk.TooFarError):
+        return way.rows(place, most=SHORT)
+    if not any(_is_under(way, need, 8 * FEW) for need in counted):
+        with contextlib.suppress(search_walk.TooFarError):
+            return way.rows(place, most=PATIENCE, slack=3)
+    return _intersected(way, list(counted), place)
 
 
 class _Way:
@@ -97,9 +104,10 @@ class _Way:
         *,
         most: int | None,
         allowed: set[str] | None = None,
+        slack: int = 1,
     ) -> list[Row]:
         """Return the rows behind a place; `TooFarError` when that takes too many looks."""
-        limits = search_walk.Limits(self.limit, most, allowed)
+        limits = search_walk.Limits(self.limit, most, allowed, slack)
         at = 2 * self.asked.n_fixed
         leading = self.asked.leading
         if leading is None:

@@ -68,11 +68,14 @@ class Limits(NamedTuple):
         may look at all.
     allowed
         Only these runs are given, and no need is checked; None for all.
+    slack
+        How many times more than `most` may seem needed while little is known.
     """
 
     wanted: int
     most: int | None
     allowed: Collection[str] | None = None
+    slack: int = 1
 
     @property
     def group(self) -> int:
@@ -208,7 +211,7 @@ class Walk:
         left = int(1.2 * missing * self._n_seen / max(self._n_right, 0.5))
         most = self._limits.most
         # What is known after few runs is rough.
-        slack = 3 if self._n_seen < 4 * TRIED else 1
+        slack = self._limits.slack if self._n_seen < 4 * TRIED else 1
         if most is not None and self._n_seen >= TRIED and self._n_seen + left > slack * most:
             raise TooFarError
         return left
