@@ -212,7 +212,9 @@ class Walk:
         most = self._limits.most
         # What is known after few runs is rough.
         slack = self._limits.slack if self._n_seen < 4 * TRIED else 1
-        if most is not None and self._n_seen >= TRIED and self._n_seen + left > slack * most:
+        # Nor is a walk given up that is more than half done.
+        is_begun = TRIED <= self._n_seen < left
+        if most is not None and is_begun and self._n_seen + left > slack * most:
             raise TooFarError
         return left
 
