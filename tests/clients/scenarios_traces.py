@@ -50,3 +50,18 @@ def a_traced_call_that_fails_says_so_and_belongs_to_its_run():
     assert found.info.state.value == "ERROR"
     table = mlflow.search_traces(run_id=run.info.run_id, return_type="list")
     assert [one.info.trace_id for one in table] == [found.info.trace_id]
+
+
+def what_a_decorated_function_did_is_read_back_by_every_client():
+    mlflow.set_experiment(fresh("traced"))
+
+    @mlflow.trace(name="add")
+    def add(x, y):
+        return x + y
+
+    assert add(2, 3) == 5
+    mlflow.flush_trace_async_logging()
+    found = mlflow.get_trace(mlflow.get_last_active_trace_id())
+    [span] = found.data.spans
+    assert (span.name, span.inputs, span.outputs) == ("add", {"x": 2, "y": 3}, 5)
+    assert not mlflow.search_traces().empty
