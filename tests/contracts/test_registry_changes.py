@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import command, config
 
 from homeostat.foundation import access, errors, events, lineage
-from homeostat.foundation.database import Database, engine, migrate
+from homeostat.foundation.database import Database, borders, migrate
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.evaluation import actions as evaluation
@@ -267,10 +267,10 @@ def test_rows_of_before_get_what_is_asked_of_all_rows_now(empty_database_url):
 def migrate_to(url, version):
     """A database as a release before left it."""
     database = Database(url)
-    with engine.connected(database.writing) as connection:
+    with borders.connected(database.writing) as connection:
         told = config.Config()
         told.set_main_option("script_location", str(migrate.FOLDER))
         told.attributes["connection"] = connection
         command.upgrade(told, version)
-        engine.commit(connection)
+        borders.commit(connection)
     return database

@@ -14,8 +14,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from homeostat.foundation import errors, log
-from homeostat.foundation.database import failures, transaction
+from homeostat.foundation import errors
+from homeostat.foundation.database import borders, transaction
 
 BUSY_TIMEOUT_MS = 20_000
 # Any constant no other application of the same PostgreSQL database uses.
@@ -23,8 +23,6 @@ WRITE_LOCK = 0x686F6D656F
 # Without it an INSERT on PostgreSQL does not say how many rows it made.
 OPTIONS = {"preserve_rowcount": True}
 LOCK_FOR_WRITING = f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"
-
-logger = log.get(__name__)
 
 
 class Database:
@@ -80,7 +78,7 @@ class Database:
         UnavailableError
             When the database cannot be reached.
         """
-        with connected(self.reading) as connection:
+        with borders.connected(self.reading) as connection:
             try:
                 yield transaction.Transaction(connection, project=project, signer=self.signer)
             finally:
@@ -117,7 +115,7 @@ class Database:
         except IndexError:
             connection = self.reading.connect()
         try:
-            with _begun(connection, "BEGIN"), _translated(connection):
+            with borders.begun(connection, "BEGIN"), borders.translated(connection):
                 yield transaction.Transaction(connection, project=project, signer=self.signer)
         finally:
             self._at_hand.append(connection)
@@ -138,12 +136,12 @@ class Database:
             When the database cannot be reached or stays locked.
         """
         if not self.is_sqlite:
-            with connected(self.writing) as connection:
+            with borders.connected(self.writing) as connection:
                 yield connection
             return
         if self._writers_own is None or self._writers_own.closed:
             self._writers_own = self.writing.connect()
-        with _begun(self._writers_own, "BEGIN IMMEDIATE"):
+        with borders.begun(self._writers_own, "BEGIN IMMEDIATE"):
             yield self._writers_own
 
     @contextlib.contextmanager
@@ -167,16 +165,16 @@ class Database:
         UnavailableError
             When the database cannot be reached, stays locked, or cannot commit.
         """
-        with connected(self.writing) as connection:
+        with borders.connected(self.writing) as connection:
             tx = transaction.Transaction(connection, project=project, signer=self.signer)
             try:
                 yield tx
             except BaseException:
-                give_up(connection)
+                borders.give_up(connection)
                 raise
             tx.settle()
-            commit(connection)
-        call_back(tx)
+            borders.commit(connection)
+        borders.call_back(tx)
 
     def close(self) -> None:
         """Close all connections; open transactions of other threads fail."""
@@ -186,153 +184,6 @@ class Database:
             self._writers_own.close()
         self.reading.dispose()
         self.writing.dispose()
-
-
-@contextlib.contextmanager
-def _begun(connection: sa.Connection, begin: str) -> Iterator[None]:
-    """Begin straight at the driver, at a tenth of SQLAlchemy's price; undo what is left."""
-    raw: Any = connection.connection.dbapi_connection
-    with _translated(connection):
-        raw.execute(begin)
-    try:
-        yield
-    finally:
-        if connection.in_transaction() or raw.in_transaction:
-            give_up(connection)
-
-
-@contextlib.contextmanager
-def _translated(connection: sa.Connection) -> Iterator[None]:
-    """Raise what the database says, at the driver or through SQLAlchemy, in our words."""
-    try:
-        yield
-    except sa.exc.DBAPIError as error:
-        known = failures.translate(error)
-        if known is None:
-            raise
-        raise known from error
-    except Exception as error:
-        raw = connection.connection.dbapi_connection
-        found = failures.of_driver(error, dialect=connection.dialect, raw=raw)
-        told = None if found is None else failures.translate(found)
-        if told is None:
-            raise
-        raise told from error
-
-
-@contextlib.contextmanager
-def connected(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Take a connection and begin; give it back at the end.
-
-    Parameters
-    ----------
-    engine
-        `Database.reading` or `Database.writing`.
-
-    Yields
-    ------
-    sqlalchemy.Connection
-        With a transaction begun on it.
-
-    Raises
-    ------
-    UnavailableError
-        When there is no connection to be had, or the lock is held too long.
-    """
-    try:
-        connection = engine.connect()
-        try:
-            connection.begin()
-        except BaseException:
-            connection.close()
-            raise
-    except sa.exc.DBAPIError as error:
-        known = failures.translate(error)
-        if known is None:
-            raise
-        raise known from error
-    except sa.exc.TimeoutError as error:
-        raise errors.UnavailableError(
-            "all database connections of this process are in use", retry_after_s=1
-        ) from error
-    try:
-        yield connection
-    finally:
-        connection.close()
-
-
-def commit(connection: sa.Connection) -> None:
-    """Make the work durable, or fail with a sentence and undo it.
-
-    Parameters
-    ----------
-    connection
-        With a transaction begun on it.
-
-    Raises
-    ------
-    UnavailableError
-        When the database refused or was lost; a lost connection leaves the outcome open.
-    """
-    raw: Any = connection.connection.dbapi_connection
-    try:
-        if connection.in_transaction():
-            connection.commit()
-        else:  # begun at the driver
-            raw.commit()
-    except Exception as error:
-        found = (
-            error
-            if isinstance(error, sa.exc.DBAPIError)
-            else failures.of_driver(error, dialect=connection.dialect, raw=raw)
-        )
-        if found is None:
-            raise
-        give_up(connection)
-        known = failures.translate(found)
-        if known is None:
-            known = errors.UnavailableError(
-                f"the database refused to commit: {str(found.orig).strip()}", retry_after_s=1
-            )
-        raise known from error
-
-
-def give_up(connection: sa.Connection) -> None:
-    """Roll back; where even that fails, throw the connection away.
-
-    Parameters
-    ----------
-    connection
-        With a transaction begun on it, in whatever state.
-    """
-    raw: Any = connection.connection.dbapi_connection
-    try:
-        if connection.in_transaction():
-            connection.rollback()
-        else:  # begun at the driver
-            raw.rollback()
-    except Exception as error:
-        if failures.of_driver(error, dialect=connection.dialect, raw=raw) is None and not (
-            isinstance(error, sa.exc.DBAPIError)
-        ):
-            raise
-        connection.invalidate()
-
-
-def call_back(tx: transaction.Transaction) -> None:
-    """Run what was registered for after the commit; a failing callback is logged.
-
-    Parameters
-    ----------
-    tx
-        Committed.
-    """
-    for callback in tx.callbacks():
-        try:
-            callback()
-        except Exception:
-            # The work is committed; an observer's fault must not look like a failed write.
-            logger.exception("a callback after commit failed")
 
 
 def _parse(url: str) -> sa.URL:

@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from homeostat.foundation import errors
-from homeostat.foundation.database import engine
+from homeostat.foundation.database import borders, engine
 
 FOLDER = Path(__file__).parent / "migrations"
 CURRENT = sa.text("SELECT version_num FROM alembic_version")
@@ -48,7 +48,7 @@ def version(database: engine.Database) -> str:
     UnavailableError
         When the database cannot be reached.
     """
-    with engine.connected(database.reading) as connection:
+    with borders.connected(database.reading) as connection:
         return _version(connection)
 
 
@@ -73,7 +73,7 @@ def upgrade(database: engine.Database) -> None:
         return
     from alembic import command, config  # noqa: PLC0415 - 0.2 s that a current database saves
 
-    with engine.connected(database.writing) as connection:
+    with borders.connected(database.writing) as connection:
         # Asked again under the write lock: another process may have been faster.
         if _is_at_head(_version(connection)):
             return
@@ -81,7 +81,7 @@ def upgrade(database: engine.Database) -> None:
         settings.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
         settings.attributes["connection"] = connection
         command.upgrade(settings, "head")
-        engine.commit(connection)
+        borders.commit(connection)
 
 
 def _version(connection: sa.Connection) -> str:

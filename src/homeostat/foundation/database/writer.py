@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import sqlalchemy as sa
 
 from homeostat.foundation import errors, log
-from homeostat.foundation.database import engine, transaction
+from homeostat.foundation.database import borders, engine, transaction
 from homeostat.foundation.database.transaction import Transaction
 
 T = TypeVar("T")
@@ -219,16 +219,16 @@ class Writer:
             with self._database.group() as connection:
                 done = self._work(connection, group, failed)
                 if done:
-                    engine.commit(connection)
+                    borders.commit(connection)
                 else:
-                    engine.give_up(connection)
+                    borders.give_up(connection)
         except Exception as error:  # noqa: BLE001 - the thread must outlive every failure
             told = {id(outcome.request) for outcome in failed}
             _settle([*failed, *_undone([r for r in group if id(r) not in told], error)])
             return
         # Observers first: who reads after their answer must find caches up to date.
         for item in done:
-            engine.call_back(item.tx)
+            borders.call_back(item.tx)
         _settle([*failed, *(_Outcome(item.request, item.result, None) for item in done)])
 
     def _work(

@@ -12,7 +12,7 @@ depends_on = None
 
 ZERO = sa.text("0")
 EMPTY = sa.text("''")
-INDEXES = {
+INDEXES: dict[str, dict[str, tuple[str, ...]]] = {
     "models": {"models_updated": ("project", "updated_at")},
     "versions": {
         "versions_stage": ("project", "model", "stage", "number"),
