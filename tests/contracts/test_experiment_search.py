@@ -71,7 +71,7 @@ def test_the_newest_come_first_and_then_by_id(find):
         ("experiment_id IN ('1', '2', '77777777777777777777')", {"credit", "Credit-2"}),
         ("experiment_id NOT IN ('1', '2', '3')", {"fraud_a", "fraud%a"}),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "-",
 )
 def test_a_filter_chooses(find, condition, found):
     assert set(names(find(condition=condition))) == found

@@ -235,3 +235,61 @@ def limit_pages(database, n):
     @sa.event.listens_for(database.writing, "connect")
     def limit(raw, _record):
         raw.execute(f"PRAGMA max_page_count={n}").close()
+
+
+def together(writer, *works):
+    """Return what each of some repeatable works gave or raised, done in one group."""
+
+    async def ask():
+        gate = Gate(writer)
+        waiting = [asyncio.ensure_future(writer.run(work, may_repeat=True)) for work in works]
+        await asyncio.sleep(0)
+        gate.open()
+        gate.answer.result(30)
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    return asyncio.run(ask())
+
+
+def noted(ran, name, work):
+    def noting(tx):
+        ran.append(name)
+        return work(tx)
+
+    return noting
+
+
+def refuse(_tx):
+    raise errors.InvalidInputError("before any write")
+
+
+def spoil(tx):
+    put("spoilt")(tx)
+    raise errors.ConflictError("after a write")
+
+
+def test_what_may_repeat_is_done_again_when_a_neighbour_left_something_to_undo(
+    writer, database
+):
+    ran = []
+    works = {"a": put("a"), "refused": refuse, "spoilt": spoil, "b": put("b")}
+    found = together(writer, *(noted(ran, name, work) for name, work in works.items()))
+    assert [type(answer) for answer in found] == [
+        *(int, errors.InvalidInputError, errors.ConflictError, int)
+    ]
+    assert projects(database) == {"a", "b"}
+    assert ran == ["a", "refused", "spoilt", "a", "refused", "spoilt", "b"]
+
+
+def test_a_refusal_before_any_write_repeats_nobody(writer, database):
+    ran = []
+    together(writer, noted(ran, "a", put("a")), noted(ran, "no", refuse))
+    assert ran == ["a", "no"]
+    assert projects(database) == {"a"}
+
+
+def test_a_statement_that_failed_undoes_itself_alone(writer, database):
+    """On PostgreSQL nothing more works behind a failed statement until it is undone."""
+    found = together(writer, put("a"), put("a"), put("b"))
+    assert [type(answer) for answer in found] == [int, errors.ConflictError, int]
+    assert projects(database) == {"a", "b"}

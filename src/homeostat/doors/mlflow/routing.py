@@ -136,8 +136,11 @@ class Call:
         return await self.read(fn)
 
     async def write(self, fn: Callable[[Transaction], T]) -> T:
-        """Run `fn` in the writer's next group; returns after the commit."""
-        answer = await self.house.writer.run(fn, project=self.project)
+        """Run `fn` in the writer's next group; returns after the commit.
+
+        `fn` may run once more when a neighbour failed: it changes nothing outside its `tx`.
+        """
+        answer = await self.house.writer.run(fn, project=self.project, may_repeat=True)
         self._ground.wake()
         return answer
 

@@ -49,10 +49,12 @@ class Prepared:
         one for each dialect, by its name. An insert without values takes every column.
     """
 
-    __slots__ = ("_statement", "_texts", "_texts_by_place")
+    __slots__ = ("_statement", "_texts", "_texts_by_place", "is_write")
 
     def __init__(self, statement: sa.Executable | Mapping[str, sa.Executable]) -> None:
         self._statement = statement
+        kinds = statement.values() if isinstance(statement, Mapping) else (statement,)
+        self.is_write = any(kind.is_dml for kind in kinds)
         self._texts: dict[str, str] = {}
         self._texts_by_place: dict[str, str] = {}
 

@@ -47,6 +47,8 @@ class Transaction:
         ``sqlite`` or ``postgresql``.
     is_broken
         True once the database itself gave out: nothing of the transaction can be saved.
+    has_marks
+        True once something may have to be undone: a write was tried, or a statement failed.
     memo
         What was read and can only change through transactions of this commit, which must
         then correct it; what a request added is forgotten when the request is undone.
@@ -54,7 +56,7 @@ class Transaction:
 
     __slots__ = (
         *("_callbacks", "_connection", "_raw"),
-        *("at", "dialect", "is_broken", "memo", "project", "signer"),
+        *("at", "dialect", "has_marks", "is_broken", "memo", "project", "signer"),
     )
 
     def __init__(
@@ -73,6 +75,7 @@ class Transaction:
         self.signer = signer
         self.at = clock.now_ms()
         self.is_broken = False
+        self.has_marks = False
         self.memo = {} if memo is None else memo
 
     def execute(
@@ -99,6 +102,7 @@ class Transaction:
         UnavailableError
             When the database gave out: full disk, lock held too long, connection lost.
         """
+        self.has_marks = self.has_marks or not statement.is_select
         try:
             return self._connection.execute(statement, parameters)
         except sa.exc.DBAPIError as error:
@@ -130,6 +134,8 @@ class Transaction:
             As `execute`.
         """
         text = statement.text(self.dialect)
+        if statement.is_write:
+            self.has_marks = True
         if parameters is None or isinstance(parameters, Mapping):
             return self._driven(text, parameters or {}, is_many=False)
         return self._driven(text, parameters, is_many=True)
@@ -156,6 +162,7 @@ class Transaction:
         ConflictError, UnavailableError
             As `execute`.
         """
+        self.has_marks = True
         return self._driven(statement.text_by_place(self.dialect), rows, is_many=True)
 
     def _driven(self, text: str, parameters: Any, *, is_many: bool) -> prepared.Cursor:
@@ -182,6 +189,7 @@ class Transaction:
         return None if found is None else self._failure(found) or found
 
     def _failure(self, error: sa.exc.DBAPIError) -> Exception | None:
+        self.has_marks = True
         known = failures.translate(error)
         self.is_broken = known is not None and known.code == "unavailable"
         return known
