@@ -300,7 +300,9 @@ def _field(named: str, fields: Fields) -> tuple[Subject, str]:
             " ['metric', 'parameter', 'tag', 'attribute', 'dataset']"
         )
     key = key.lstrip()
-    return subject, key[1:-1] if key[0] in '`"' else key
+    if not key:
+        raise errors.InvalidInputError(f"'{lexing.cut(named)}' names no key behind its dot")
+    return subject, key[1:-1] if key[0] in "`\"'" else key
 
 
 def _kind(subject: Subject, key: str, fields: Fields) -> tuple[Kind, str]:
