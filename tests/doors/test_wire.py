@@ -7,6 +7,7 @@ import json
 import re
 import socket
 
+import psutil
 import pytest
 
 GET = b"GET /api/2.0/mlflow/experiments/get?experiment_id=0 HTTP/1.1\r\nhost: localhost\r\n"
@@ -145,6 +146,35 @@ def test_who_goes_away_while_waiting_harms_nobody(module_server, line):
     half.socket.close()
     line.send(posted(LOG, {"run_id": run_id, "key": "k", "value": "w"}))
     assert line.answer()[0] == 200
+
+
+def test_who_asks_ahead_and_never_reads_holds_up_nobody(module_server, line):
+    """A thousand large answers wait for their reader, not in the server's memory."""
+    run_id = new_run(line)
+    tags = [{"key": f"k{i}", "value": "v" * 5000} for i in range(100)]
+    line.send(posted(b"/api/2.0/mlflow/runs/log-batch", {"run_id": run_id, "tags": tags}))
+    assert line.answer()[0] == 200
+    process = psutil.Process(module_server.process.pid)
+    before = process.memory_info().rss
+    asked = b"GET /api/2.0/mlflow/runs/get?run_id=%b HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    greedy = Line(module_server.url)
+    greedy.send(asked % run_id.encode() * 1000)
+    for _ in range(20):
+        line.send(GET + b"\r\n")
+        assert line.answer()[0] == 200
+    assert process.memory_info().rss - before < 64 * 2**20
+    greedy.socket.close()
+
+
+def test_a_mountain_of_headers_is_refused(line):
+    line.send(GET + b"x-much: " + b"a" * 70_000)
+    assert line.answer()[0] == 431
+
+
+def test_two_hosts_in_one_request_are_refused(line):
+    line.send(GET + b"host: evil.example\r\n\r\n")
+    status, _, body = line.answer()
+    assert (status, json.loads(body)["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
 
 
 @pytest.mark.parametrize(

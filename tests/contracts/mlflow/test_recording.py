@@ -198,6 +198,40 @@ def test_a_body_that_is_no_request_is_refused(door, raw):
     assert message
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '"value": NaN, "timestamp": 1',
+        '"value": 1e999, "timestamp": 1.0, "step": 0.0',
+        '"value": 0.5, "timestamp": 1e3, "step": null',
+        '"value": 0.5, "timestamp": 1, "datasetName": "a", "datasetDigest": "b"',
+    ],
+)
+def test_what_protobufs_json_takes_is_taken(door, run_id, raw):
+    body = f'{{"run_id": "{run_id}", "key": "loss", {raw}}}'.encode()
+    status, _, content = door.call(
+        "POST", "runs/log-metric", raw=body, headers={"content-type": "application/json"}
+    )
+    assert (status, content) == (200, b"{}")
+    assert len(history(door, run_id)["metrics"]) == 1
+
+
+def test_two_spellings_of_one_field_are_refused(door, run_id):
+    status, code, message = door.refused(
+        "POST", "runs/log-metric", body={"run_id": run_id, "runId": run_id, **point()}
+    )
+    assert (status, code) == (400, "INVALID_PARAMETER_VALUE")
+    assert "both 'run_id' and 'runId'" in message
+
+
+@pytest.mark.parametrize("raw", [b'{"zz":' + b"[" * 200_000, b"[" * 200_000])
+def test_what_is_nested_too_deep_is_refused(door, raw):
+    told = door.refused(
+        "POST", "runs/log-batch", raw=raw, headers={"content-type": "application/json"}
+    )
+    assert told[:2] == (400, "INVALID_PARAMETER_VALUE")
+
+
 def test_a_body_that_is_no_json_by_its_type_is_refused(door):
     told = door.refused(
         "POST", "runs/log-batch", raw=b"{}", headers={"content-type": "text/plain"}

@@ -8,7 +8,7 @@ shows an access key, and is who the key says (DESIGN, section 8).
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from typing import Any, Final
 
 from homeostat.foundation import access, errors, keyring
@@ -72,7 +72,10 @@ class Visitor:
         InvalidInputError
             When the project's name is malformed.
         """
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = scope["headers"]
+        headers: dict[bytes, bytes] = dict(given)
+        if len(headers) < len(given) and _is_doubled(given):
+            raise errors.InvalidInputError("a request names one Host, and may show one key")
         client = scope.get("client")
         callers.admit(
             scope["method"],
@@ -111,6 +114,12 @@ def _identify(
             hint="ask an owner of that project for a key",
         )
     return access.Actor(key.name, key.role, key.kind), key.project
+
+
+def _is_doubled(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Say whether a header that decides who calls comes twice (RFC 9112, section 3.2)."""
+    names = [name for name, _ in headers if name in {b"host", b"authorization", b"origin"}]
+    return len(set(names)) < len(names)
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str | None:

@@ -7,6 +7,7 @@ clients may send as text.
 from __future__ import annotations
 
 import functools
+import json
 import math
 import re
 from typing import Annotated, Any, Final, NoReturn
@@ -19,6 +20,8 @@ from homeostat.foundation import errors
 SEE = " See the API docs for more information about request parameters."
 LARGEST_WHOLE: Final = 2**63 - 1
 LARGEST_NUMBER: Final = 1.7976931348623157e308
+_LONGEST_SPELLED: Final = 4096
+_SPELLED: Final = re.compile(rb'"[a-z]+[A-Z][A-Za-z]*"\s*:')
 _BOOLEANS: Final = {"true": True, "false": False}
 
 Int = int | str
@@ -48,11 +51,57 @@ def body(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
         In MLflow's words: what is missing, or which value is wrong at which place.
     """
     try:
-        return decoder.decode(raw or b"{}")
+        if len(raw) > _LONGEST_SPELLED or _SPELLED.search(raw) is None:
+            return decoder.decode(raw or b"{}")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Rare: what follows is slower and takes all that protobuf's JSON takes.
+        return _lenient(decoder.type, raw)
+    return _lenient(decoder.type, raw)
+
+
+def _lenient(kind: Any, raw: bytes) -> Any:
+    """Read a body as protobuf does: null is unset, 1e3 an integer, NaN may stand bare."""
+    try:
+        given = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise errors.InvalidInputError(f"the body is no JSON object: {why}") from None
+    if not isinstance(given, dict):
+        raise errors.InvalidInputError(
+            f"the body is no JSON object with fields, but {_shown(given)}"
+        )
+    _respell(given, kind)
+    try:
+        return msgspec.convert(_proper(given), kind)
     except msgspec.ValidationError as error:
-        _refuse(error, _plain(raw))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.InvalidInputError(f"the body is no JSON object: {error}") from None
+        _refuse(error, given)
+
+
+def _proper(value: Any) -> Any:
+    """Return a value without nulls, whole floats as integers."""
+    if isinstance(value, dict):
+        return {name: _proper(item) for name, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_proper(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST_WHOLE:
+        return int(value)
+    return value
+
+
+def _respell(given: dict[str, Any], kind: type[msgspec.Struct]) -> None:
+    """Take optional fields in their other spelling, `runName` for `run_name`."""
+    for field in msgspec.structs.fields(kind):
+        first, *rest = field.name.split("_")
+        other = first + "".join(word.capitalize() for word in rest)
+        if other == field.name or other not in given:
+            continue
+        if field.name in given:
+            raise errors.InvalidInputError(
+                f"Request specifies both '{field.name}' and '{other}'; "
+                "provide only one of them."
+            )
+        if not field.required:
+            given[field.name] = given.pop(other)
 
 
 def query(kind: type[msgspec.Struct], text: str) -> Any:
@@ -91,7 +140,7 @@ def whole(value: Int, field: str) -> int:
     """
     found = value
     if isinstance(value, str):
-        if re.fullmatch(r"[+-]?\d{1,19}", value) is None:
+        if re.fullmatch(r"[+-]?[0-9]{1,19}", value) is None:
             _wrong(field, value)
         found = int(value)
     assert isinstance(found, int)
@@ -166,13 +215,6 @@ def _value_at(given: Any, path: str) -> Any:
         except (KeyError, IndexError, TypeError):
             return given
     return given
-
-
-def _plain(raw: bytes) -> Any:
-    try:
-        return msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        return {}
 
 
 def _shown(value: object) -> str:

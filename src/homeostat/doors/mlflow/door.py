@@ -143,6 +143,10 @@ class Door:
             return answer
         except ConnectionError:
             raise
+        except RecursionError:
+            return problems.answer(
+                errors.InvalidInputError("something in the request is nested too deep")
+            )
         except Exception as error:  # noqa: BLE001 - the last line before the server
             log_id = ids.new_id()
             _log.exception(

@@ -20,6 +20,11 @@ from homeostat.doors.mlflow import door, routing
 
 MOST_DIGITS: Final = 6
 """Of a body's length; larger bodies want uvicorn's flow control."""
+MOST_HEAD_BYTES: Final = 64 * 1024
+TOO_MUCH_HEAD: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
 _FIXED: Final = (
     b"content-type: application/json\r\n"
     b"x-content-type-options: nosniff\r\n"
@@ -129,12 +134,39 @@ class Wire(httptools_impl.HttpToolsProtocol):
     """uvicorn's HTTP protocol with the short way for what `door` says may take it."""
 
     door: ClassVar[door.Door]
+    _may_be_short = False
+    _is_in_head = False
+    _head_bytes = 0
     _memo: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived; one request of it may go the short way.
+
+        Those sent ahead of their answers wait in uvicorn's pipeline: each is a task that lets
+        others in between and waits while the client does not read.
+        """
+        self._may_be_short = not self.flow.write_paused
+        super().data_received(data)
+        if self._is_in_head:
+            # The parser keeps what is not whole, and would for ever.
+            self._head_bytes += len(data)
+            if self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+                self.transport.write(TOO_MUCH_HEAD)
+                self.transport.close()
+
+    def on_message_begin(self) -> None:
+        """Begin to count what comes before the body."""
+        self._is_in_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Choose the way: this one, or uvicorn's."""
+        self._is_in_head = False
         found = None
-        if (self.cycle is None or self.cycle.response_complete) and not self._is_special():
+        is_free = self.cycle is None or self.cycle.response_complete
+        if self._may_be_short and is_free and not self._is_special():
+            self._may_be_short = False
             path, _, _ = self.url.partition(b"?")
             method = self.parser.get_method()
             found = self.door.table.short(method, path)
