@@ -52,7 +52,17 @@ async def get_history(call: routing.Call) -> bytes:
         page = history.read_page(
             tx, call.actor, run_id, key=asked.metric_key, limit=limit, token=token
         )
-        return msgspec.json.encode([shapes.point(row) for row in page.rows])[1:-1], page.token
+        key = asked.metric_key
+        shown = [
+            {
+                "key": key,
+                "value": number if kind is None else shapes.kept(number, kind),
+                "timestamp": at,
+                "step": step,
+            }
+            for number, at, step, kind in page.rows
+        ]
+        return msgspec.json.encode(shown)[1:-1], page.token
 
     pieces: list[bytes] = []
     token = asked.page_token

@@ -13,7 +13,7 @@ from homeostat.lifecycle.tracking import records, tokens
 _C = records.metrics.c
 _ORDER: Final = (_C.at, _C.step, _C.value, _C.kind)
 _PAGE: Final = Prepared(
-    sa.select(_C.key, _C.value, _C.at, _C.step, _C.kind)
+    sa.select(_C.value, _C.at, _C.step, sa.func.nullif(_C.kind, sa.literal_column("'finite'")))
     .where(
         _C.project == records.IN_PROJECT,
         _C.run_id == records.IN_RUN,
@@ -36,12 +36,12 @@ class HistoryPage(NamedTuple):
     Parameters
     ----------
     rows
-        Key, value, at, step, kind.
+        Value, at, step, kind; the kind is None when the value is finite, as all but all are.
     token
         Of the page behind; empty on the last one.
     """
 
-    rows: list[tuple[str, float, int, int, str]]
+    rows: list[tuple[float, int, int, str | None]]
     token: str
 
 
@@ -84,5 +84,5 @@ def read_page(
     if len(rows) <= limit:
         return HistoryPage(rows, "")
     rows.pop()
-    _, value, at, step, kind = rows[-1]
-    return HistoryPage(rows, tokens.make(question, [at, step, value, kind]))
+    value, at, step, kind = rows[-1]
+    return HistoryPage(rows, tokens.make(question, [at, step, value, kind or "finite"]))
