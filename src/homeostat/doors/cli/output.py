@@ -84,7 +84,7 @@ def table(
 
 def instant(at: int | None) -> str:
     """Return an instant for a table, such as ``2026-04-05 10:31:07``; UTC."""
-    return NOTHING if at is None else clock.iso(at)[:19].replace("T", " ")
+    return NOTHING if at is None else clock.short(at)
 
 
 def check_place(path: Path, *, option: str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 WIDTH = 640
 HEIGHT = 150
 PAD = 8
 MOST_POINTS = 1200
 TICK_LINES = 2
+LARGEST: Final = 1e300
+"""Values beyond it, infinities among them, are not drawn: a scale with them has no room."""
 
 
 class Mark(NamedTuple):
@@ -87,7 +88,8 @@ def line(
     Parameters
     ----------
     series
-        Pairs (position, value), in order of position; values that are not finite are left out.
+        Pairs (position, value), in order of position; NaN and values beyond
+        `LARGEST` are left out.
     name
         What the values are, for the sentence.
     level
@@ -95,7 +97,7 @@ def line(
     marks, spans
         What to show at which positions; those outside the series are left out.
     """
-    finite = thin([(x, y) for x, y in series if math.isfinite(y)])
+    finite = thin([(x, y) for x, y in series if abs(y) <= LARGEST])
     if len(finite) < 2:  # noqa: PLR2004 - a line has two ends
         return None
     values = [y for _, y in finite] + ([level] if level is not None else [])

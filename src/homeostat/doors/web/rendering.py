@@ -33,20 +33,36 @@ def instant(at: int | None) -> Markup:
     """Return an instant in UTC as a ``time`` element, and how long ago it was below it."""
     if at is None:
         return NOTHING
-    whole = clock.iso(at)
+    if not clock.has_date(at):
+        return _dateless(at)
     return Markup(
         '<time datetime="{0}" title="{0}">{1}<span class="ago">{2}</span></time>'
-    ).format(whole, whole[:19].replace("T", " "), ago(at))
+    ).format(clock.iso(at), clock.short(at), ago(at))
 
 
 def moment(at: int | None) -> Markup:
     """Return an instant for use in a sentence, such as 2026-04-05 10:31:07 UTC (2 h ago)."""
     if at is None:
         return NOTHING
-    whole = clock.iso(at)
+    if not clock.has_date(at):
+        return _dateless(at)
     return Markup(
         '<time datetime="{0}" title="{0}">{1} UTC (<span class="since">{2}</span>)</time>'
-    ).format(whole, whole[:19].replace("T", " "), ago(at))
+    ).format(clock.iso(at), clock.short(at), ago(at))
+
+
+def _dateless(at: int) -> Markup:
+    """Return an instant that a client gave and no calendar has, as the number it is."""
+    return Markup('<span title="milliseconds since 1970, beyond any date">{0}</span>').format(
+        at
+    )
+
+
+def took(began: int, ended: int) -> str:
+    """Return how long something took by its client's clock; "-" when that cannot be."""
+    if not (clock.has_date(began) and clock.has_date(ended) and began <= ended):
+        return "-"
+    return duration(ended - began)
 
 
 def ago(at: int, *, now: int | None = None) -> str:
@@ -72,7 +88,8 @@ def number(value: float | None, digits: int = 4) -> str:
         return "-"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:,.{digits}g}" if abs(value) < 10_000 else f"{value:,.0f}"  # noqa: PLR2004
+    is_long = 10_000 <= abs(value) < 1e15  # noqa: PLR2004 - more digits than these say nothing
+    return f"{value:,.0f}" if is_long else f"{value:,.{digits}g}"
 
 
 def share(value: float | None) -> str:
@@ -115,6 +132,7 @@ def _templates() -> jinja2.Environment:
     )
     for shown in (instant, moment, number, share, size, duration):
         made.filters[shown.__name__] = shown
+    made.globals["took"] = took
     return made
 
 
