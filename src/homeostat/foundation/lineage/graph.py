@@ -26,27 +26,12 @@ def connect(tx: Transaction, *, source: str, target: str, kind: str) -> Edge:
     Edge
         As it is stored, with the instant of the first time.
     """
-    which = {
-        "in_project": tx.project,
-        "in_source": source,
-        "in_target": target,
-        "in_kind": kind,
-    }
+    row = {"project": tx.project, "source": source, "target": target, "kind": kind}
+    if tx.run(records.INSERT, {**row, "at": tx.at}).rowcount == 1:
+        return Edge(source=source, target=target, kind=kind, at=tx.at)
+    which = {f"in_{name}": value for name, value in row.items()}
     known = tx.run(records.FIND, which).fetchone()
-    if known is not None:
-        return Edge(source=source, target=target, kind=kind, at=known[0])
-    edge = Edge(source=source, target=target, kind=kind, at=tx.at)
-    tx.run(
-        records.INSERT,
-        {
-            "project": tx.project,
-            "source": source,
-            "target": target,
-            "kind": kind,
-            "at": tx.at,
-        },
-    )
-    return edge
+    return Edge(source=source, target=target, kind=kind, at=known[0])
 
 
 def targets(tx: Transaction, source: str, *, kind: str) -> list[str]:

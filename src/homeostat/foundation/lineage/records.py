@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from homeostat.foundation.database import Prepared
 from homeostat.foundation.database.metadata import metadata
@@ -19,7 +20,12 @@ edges = sa.Table(
 )
 
 IN_PROJECT: sa.BindParameter[str] = sa.bindparam("in_project")
-INSERT = Prepared(edges.insert())
+INSERT = Prepared(
+    {
+        "sqlite": sqlite.insert(edges).on_conflict_do_nothing(),
+        "postgresql": postgresql.insert(edges).on_conflict_do_nothing(),
+    }
+)
 FIND = Prepared(
     sa.select(edges.c.at).where(
         edges.c.project == IN_PROJECT,
