@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from importlib import resources
 
 import numpy as np
@@ -22,7 +24,7 @@ from homeostat.lifecycle.registry.entities import File, Version
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving.entities import Arm, Member, Plan, Shadow
 from homeostat.lifecycle.tracking import actions as tracking
-from homeostat.lifecycle.tracking import datasets, logged
+from homeostat.lifecycle.tracking import artifacts, datasets, logged
 from homeostat.lifecycle.tracking.entities import (
     DatasetInput,
     LoggedDataset,
@@ -51,7 +53,15 @@ def furnish(opened: house.House) -> None:
     first = opened.write(lambda tx: run(tx, "first fit", n_points=60))
     second = opened.write(lambda tx: run(tx, "since the change", n_points=40))
     opened.write(broken_run)
-    opened.write(logged_elsewhere)
+    content = {"MLmodel": b"flavors: {}", "model.pkl": b"pickled"}
+    for data in content.values():
+        opened.put_blob("model:forest", data)
+    parent, model = opened.write(lambda tx: logged_elsewhere(tx, content))
+    keep(
+        opened, artifacts.of_run(parent), {"plots/roc curve.png": picture(), "notes.txt": b"n"}
+    )
+    keep(opened, artifacts.of_logged_model(model), content)
+    opened.write(lambda tx: searched_elsewhere(tx, parent))
     one = version(opened, first, b"one", purpose="initial")
     opened.write(lambda tx: serving.deploy(tx, ADA, "credit", policy=POLICY, number=1))
     version(opened, second, b"two", purpose="since-change", champion=one.reference)
@@ -138,7 +148,7 @@ def run(tx: Transaction, name: str, *, n_points: int) -> str:
     return made.id
 
 
-def logged_elsewhere(tx: Transaction) -> None:
+def logged_elsewhere(tx: Transaction, files: dict[str, bytes]) -> tuple[str, str]:
     """Record what MLflow's client would: a run, its data, a logged model, a pickled version."""
     made = tracking.create_run(tx, ADA, name="ordinary-owl-7")
     tag = Tag("mlflow.data.context", "training")
@@ -157,7 +167,7 @@ def logged_elsewhere(tx: Transaction) -> None:
     ).model
     datasets.log_outputs(tx, ADA, made.id, models=[ModelLink("output", model.id, 1)])
     tracking.finish_run(tx, ADA, made.id)
-    content = version_files.describe({"MLmodel": b"flavors: {}", "model.pkl": b"pickled"})
+    content = version_files.describe(files)
     registry.register_version(
         tx, ADA, "forest", files=content, schema=Schema(()), run_id=made.id, flavour="mlflow"
     )
@@ -165,6 +175,51 @@ def logged_elsewhere(tx: Transaction) -> None:
         tx, ADA, "forest", files=content, schema=Schema(()), run_id=made.id, flavour="mlflow"
     )
     adoptions.set_trust(tx, ADA, "forest", 2, is_trusted=True, reason="its code was read")
+    return made.id, model.id
+
+
+def searched_elsewhere(tx: Transaction, parent: str) -> None:
+    """Record parts of a run, as a search for parameters logs them, and one from a far clock."""
+    for n in range(25):
+        made = tracking.create_run(tx, ADA, name=f"part {n}")
+        tracking.log_metrics(tx, ADA, made.id, points=[Metric.of("auc", 0.7 + n / 100)])
+        tracking.set_tags(tx, ADA, made.id, values={"mlflow.parentRunId": parent})
+        tracking.finish_run(tx, ADA, made.id)
+    study = tracking.create_experiment(tx, ADA, "study of " + "everything" * 20)
+    far = tracking.create_run(
+        tx, ADA, name="x" * 251, experiment=study.name, started_at=2**63 - 1
+    )
+    tracking.set_tags(tx, ADA, far.id, values={"mlflow.parentRunId": "nowhere"})
+    tracking.log_params(tx, ADA, far.id, values={"k" * 200: "v" * 400})
+    points = [
+        Metric.of("m" * 200, value, at=2**63 - 1, step=step)
+        for step, value in ((-(2**63), -1e308), (0, 1e308), (2**63 - 1, 1.5))
+    ]
+    tracking.log_metrics(tx, ADA, far.id, points=points)
+    gone = tracking.create_experiment(tx, ADA, "given up")
+    tracking.create_run(tx, ADA, name="of a given up one", experiment=gone.name)
+    tracking.delete_experiment(tx, ADA, gone.id)
+
+
+def keep(opened: house.House, holder: str, files: dict[str, bytes]) -> None:
+    """Keep files with a run or a logged model."""
+    for path, data in files.items():
+        blob = opened.put_blob(holder, data)
+        told = {"path": path, "digest": blob.digest, "size_bytes": blob.size_bytes}
+        opened.write(lambda tx, told=told: artifacts.keep(tx, ADA, holder, **told))
+
+
+def picture() -> bytes:
+    """Return a small PNG."""
+    rows = b"".join(b"\0" + bytes(40 + 3 * abs(x - y) for x in range(64)) for y in range(64))
+
+    def part(kind: bytes, data: bytes) -> bytes:
+        end = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + end
+
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)
+    parts = part(b"IHDR", header) + part(b"IDAT", zlib.compress(rows)) + part(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
 
 
 def broken_run(tx: Transaction) -> None:

@@ -66,6 +66,7 @@ class Parsed(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.links: list[str] = []
+        self.downloads: list[str] = []
         self.tags: list[str] = []
         self.ids: list[str] = []
         self.attributes: list[tuple[str, dict[str, str | None]]] = []
@@ -79,7 +80,9 @@ class Parsed(HTMLParser):
         self.tags.append(tag)
         given = dict(attrs)
         self.attributes.append((tag, given))
-        if tag == "a" and given.get("href"):
+        if tag == "a" and "download" in given:
+            self.downloads.append(given["href"])
+        elif tag == "a" and given.get("href"):
             self.links.append(given["href"])
         if given.get("id"):
             self.ids.append(given["id"])

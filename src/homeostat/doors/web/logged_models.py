@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from homeostat.doors.web import visit
+from homeostat.doors.web import files, visit
 from homeostat.foundation import lineage
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.tracking import artifacts, logged
@@ -21,10 +21,11 @@ async def logged_model(call: visit.Visit) -> Response:
 
     def fetch(tx: Transaction) -> dict[str, Any]:
         record = logged.get_model(tx, call.actor, model_id)
+        kept = artifacts.under(tx, artifacts.of_logged_model(model_id))
         reference = logged.reference(record.model)
         return {
             "record": record,
-            "files": artifacts.under(tx, artifacts.of_logged_model(model_id)),
+            "shelf": files.of_logged_model(record.model, kept),
             "made_of": lineage.ancestors(tx, reference, limit=ROWS),
             "made": lineage.descendants(tx, reference, limit=ROWS),
         }

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response
 
-from homeostat.doors.web import reports, visit
+from homeostat.doors.web import files, reports, visit
 from homeostat.foundation import errors, lineage
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.evaluation import actions as evaluation
@@ -67,6 +67,7 @@ async def version(call: visit.Visit) -> Response:
         aliases = registry.list_aliases(tx, call.actor, name)
         return {
             "version": found,
+            "shelf": files.of_version(found),
             "tags": told.whole(tx, found).tags,
             "standing": adoptions.standing(tx, call.actor, name, number),
             "pickled": [one.path for one in found.files if one.path.endswith(mlmodel.PICKLED)],

@@ -1,5 +1,6 @@
 // Links that MLflow's clients print lead to the pages here: `#/experiments/0/runs/<id>`,
-// `#/experiments/0/models/m-<id>`, `#/models/<name>/versions/<n>`, `#/models/<name>`.
+// `#/experiments/0/models/m-<id>`, `#/models/<name>/versions/<n>`, `#/models/<name>`,
+// `#/experiments/0`.
 
 const ROUTES = [
   [/^#\/experiments\/[^/]+\/runs\/([^/?]+)/, (run) => `/runs/${run}`],
@@ -7,6 +8,7 @@ const ROUTES = [
   [/^#\/models\/([^/?]+)\/versions\/(\d+)/, (name, number) => `/models/${name}/versions/${number}`],
   [/^#\/models\/([^/?]+)/, (name) => `/models/${name}`],
   [/^#\/models/, () => "/models"],
+  [/^#\/experiments\/([^/?]+)/, (experiment) => `/runs?experiment=${experiment}`],
   [/^#\/experiments/, () => "/runs"],
 ];
 
