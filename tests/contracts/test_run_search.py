@@ -18,6 +18,7 @@ from homeostat.lifecycle.tracking import (
     search,
     search_planning,
     search_runs,
+    search_short,
     search_walk,
 )
 
@@ -272,16 +273,19 @@ orders_of = st.lists(fields, max_size=3, unique=True).flatmap(
 @pytest.mark.parametrize(
     "caps",
     [
+        None,
         {},
         {"FEW": 1, "SHORT": 10_000},
         {"FEW": 4, "SHORT": 5, "PATIENCE": 5, "WORTH": 100},
         {"FEW": 2, "SHORT": 1, "PATIENCE": 9, "MOST_HELD": 20, "FEWER": 1},
         {"FEW": 2, "SHORT": 1, "PATIENCE": 1, "FEWER": 1},
     ],
-    ids=["sorted", "walked", "intersected", "far", "held"],
+    ids=["short", "sorted", "walked", "intersected", "far", "held"],
 )
 def test_pages_hold_what_plain_python_finds_in_its_order(database, monkeypatch, caps):
-    for name, value in caps.items():
+    if caps is not None:
+        monkeypatch.setattr(search_short, "MOST", 1)
+    for name, value in (caps or {}).items():
         monkeypatch.setattr(search_planning, name, value)
     monkeypatch.setattr(search_walk, "FIRST_STEP", 3)
     monkeypatch.setattr(search_walk, "TRIED", 4)

@@ -7,21 +7,33 @@ door refuses to start on one that does not.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Hashable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import parse_qs
 
 import msgspec
 
+from homeostat.doors.mlflow import lengthy
 from homeostat.foundation import access
-from homeostat.foundation.database import Transaction
+from homeostat.foundation.database import TooLongError, Transaction
 from homeostat.foundation.house import House
 
 PUBLIC = "public"
+AT_ONCE_S = 0.002
+"""Seconds of CPU that one read may keep the event loop from all others."""
 LIMIT_BYTES = 4 * 1024 * 1024
 PREFIXES = ("/api", "/ajax-api")
 
 T = TypeVar("T")
+_long = lengthy.Questions()
 Headers = Mapping[str, str]
 Pieces = Iterator[bytes] | AsyncIterator[bytes]
 
@@ -133,6 +145,26 @@ class Call:
         if database.is_sqlite:
             with database.glance(project=self.project) as tx:
                 return fn(tx)
+        return await self.read(fn)
+
+    async def glance(self, fn: Callable[[Transaction], T], question: Hashable) -> T:
+        """Do a read that is mostly short: as `peek`, but what takes long goes to a thread.
+
+        Parameters
+        ----------
+        fn
+            Called a second time where it was stopped.
+        question
+            Whatever tells how long it takes; what took long once is not tried at once for a
+            while.
+        """
+        database = self.house.database
+        if database.is_sqlite and not _long.holds(question):
+            try:
+                with database.glance(project=self.project, most_s=AT_ONCE_S) as tx:
+                    return fn(tx)
+            except TooLongError:
+                _long.add(question)
         return await self.read(fn)
 
     async def write(self, fn: Callable[[Transaction], T]) -> T:

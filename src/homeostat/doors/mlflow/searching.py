@@ -10,8 +10,10 @@ import msgspec
 from homeostat.doors.mlflow import decoding, experiments, routing, shapes
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.tracking import search, search_experiments, search_runs, search_values
+from homeostat.lifecycle.tracking import search, search_experiments, search_pages, search_runs
 
+_LONGEST_SHORT: Final = 2000
+"""Characters of a question that may be a short one."""
 _VIEWS: Final[dict[int | str, Sequence[str]]] = {
     "ACTIVE_ONLY": search.ACTIVE,
     "DELETED_ONLY": search.DELETED,
@@ -63,13 +65,18 @@ async def find_runs(call: routing.Call) -> bytes:
             limit=limit,
             after=asked.page_token or "",
         )
-        found = search_values.whole_runs(tx, search_values.by_id(tx, ids))
-        shown: dict[str, Any] = {"runs": [shapes.run(one) for one in found]} if found else {}
+        shown: dict[str, Any] = {}
+        if ids:
+            page = search_pages.read_page(tx, ids)
+            shown["runs"] = [shapes.run_of_page(one) for one in page]
         if behind:
             shown["next_page_token"] = behind
         return msgspec.json.encode(shown)
 
-    return await call.read(read)
+    if len(asked.filter or "") + sum(map(len, asked.order_by)) > _LONGEST_SHORT:
+        return await call.read(read)
+    question = (asked.filter, *asked.experiment_ids, *asked.order_by, asked.run_view_type)
+    return await call.glance(read, (call.project, *question))
 
 
 async def find_experiments(call: routing.Call) -> dict[str, Any]:

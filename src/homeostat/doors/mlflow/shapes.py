@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from homeostat.lifecycle.tracking import entities, places, whole
+from homeostat.lifecycle.tracking import entities, places, search_pages, whole
 
 STATUS: Final = {
     "scheduled": "SCHEDULED",
@@ -57,18 +57,47 @@ def run(found: whole.WholeRun) -> dict[str, Any]:
         data["params"] = texts(found.params)
     if found.tags:
         data["tags"] = texts(found.tags)
-    read: dict[str, Any] = {}
-    if found.datasets:
-        read["dataset_inputs"] = [dataset(row) for row in found.datasets]
-    models: dict[str, list[dict[str, Any]]] = {"input": [], "output": []}
-    for role, model_id, step in found.models:
-        models[role].append({"model_id": model_id, "step": step})
-    shown = {"info": info(found.run), "data": data, "inputs": read}
-    if models["input"]:
-        read["model_inputs"] = [{"model_id": item["model_id"]} for item in models["input"]]
-    if models["output"]:
-        shown["outputs"] = {"model_outputs": models["output"]}
+    return {
+        "info": info(found.run),
+        "data": data,
+        **_around(found.datasets, found.models),
+    }
+
+
+def run_of_page(found: search_pages.PageRun) -> dict[str, Any]:
+    """Return a run of a page as `run` does."""
+    data: dict[str, Any] = {}
+    if found.metrics:
+        data["metrics"] = [
+            {"key": key, "value": number, "timestamp": at, "step": step}
+            if kind == "finite"
+            else point((key, number, at, step, kind))
+            for key, number, at, step, kind, _ in found.metrics
+        ]
+    if found.params != search_pages.NONE:
+        data["params"] = msgspec.Raw(found.params)
+    if found.tags != search_pages.NONE:
+        data["tags"] = msgspec.Raw(found.tags)
+    shown = {"info": info(found.run), "data": data, "inputs": {}}
+    if found.datasets or found.models:
+        shown.update(_around(found.datasets, found.models))
     return shown
+
+
+def _around(
+    datasets: Iterable[tuple[Any, ...]], models: Iterable[tuple[str, str, int]]
+) -> dict[str, Any]:
+    """Return the fields of a run that tell what it read and made."""
+    read: dict[str, Any] = {}
+    made = []
+    if datasets:
+        read["dataset_inputs"] = [dataset(row) for row in datasets]
+    for role, model_id, step in models:
+        if role == "input":
+            read.setdefault("model_inputs", []).append({"model_id": model_id})
+        else:
+            made.append({"model_id": model_id, "step": step})
+    return {"inputs": read, "outputs": {"model_outputs": made}} if made else {"inputs": read}
 
 
 def dataset(row: tuple[Any, ...]) -> dict[str, Any]:
@@ -81,7 +110,7 @@ def dataset(row: tuple[Any, ...]) -> dict[str, Any]:
     return {"tags": [{"key": k, "value": v} for k, v in tags.items()], "dataset": shown}
 
 
-def info(run: entities.Run) -> dict[str, Any]:
+def info(run: entities.Run | search_pages.Head) -> dict[str, Any]:
     """Return what MLflow calls the info of a run."""
     shown = {
         "run_uuid": run.id,
@@ -99,7 +128,7 @@ def info(run: entities.Run) -> dict[str, Any]:
     return shown
 
 
-def address(run: entities.Run) -> str:
+def address(run: entities.Run | search_pages.Head) -> str:
     """Return where clients put and find the artifacts of a run."""
     if run.artifact_root.startswith("run:"):
         return places.of_run("", run.experiment_id, run.id)

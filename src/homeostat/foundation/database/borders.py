@@ -6,8 +6,9 @@ Called by `engine` for every view and by `writer` for every group of writes.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -15,6 +16,8 @@ from homeostat.foundation import errors, log
 from homeostat.foundation.database import failures, transaction
 
 logger = log.get(__name__)
+
+_STEPS: Final = 2000  # of SQLite's machine, some 50 microseconds
 
 
 @contextlib.contextmanager
@@ -71,6 +74,46 @@ def translated(connection: sa.Connection) -> Iterator[None]:
         if told is None:
             raise
         raise told from error
+
+
+class TooLongError(Exception):
+    """What was read took longer than it was given."""
+
+
+@contextlib.contextmanager
+def bounded(connection: sa.Connection, most_s: float) -> Iterator[None]:
+    """Stop statements on SQLite when they have worked for some time.
+
+    Parameters
+    ----------
+    connection
+        On SQLite.
+    most_s
+        Seconds of this thread's CPU; waiting for a busy machine does not count.
+
+    Raises
+    ------
+    TooLongError
+        When a statement was stopped; nothing of it is known.
+    """
+    raw: Any = connection.connection.dbapi_connection
+    ends = time.thread_time() + most_s
+    is_late = False
+
+    def look() -> bool:
+        nonlocal is_late
+        is_late = time.thread_time() > ends
+        return is_late
+
+    raw.set_progress_handler(look, _STEPS)
+    try:
+        yield
+    except Exception:
+        if is_late:
+            raise TooLongError from None
+        raise
+    finally:
+        raw.set_progress_handler(None, 0)
 
 
 @contextlib.contextmanager

@@ -85,7 +85,9 @@ class Database:
                 connection.rollback()
 
     @contextlib.contextmanager
-    def glance(self, *, project: str = "default") -> Iterator[transaction.Transaction]:
+    def glance(
+        self, *, project: str = "default", most_s: float | None = None
+    ) -> Iterator[transaction.Transaction]:
         """Open a view as `read` does, on a connection that is kept at hand.
 
         For the many short reads of a server: on SQLite taking a connection from the pool and
@@ -95,6 +97,8 @@ class Database:
         ----------
         project
             Namespace to read in.
+        most_s
+            Seconds of CPU after which a statement on SQLite is stopped; None for any number.
 
         Yields
         ------
@@ -105,6 +109,8 @@ class Database:
         ------
         UnavailableError
             When the database cannot be reached.
+        TooLongError
+            When a statement was stopped.
         """
         if not self.is_sqlite:
             with self.read(project=project) as tx:
@@ -116,7 +122,12 @@ class Database:
             connection = self.reading.connect()
         try:
             with borders.begun(connection, "BEGIN"), borders.translated(connection):
-                yield transaction.Transaction(connection, project=project, signer=self.signer)
+                tx = transaction.Transaction(connection, project=project, signer=self.signer)
+                if most_s is None:
+                    yield tx
+                else:
+                    with borders.bounded(connection, most_s):
+                        yield tx
         finally:
             self._at_hand.append(connection)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
@@ -15,6 +15,7 @@ from homeostat.lifecycle.tracking import (
     search_orders,
     search_planning,
     search_plans,
+    search_short,
     search_values,
     tokens,
 )
@@ -71,8 +72,10 @@ def find(
     InvalidInputError
         When the token is none, or one of another question.
     """
-    question = [sorted(experiments), list(conditions), list(orders), sorted(stages)]
-    place = search_orders.checked(tokens.read(after, question), orders)
+    place = None
+    if after:
+        question = _question(experiments, conditions, orders, stages)
+        place = search_orders.checked(tokens.read(after, question), orders)
     if not experiments:
         return [], ""
     asked = search_plans.Question(
@@ -81,10 +84,24 @@ def find(
         needs=search_conditions.needs_of(conditions),
         orders=tuple(orders),
     )
-    rows = search_planning.first_runs(tx, asked, place=place, limit=limit + 1)
-    shown = rows[:limit]
-    more = len(rows) > limit
-    return [run_id for run_id, _ in shown], tokens.make(question, shown[-1][1]) if more else ""
+    rows = search_short.first_runs(tx, asked, place=place, limit=limit + 1)
+    if rows is None:
+        rows = search_planning.first_runs(tx, asked, place=place, limit=limit + 1)
+    shown = [run_id for run_id, _ in rows[:limit]]
+    if len(rows) <= limit:
+        return shown, ""
+    question = _question(experiments, conditions, orders, stages)
+    return shown, tokens.make(question, rows[limit - 1][1])
+
+
+def _question(
+    experiments: Sequence[int],
+    conditions: Sequence[language.Condition],
+    orders: Sequence[language.Order],
+    stages: Sequence[str],
+) -> list[Any]:
+    """Return all that a token stands for."""
+    return [sorted(experiments), list(conditions), list(orders), sorted(stages)]
 
 
 def runs(

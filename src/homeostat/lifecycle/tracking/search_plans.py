@@ -98,7 +98,7 @@ def sorted_runs(
         run = "x.value"
         held.append("r.id = x.value")
     held.append(made.among("r.experiment_id", asked.experiments))
-    held.extend(_holds(made, asked, run))
+    held.extend(holds(made, asked.needs, run))
     held.append(made.among("r.lifecycle_stage", asked.stages))
     if place is not None:
         held.append(search_orders.behind(made, terms, place))
@@ -117,12 +117,13 @@ def sorted_runs(
     return [(row[0], list(row[1:])) for row in rows]
 
 
-def _holds(made: Statement, asked: Question, run: str) -> list[str]:
+def holds(made: Statement, needs: Sequence[search_conditions.Need], run: str) -> list[str]:
+    """Return the conditions that a run called ``r`` fulfils needs; `run` stands for its id."""
     return [
         search_conditions.run_holds(made, need)
         if need.subject == "attribute"
         else search_conditions.kept_holds(made, need, run)
-        for need in asked.needs
+        for need in needs
     ]
 
 

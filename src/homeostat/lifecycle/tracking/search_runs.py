@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,6 +12,7 @@ from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.tracking import experiments, language, search
 
 LARGEST_PAGE: Final = 50_000
+_LONGEST_KEPT: Final = 2000
 _TEXTS: Final = ("run_name", "status", "artifact_uri", "user_id")
 _TIMES: Final = ("start_time", "end_time")
 FIELDS: Final = language.Fields(
@@ -74,15 +76,27 @@ def find_runs(
     """
     access.require(actor, "run.read")
     check_limit(limit)
+    is_long = len(condition) + sum(map(len, order)) > _LONGEST_KEPT
+    conditions, orders = (_parsed if is_long else _kept)(condition, tuple(order))
     return search.find(
         tx,
         experiments=_numbers(experiment_ids),
-        conditions=language.parse(condition, FIELDS),
-        orders=language.order(order, FIELDS),
+        conditions=conditions,
+        orders=orders,
         stages=stages,
         limit=limit,
         after=after,
     )
+
+
+def _parsed(
+    condition: str, order: tuple[str, ...]
+) -> tuple[tuple[language.Condition, ...], tuple[language.Order, ...]]:
+    return language.parse(condition, FIELDS), language.order(order, FIELDS)
+
+
+# Clients ask the same question again and again, with other runs there.
+_kept = functools.lru_cache(maxsize=256)(_parsed)
 
 
 def check_limit(limit: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
@@ -19,18 +19,65 @@ _KEPT_TEXTS: Final = 512
 _LARGEST_WHOLE: Final = 2**63 - 1
 
 
+class Place(NamedTuple):
+    """Where a statement is to run that is made before there is a transaction.
+
+    Parameters
+    ----------
+    dialect
+        ``sqlite`` or ``postgresql``.
+    project
+        Namespace it keeps to.
+    """
+
+    dialect: str
+    project: str
+
+
+class Ready(NamedTuple):
+    """A statement that is kept and run again, with values of its own and of each run.
+
+    Parameters
+    ----------
+    prepared
+        Its text.
+    values
+        Bound in all runs.
+    """
+
+    prepared: Prepared
+    values: dict[str, Any]
+
+    def rows(self, tx: Transaction, **values: Any) -> list[tuple[Any, ...]]:
+        """Run it.
+
+        Parameters
+        ----------
+        tx
+            Of the place it was made for.
+        **values
+            Of this run, by the names that stand in it.
+
+        Returns
+        -------
+        list of tuple
+            Rows as the driver gives them.
+        """
+        return tx.run(self.prepared, self.values | values).fetchall()
+
+
 class Statement:
     """Words and the values bound in them.
 
     Parameters
     ----------
     tx
-        Whose database and project it is for.
+        Whose database and project it is for; a place where it is only made.
     """
 
     __slots__ = ("_names", "_tx", "_values", "is_sqlite")
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: Transaction | Place) -> None:
         self._tx = tx
         self._values: dict[str, Any] = {"project": tx.project}
         self._names: dict[Any, str] = {}
@@ -110,9 +157,15 @@ class Statement:
         list of tuple
             Rows as the driver gives them.
         """
-        return self._tx.run(_prepared(" ".join(words)), self._values).fetchall()
+        assert isinstance(self._tx, Transaction)
+        return self._tx.run(prepared(" ".join(words)), self._values).fetchall()
+
+    def ready(self, *words: str) -> Ready:
+        """Return the statement, in pieces as for `rows`, to be run later and again."""
+        return Ready(prepared(" ".join(words)), self._values)
 
 
 @functools.lru_cache(maxsize=_KEPT_TEXTS)
-def _prepared(text: str) -> Prepared:
+def prepared(text: str) -> Prepared:
+    """Return the prepared statement of a text; the same as the last time."""
     return Prepared(sa.text(text))
