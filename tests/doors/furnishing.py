@@ -18,7 +18,7 @@ from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop.entities import BlockLabelled, SeenCause, WindowJudged
 from homeostat.lifecycle.monitoring import alerts
 from homeostat.lifecycle.registry import actions as registry
-from homeostat.lifecycle.registry import adoptions
+from homeostat.lifecycle.registry import adoptions, carried
 from homeostat.lifecycle.registry import files as version_files
 from homeostat.lifecycle.registry.entities import File, Version
 from homeostat.lifecycle.serving import actions as serving
@@ -196,6 +196,20 @@ def searched_elsewhere(tx: Transaction, parent: str) -> None:
         for step, value in ((-(2**63), -1e308), (0, 1e308), (2**63 - 1, 1.5))
     ]
     tracking.log_metrics(tx, ADA, far.id, points=points)
+    # Brought along from a store whose clock was as far off.
+    carried.put_version(
+        tx,
+        ADA,
+        "forest",
+        4,
+        source="s3://elsewhere/forest",
+        run_id="",
+        model_id="",
+        run_link="",
+        tags={},
+        user="",
+        created_at=2**63 - 1,
+    )
     gone = tracking.create_experiment(tx, ADA, "given up")
     tracking.create_run(tx, ADA, name="of a given up one", experiment=gone.name)
     tracking.delete_experiment(tx, ADA, gone.id)

@@ -12,13 +12,16 @@ import httpx
 import pytest
 
 from homeostat.doors import local
-from homeostat.doors.web import charts, rendering, site
+from homeostat.doors.web import charts, files, rendering, site
 from homeostat.foundation import house, settings
 from homeostat.lifecycle import policy
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop import entities
 from homeostat.lifecycle.monitoring import alerts
 from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.tracking import actions as tracking
+from homeostat.lifecycle.tracking import entities as tracked
+from homeostat.lifecycle.tracking.entities import Metric
 
 HERE = Path(__file__).parent
 BASE = "http://localhost"
@@ -341,6 +344,151 @@ def test_what_mlflow_logged_has_pages_that_say_what_to_do_next(every_page):
     assert "not trusted model.pkl is pickled" in unjudged
     assert "homeostat model trust forest 1 --reason WHY" in unjudged
     assert "trusts it: its code was read" in shown["/models/forest/versions/2"]
+
+
+@pytest.mark.parametrize("at", [2**63 - 1, -(2**63), 1_712_345_678_901_000_000, -1])
+def test_an_instant_of_a_client_takes_no_page_down(ask, furnished, furnishing, at):
+    def write(tx):
+        made = tracking.create_run(tx, furnishing.ADA, name=f"at {at}", started_at=at)
+        tracking.log_metrics(
+            tx, furnishing.ADA, made.id, points=[Metric.of("loss", 0.1, at=at, step=at)]
+        )
+        tracking.finish_run(tx, furnishing.ADA, made.id, ended_at=at)
+        return made.id
+
+    run_id = furnished.write(write)
+    shown = "1969-12-31 23:59:59" if at == -1 else str(at)
+    for path in (f"/runs/{run_id}", "/runs?experiment=0", "/runs"):
+        reply = ask(path)
+        assert reply.status_code == 200
+    assert shown in ask(f"/runs/{run_id}").text
+    furnished.write(lambda tx: tracking.delete_run(tx, furnishing.ADA, run_id))
+
+
+def test_a_version_from_a_far_clock_has_a_page(every_page):
+    assert str(2**63 - 1) in every_page["/models/forest/versions/4"].text
+
+
+def test_the_runs_of_an_experiment_stand_together_under_its_name(every_page):
+    told = every_page["/runs?experiment=1"].text
+    assert "study of everything" in told
+    assert "part 3" not in told
+    assert "/runs?experiment=1" in every_page["/runs"].links
+
+
+def test_a_deleted_experiment_shows_the_runs_that_went_with_it(ask):
+    told = Parsed(ask("/runs?experiment=2").text).text
+    assert "given up deleted" in told
+    assert "of a given up one" in told
+
+
+@pytest.mark.parametrize(("asked", "status"), [("99", 404), ("x", 422), ("9" * 30, 404)])
+def test_an_experiment_that_is_not_there_is_told_so(ask, asked, status):
+    assert ask(f"/runs?experiment={asked}").status_code == status
+
+
+def test_runs_below_a_run_and_their_parent_lead_to_each_other(every_page):
+    path, parent = next(
+        (path, page) for path, page in every_page.items() if "Run ordinary-owl-7" in page.text
+    )
+    below = f"/runs?parent={path.removeprefix('/runs/')}"
+    assert below in parent.links
+    assert "Parts of ordinary-owl-7" in every_page[below].text
+    assert sum(f"part {n} finished" in every_page[below].text for n in range(25)) == 25
+    child = next(page for page in every_page.values() if "Run part 3 " in page.text)
+    assert path in child.links
+    assert "Part of ordinary-owl-7" in child.text
+
+
+def test_a_run_whose_parent_is_elsewhere_names_it(every_page):
+    assert any("Part of nowhere , which is not here" in one.text for one in every_page.values())
+
+
+def test_what_nobody_measured_is_not_shown_as_nothing(every_page):
+    run = next(page.text for page in every_page.values() if "Run ordinary-owl-7" in page.text)
+    for word in ("Processor", "Peak memory", "Pipeline", "Environment", "not in git"):
+        assert word not in run
+    fitted = next(page.text for page in every_page.values() if "Run first fit" in page.text)
+    assert "Pipeline credit" in fitted
+
+
+def test_files_are_links_that_download_them(ask, every_page):
+    found = {one for page in every_page.values() for one in page.downloads}
+    assert {one.partition("?")[0].partition("/m-")[0] for one in found} == {
+        "/get-artifact",
+        "/model-versions/get-artifact",
+        "/api/2.0/mlflow-artifacts/artifacts/0/models",
+    }
+    for one in found:
+        reply = ask(one)
+        assert reply.status_code == 200, one
+        assert reply.content
+        assert reply.headers["content-disposition"].startswith("attachment")
+        assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+def test_only_pictures_that_a_browser_merely_paints_are_shown(every_page):
+    painted = {
+        given["src"]
+        for page in every_page.values()
+        for tag, given in page.attributes
+        if tag == "img"
+    }
+    assert len(painted) == 2
+    assert {one.rpartition("/")[2] for one in painted} == {"icon.svg", "roc%20curve.png"}
+
+
+@pytest.mark.parametrize(
+    ("path", "size_bytes", "is_shown"),
+    [
+        ("a.png", 10, True),
+        ("plots/B.JPG", 10, True),
+        ("a.svg", 10, False),
+        ("a.html", 10, False),
+        ("a.png.html", 10, False),
+        ("a.png", files.LARGEST_PICTURE + 1, False),
+    ],
+)
+def test_a_picture_is_small_and_of_a_kind_that_holds_no_code(path, size_bytes, is_shown):
+    kept = [tracked.Artifact(path, "d", size_bytes, 0)]
+    assert bool(files.of_run("0" * 32, kept).pictures) is is_shown
+
+
+def test_a_long_list_of_files_is_cut_and_says_so():
+    kept = [tracked.Artifact(f"{n}.png", "d", 2, 0) for n in range(files.MOST + 5)]
+    shelf = files.of_run("0" * 32, kept)
+    assert len(shelf.files) == files.MOST
+    assert len(shelf.pictures) == files.MOST_PICTURES
+    assert (shelf.total, shelf.size_bytes) == (files.MOST + 5, 2 * (files.MOST + 5))
+
+
+def test_a_path_cannot_leave_its_address():
+    kept = [tracked.Artifact("a&run_id=x#?%2f.txt", "d", 1, 0)]
+    shown = files.of_run("0" * 32, kept).files[0].address
+    assert shown == f"/get-artifact?run_id={'0' * 32}&path=a%26run_id%3Dx%23%3F%252f.txt"
+
+
+@pytest.mark.parametrize(
+    ("began", "ended", "told"),
+    [(0, 1500, "1.5 s"), (5, 4, "-"), (0, 2**63 - 1, "-"), (-(2**63), 0, "-")],
+)
+def test_how_long_a_run_took_is_told_where_its_clock_makes_sense(began, ended, told):
+    assert rendering.took(began, ended) == told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(12_345.6, "12,346"), (1.797e308, "1.797e+308"), (-1e15, "-1e+15"), (float("nan"), "nan")],
+)
+def test_numbers_keep_as_many_digits_as_say_something(value, told):
+    assert rendering.number(value) == told
+
+
+def test_values_too_large_for_a_scale_are_left_out_of_a_chart():
+    largest = 1.7976931348623157e308
+    chart = charts.line([(0.0, largest), (1.0, -largest), (2.0, 1.0), (3.0, 2.0)], name="x")
+    assert (chart.first, chart.last) == (2.0, 3.0)
+    assert "nan" not in chart.points
 
 
 def test_links_that_mlflow_prints_are_followed_from_the_first_page_only(ask):
