@@ -7,9 +7,10 @@ not, for not every database writes a double so that it is read back the same.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
+
+import msgspec
 
 from homeostat.foundation.database import Prepared, Transaction
 from homeostat.lifecycle.tracking import input_records
@@ -76,20 +77,22 @@ def read_page(tx: Transaction, ids: Sequence[str]) -> list[PageRun]:
     """
     if not ids:
         return []
-    listed: Any = json.dumps(ids) if tx.dialect == "sqlite" else list(ids)
+    listed: Any = list(ids)
+    if tx.dialect == "sqlite":
+        listed = msgspec.json.encode(listed).decode()
     which = {"project": tx.project, "ids": listed}
     rows = tx.run(_HEADS[tx.dialect], which).fetchall()
     page = [PageRun(Head._make(row[:9]), [], row[9], row[10], [], []) for row in rows]
     kept = [one.metrics for one in page]
-    for row in tx.run(_POINTS[tx.dialect], which).fetchall():
-        kept[row[5]].append(row)
-    if any(row[11] for row in rows):
-        for row in tx.run(_MODELS[tx.dialect], which).fetchall():
-            page[row[3]].models.append(row[:3])
-    for one, row in zip(page, rows, strict=True):
-        if row[12]:
-            of_run = {"in_project": tx.project, "in_run": one.run.id}
-            one.datasets.extend(tx.run(input_records.RUN_DATASETS, of_run).fetchall())
+    for row in tx.run(_KEPT[tx.dialect], which).fetchall():
+        if row[1] is not None:
+            kept[row[5]].append(row)
+        elif row[4]:
+            page[row[5]].models.append((row[4], row[0], row[3]))
+        elif not page[row[5]].datasets:
+            of_run = {"in_project": tx.project, "in_run": page[row[5]].run.id}
+            found = tx.run(input_records.RUN_DATASETS, of_run).fetchall()
+            page[row[5]].datasets.extend(found)
     return page
 
 
@@ -113,23 +116,33 @@ _OF_RUN: Final = "c WHERE c.project = :project AND c.run_id = j.id"
 
 def _heads(dialect: str) -> Prepared:
     texts = (f"{_TEXTS[dialect]} FROM {table} {_OF_RUN})" for table in ("params", "tags"))
-    held = (
-        f"EXISTS (SELECT 1 FROM {table} {_OF_RUN})"  # noqa: S608 - fixed words
-        for table in ("run_models", "run_datasets")
-    )
     return prepared(
         'SELECT r.id, CAST(r.experiment_id AS text), r.name, r."user", r.status,'  # noqa: S608 - fixed words
         " r.started_at, r.ended_at, r.artifact_root, r.lifecycle_stage,"
-        f" {', '.join((*texts, *held))} FROM {_LISTED[dialect]} CROSS JOIN runs r"
+        f" {', '.join(texts)} FROM {_LISTED[dialect]} CROSS JOIN runs r"
         f" WHERE r.project = :project AND r.id = j.id{_sorted(dialect, 'j.n')}"
     )
 
 
-def _of_page(dialect: str, table: str, names: str, order: str) -> Prepared:
-    return prepared(
+def _kept(dialect: str) -> Prepared:
+    """All else that runs keep: points, then models (no value; role), then data (neither)."""
+    nothing = "CAST(NULL AS double precision)"
+    parts = {
+        "latest_metrics": "c.key, c.value, c.at, c.step, c.kind",
+        "run_models": f"c.model_id, {nothing}, c.created_at, c.step, c.role",
+        "run_datasets": f"c.digest, {nothing}, 0, 0, ''",
+    }
+    words = " UNION ALL ".join(
         f"SELECT {names}, j.n FROM {_LISTED[dialect]} CROSS JOIN {table} {_OF_RUN}"  # noqa: S608 - fixed words
-        + _sorted(dialect, f"j.n, {order}")
+        for table, names in parts.items()
     )
+    if dialect != "sqlite":
+        role = "CASE WHEN value IS NULL THEN kind ELSE '' END"
+        words = (
+            f"SELECT * FROM ({words}) x"  # noqa: S608 - fixed words
+            f' ORDER BY n, {role} COLLATE "C", key COLLATE "C"'
+        )
+    return prepared(words)
 
 
 def _sorted(dialect: str, order: str) -> str:
@@ -140,17 +153,4 @@ def _sorted(dialect: str, order: str) -> str:
 
 _DIALECTS: Final = ("sqlite", "postgresql")
 _HEADS: Final = {dialect: _heads(dialect) for dialect in _DIALECTS}
-_POINTS: Final = {
-    dialect: _of_page(
-        *(dialect, "latest_metrics", "c.key, c.value, c.at, c.step, c.kind"),
-        'c.key COLLATE "C"',
-    )
-    for dialect in _DIALECTS
-}
-_MODELS: Final = {
-    dialect: _of_page(
-        *(dialect, "run_models", "c.role, c.model_id, c.step"),
-        'c.role COLLATE "C", c.model_id COLLATE "C"',
-    )
-    for dialect in _DIALECTS
-}
+_KEPT: Final = {dialect: _kept(dialect) for dialect in _DIALECTS}
