@@ -245,6 +245,8 @@ def _sqlite_engine(url: sa.URL, *, is_writer: bool, schema: str) -> sa.Engine:
             raw.execute("PRAGMA temp_store=MEMORY").close()
         else:
             raw.execute("PRAGMA query_only=ON").close()
+            # Each thread has its own; the system's cache serves them all.
+            raw.execute("PRAGMA cache_size=-512").close()
 
     @sa.event.listens_for(engine, "begin")
     def start(connection: sa.Connection) -> None:
