@@ -134,7 +134,6 @@ def test_tags_come_along(find):
         {"condition": "experiment_id = 'x'"},
         {"condition": "metrics.a > 1"},
         {"order": ["tags.team"]},
-        {"order": ["name", "name DESC"]},
     ],
     ids=str,
 )

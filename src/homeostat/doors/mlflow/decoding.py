@@ -111,7 +111,7 @@ def query(kind: type[msgspec.Struct], text: str) -> Any:
     for name, is_list, is_flag in _fields(kind):
         if name in given:
             values = given[name]
-            fields[name] = values if is_list else _flag(values[-1]) if is_flag else values[-1]
+            fields[name] = values if is_list else _flag(values[0]) if is_flag else values[0]
     try:
         return msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:

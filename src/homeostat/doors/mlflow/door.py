@@ -224,7 +224,7 @@ def _too_large(size_bytes: int, limit_bytes: int) -> errors.TooLargeError:
 def _need_json(scope: Mapping[str, Any]) -> None:
     for name, value in scope["headers"]:
         if name == b"content-type":
-            if value[:16].lower() == b"application/json":
+            if value.partition(b";")[0] == b"application/json":
                 return
             break
     raise errors.InvalidInputError(

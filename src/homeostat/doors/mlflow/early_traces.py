@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from homeostat.doors.mlflow import decoding, routing
+from homeostat.doors.mlflow import decoding, routing, trace_pages
 from homeostat.foundation import errors, ids
 from homeostat.lifecycle.traces import actions, entities, look, search
 
@@ -104,23 +104,7 @@ async def get_info(call: routing.Call) -> dict[str, Any]:
 async def find(call: routing.Call) -> dict[str, Any]:
     """Find traces, page by page."""
     asked: SearchTraces = call.body
-    page = await call.read(
-        lambda tx: search.search_traces(
-            tx,
-            call.actor,
-            experiment_ids=asked.experiment_ids,
-            condition=asked.filter,
-            order=asked.order_by,
-            limit=decoding.whole(asked.max_results, "max_results"),
-            after=asked.page_token,
-        )
-    )
-    answer: dict[str, Any] = {}
-    if page.traces:
-        answer["traces"] = [info(trace) for trace in page.traces]
-    if page.next:
-        answer["next_page_token"] = page.next
-    return answer
+    return await trace_pages.found(call, asked.experiment_ids, shown=info)
 
 
 def info(trace: entities.Trace) -> dict[str, Any]:

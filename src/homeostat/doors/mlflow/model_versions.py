@@ -212,26 +212,46 @@ def _encoded(found: told.ToldVersion) -> bytes:
     return msgspec.json.encode({"model_version": registered.version(found)})
 
 
-def _route(
-    method: str,
-    name: str,
-    endpoint: routing.Endpoint,
-    *,
-    action: str,
-    body: type[msgspec.Struct],
-) -> routing.Route:
-    path = f"/2.0/mlflow/model-versions/{name}"
-    return routing.Route(method, path, action, endpoint, body=body)
-
-
 ROUTES = (
-    _route("POST", "create", create_version, action="model.register", body=CreateVersion),
-    _route("GET", "get", get_version, action="model.read", body=Named),
-    _route("PATCH", "update", update_version, action="model.write", body=UpdateVersion),
-    _route("POST", "transition-stage", move_stage, action="model.write", body=MoveStage),
-    _route("DELETE", "delete", delete_version, action="model.write", body=Named),
-    _route("GET", "get-download-uri", download_uri, action="model.read", body=Named),
-    _route("GET", "search", search_versions, action="model.read", body=SearchVersions),
-    _route("POST", "set-tag", set_tag, action="model.write", body=SetTag),
-    _route("DELETE", "delete-tag", delete_tag, action="model.write", body=DeleteTag),
+    registered.route(
+        "POST",
+        "model-versions/create",
+        create_version,
+        action="model.register",
+        body=CreateVersion,
+    ),
+    registered.route("GET", "model-versions/get", get_version, action="model.read", body=Named),
+    registered.route(
+        "PATCH",
+        "model-versions/update",
+        update_version,
+        action="model.write",
+        body=UpdateVersion,
+    ),
+    registered.route(
+        "POST",
+        "model-versions/transition-stage",
+        move_stage,
+        action="model.write",
+        body=MoveStage,
+    ),
+    registered.route(
+        "DELETE", "model-versions/delete", delete_version, action="model.write", body=Named
+    ),
+    registered.route(
+        "GET", "model-versions/get-download-uri", download_uri, action="model.read", body=Named
+    ),
+    registered.route(
+        "GET",
+        "model-versions/search",
+        search_versions,
+        action="model.read",
+        body=SearchVersions,
+    ),
+    registered.route(
+        "POST", "model-versions/set-tag", set_tag, action="model.write", body=SetTag
+    ),
+    registered.route(
+        "DELETE", "model-versions/delete-tag", delete_tag, action="model.write", body=DeleteTag
+    ),
 )

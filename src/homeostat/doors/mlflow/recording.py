@@ -6,7 +6,6 @@ A run and what it keeps are written by tracking's actions; this file only reads 
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -167,18 +166,11 @@ def run_of(asked: Any) -> str:
     return found
 
 
-def _of_models(asked: Sequence[Point], points: Sequence[entities.Metric]) -> list[logged.Point]:
-    """Return the points that name a logged model they tell of."""
-    return [
-        (given.model_id, point, given.dataset_name, given.dataset_digest)
-        for given, point in zip(asked, points, strict=True)
-        if given.model_id
-    ]
-
-
 def _metric(given: Point, place: int | None = None) -> entities.Metric:
     """Return a point as it is kept; `place` is its place in a batch."""
     value, at, step = given.value, given.timestamp, given.step
+    if given.dataset_name or given.dataset_digest:
+        logged.check_dataset(given.dataset_name, given.dataset_digest)
     # All but always they are numbers, and in range.
     if isinstance(value, float) and isinstance(at, int) and isinstance(step, int):  # noqa: SIM102
         if isfinite(value) and 0 <= at <= _MOST and -_MOST <= step <= _MOST:

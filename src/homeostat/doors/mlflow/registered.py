@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from homeostat.doors.mlflow import decoding
+from homeostat.doors.mlflow import decoding, routing
 from homeostat.foundation import errors
 from homeostat.lifecycle.registry import told
+
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,19}")
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -18,6 +21,18 @@ class Pair(msgspec.Struct, frozen=True):
 
     key: decoding.Text
     value: str = ""
+
+
+def route(
+    method: str,
+    name: str,
+    endpoint: routing.Endpoint,
+    *,
+    action: str,
+    body: type[msgspec.Struct],
+) -> routing.Route:
+    """Return a route of the registry; `name` is such as ``model-versions/get``."""
+    return routing.Route(method, f"/2.0/mlflow/{name}", action, endpoint, body=body)
 
 
 def tags(pairs: list[Pair]) -> dict[str, str]:
@@ -30,10 +45,10 @@ def number(version: str) -> int:
 
     Examples
     --------
-    >>> number("12")
-    12
+    >>> number("12"), number("-1")
+    (12, -1)
     """
-    if not (version.isascii() and version.isdecimal()) or len(version) > 9:  # noqa: PLR2004
+    if _WHOLE.fullmatch(version) is None:
         raise errors.InvalidInputError(
             f"Parameter 'version' must be an integer, got '{version[:80]}'."
         )

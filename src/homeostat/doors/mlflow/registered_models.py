@@ -246,34 +246,64 @@ async def get_alias(call: routing.Call) -> bytes:
     return await call.peek(read)
 
 
-def _route(
-    method: str,
-    name: str,
-    endpoint: routing.Endpoint,
-    *,
-    action: str,
-    body: type[msgspec.Struct],
-) -> routing.Route:
-    path = f"/2.0/mlflow/registered-models/{name}"
-    return routing.Route(method, path, action, endpoint, body=body)
-
-
 ROUTES = (
-    _route("POST", "create", create_model, action="model.register", body=CreateModel),
-    _route("GET", "get", get_model, action="model.read", body=Named),
-    _route("PATCH", "update", update_model, action="model.write", body=UpdateModel),
-    _route("POST", "rename", rename_model, action="model.write", body=RenameModel),
-    _route("DELETE", "delete", delete_model, action="model.write", body=Named),
-    _route("GET", "search", search_models, action="model.read", body=SearchModels),
-    _route(
-        "GET", "get-latest-versions", latest_versions, action="model.read", body=LatestVersions
+    registered.route(
+        "POST",
+        "registered-models/create",
+        create_model,
+        action="model.register",
+        body=CreateModel,
     ),
-    _route(
-        "POST", "get-latest-versions", latest_versions, action="model.read", body=LatestVersions
+    registered.route(
+        "GET", "registered-models/get", get_model, action="model.read", body=Named
     ),
-    _route("POST", "set-tag", set_tag, action="model.write", body=SetTag),
-    _route("DELETE", "delete-tag", delete_tag, action="model.write", body=DeleteTag),
-    _route("POST", "alias", set_alias, action="model.write", body=SetAlias),
-    _route("DELETE", "alias", delete_alias, action="model.write", body=OneAlias),
-    _route("GET", "alias", get_alias, action="model.read", body=OneAlias),
+    registered.route(
+        "PATCH",
+        "registered-models/update",
+        update_model,
+        action="model.write",
+        body=UpdateModel,
+    ),
+    registered.route(
+        "POST", "registered-models/rename", rename_model, action="model.write", body=RenameModel
+    ),
+    registered.route(
+        "DELETE", "registered-models/delete", delete_model, action="model.write", body=Named
+    ),
+    registered.route(
+        "GET", "registered-models/search", search_models, action="model.read", body=SearchModels
+    ),
+    registered.route(
+        "GET",
+        "registered-models/get-latest-versions",
+        latest_versions,
+        action="model.read",
+        body=LatestVersions,
+    ),
+    registered.route(
+        "POST",
+        "registered-models/get-latest-versions",
+        latest_versions,
+        action="model.read",
+        body=LatestVersions,
+    ),
+    registered.route(
+        "POST", "registered-models/set-tag", set_tag, action="model.write", body=SetTag
+    ),
+    registered.route(
+        "DELETE",
+        "registered-models/delete-tag",
+        delete_tag,
+        action="model.write",
+        body=DeleteTag,
+    ),
+    registered.route(
+        "POST", "registered-models/alias", set_alias, action="model.write", body=SetAlias
+    ),
+    registered.route(
+        "DELETE", "registered-models/alias", delete_alias, action="model.write", body=OneAlias
+    ),
+    registered.route(
+        "GET", "registered-models/alias", get_alias, action="model.read", body=OneAlias
+    ),
 )

@@ -14,18 +14,18 @@ from homeostat.doors.mlflow import decoding, recording, routing, shapes
 from homeostat.foundation import errors
 from homeostat.lifecycle.tracking import actions, entities, samples
 
-_STATUSES: Final[Mapping[str | int, entities.RunStatus]] = {
+_STATUSES: Final[Mapping[Any, entities.RunStatus]] = {
     "RUNNING": "running",
     "SCHEDULED": "scheduled",
     "FINISHED": "finished",
     "FAILED": "failed",
     "KILLED": "killed",
-    # Their numbers in MLflow's protocol.
-    1: "running",
-    2: "scheduled",
-    3: "finished",
-    4: "failed",
-    5: "killed",
+}
+_NUMBERED: Final[Mapping[str | int, entities.RunStatus]] = {
+    # By their numbers in MLflow's protocol, which may come as text too.
+    shown: status
+    for number, status in enumerate(_STATUSES.values(), start=1)
+    for shown in (number, str(number))
 }
 
 
@@ -124,9 +124,9 @@ async def sample_history(call: routing.Call) -> dict[str, Any]:
 def _status(given: str | int | None) -> entities.RunStatus | None:
     if given is None:
         return None
-    found = _STATUSES.get(given)
+    found = _STATUSES.get(given) or _NUMBERED.get(given)
     if found is None:
-        names = ", ".join(name for name in _STATUSES if isinstance(name, str))
+        names = ", ".join(_STATUSES)
         raise errors.InvalidInputError(
             f"Invalid value {msgspec.json.encode(given).decode()[:100]} for parameter 'status'"
             f" supplied: one of {names}"

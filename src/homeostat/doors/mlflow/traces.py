@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from homeostat.doors.mlflow import decoding, routing
+from homeostat.doors.mlflow import decoding, routing, trace_pages
 from homeostat.foundation import clock, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.traces import actions, entities, look, otlp, search
@@ -209,23 +209,7 @@ async def find(call: routing.Call) -> dict[str, Any]:
         raise errors.InvalidInputError(
             f"Missing value for required parameter 'locations'.{decoding.SEE}"
         )
-    page = await call.read(
-        lambda tx: search.search_traces(
-            tx,
-            call.actor,
-            experiment_ids=ids,
-            condition=asked.filter,
-            order=asked.order_by,
-            limit=decoding.whole(asked.max_results, "max_results"),
-            after=asked.page_token,
-        )
-    )
-    answer: dict[str, Any] = {}
-    if page.traces:
-        answer["traces"] = [info(trace) for trace in page.traces]
-    if page.next:
-        answer["next_page_token"] = page.next
-    return answer
+    return await trace_pages.found(call, ids, shown=info)
 
 
 async def set_tag(call: routing.Call) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from homeostat.foundation import access, errors, events, lineage
 from homeostat.foundation.access import Kind
 from homeostat.foundation.database import Transaction
@@ -16,6 +18,8 @@ from homeostat.lifecycle.registry.entities import (
     Tier,
     Version,
 )
+
+LARGEST_NUMBER: Final = 2**31 - 1
 
 
 def create_model(
@@ -160,10 +164,26 @@ def register_version(  # noqa: PLR0913 - each is one fact of the version
 
 
 def get_model(tx: Transaction, actor: access.Actor, name: str) -> Model:
-    """Return a model; NotFoundError when there is none of that name."""
+    """Return a model.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs ``model.read``.
+    name
+        Of the model.
+
+    Raises
+    ------
+    NotFoundError
+        When there is none of that name.
+    InvalidInputError
+        When there cannot be one.
+    """
     access.require(actor, "model.read")
     found = records.find_model(tx, name)
     if found is None:
+        names.check_asked(name)
         raise errors.NotFoundError(
             f"no model {name!r}", hint="see homeostat model list", model=name
         )
@@ -181,7 +201,8 @@ def list_models(
 def get_version(tx: Transaction, actor: access.Actor, model: str, number: int) -> Version:
     """Return a version with its newest judgement; NotFoundError without such a number."""
     access.require(actor, "model.read")
-    found = records.find_version(tx, model, number)
+    is_possible = 0 < number <= LARGEST_NUMBER
+    found = records.find_version(tx, model, number) if is_possible else None
     if found is None:
         get_model(tx, actor, model)
         raise errors.NotFoundError(

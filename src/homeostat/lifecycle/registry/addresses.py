@@ -10,7 +10,10 @@ from homeostat.foundation import errors
 
 LONGEST: Final = 2000
 _MOST_LAYERS: Final = 16
-_HOSTED: Final = ("http", "https")
+_WEB: Final = ("http", "https")
+HOSTED: Final = frozenset({"ftp", "sftp", "hdfs", "viewfs", "r2", "b2", "abfss"})
+"""Schemes whose addresses name the host to ask: a version may lie there only below the folder
+of the run or logged model it comes from."""
 
 
 def split(source: str) -> SplitResult:
@@ -23,13 +26,18 @@ def split(source: str) -> SplitResult:
         parts = urlsplit(source)
     except ValueError:
         _refuse_path(source)
-    if parts.scheme in _HOSTED or (len(parts.scheme) == 1 and parts.scheme.isalpha()):
-        raise errors.InvalidInputError(
-            f"Invalid source: '{source[:200]}'. Addresses with the scheme '{parts.scheme}' are "
-            "not taken: this server would fetch from any host",
-            hint="log the files with a run or model and register its address",
-        )
+    if parts.scheme in _WEB or (len(parts.scheme) == 1 and parts.scheme.isalpha()):
+        refuse_scheme(source, parts.scheme)
     return parts
+
+
+def refuse_scheme(source: str, scheme: str) -> NoReturn:
+    """Refuse an address that would have this server fetch from a host of the client's."""
+    raise errors.InvalidInputError(
+        f"Invalid source: '{source[:200]}'. Addresses with the scheme '{scheme}' are "
+        "not taken: this server would fetch from any host",
+        hint="log the files with a run or model and register its address",
+    )
 
 
 def check_plain(source: str) -> None:

@@ -30,12 +30,7 @@ def check_model(name: str, *, field: str = "name") -> None:
     InvalidInputError
         With the rule.
     """
-    if not name.strip():
-        raise errors.InvalidInputError(f"Missing value for required parameter '{field}'.")
-    if "/" in name or ":" in name:
-        raise errors.InvalidInputError(
-            f"Invalid model name '{name[:256]}'. Names cannot contain '/' or ':'."
-        )
+    check_asked(name, field=field)
     try:
         msgspec.convert(name, ModelName)
     except msgspec.ValidationError:
@@ -46,6 +41,29 @@ def check_model(name: str, *, field: str = "name") -> None:
         ) from None
 
 
+def check_asked(name: str, *, field: str = "name") -> None:
+    """Refuse to look for a name that MLflow refuses to look for.
+
+    Parameters
+    ----------
+    name
+        Not blank, without ``/`` and ``:``.
+    field
+        Where it stood in the request.
+
+    Raises
+    ------
+    InvalidInputError
+        With the rule.
+    """
+    if not name.strip():
+        raise errors.InvalidInputError(f"Missing value for required parameter '{field}'.")
+    if "/" in name or ":" in name:
+        raise errors.InvalidInputError(
+            f"Invalid model name '{name[:256]}'. Names cannot contain '/' or ':'."
+        )
+
+
 def check_alias(alias: str) -> None:
     """Refuse what cannot be an alias.
 
@@ -53,6 +71,26 @@ def check_alias(alias: str) -> None:
     ----------
     alias
         Up to 255 letters, digits, ``_`` and ``-``; neither ``latest`` nor ``v<number>``.
+
+    Raises
+    ------
+    InvalidInputError
+        With the rule.
+    """
+    check_alias_asked(alias)
+    if alias.lower() == "latest":
+        raise errors.InvalidInputError("'latest' alias name (case insensitive) is reserved.")
+    if _LIKE_A_VERSION.fullmatch(alias):
+        raise errors.InvalidInputError(f"Version alias name '{alias}' is reserved.")
+
+
+def check_alias_asked(alias: str) -> None:
+    """Refuse to look for what never was an alias; reserved words may be asked for.
+
+    Parameters
+    ----------
+    alias
+        Up to 255 letters, digits, ``_`` and ``-``.
 
     Raises
     ------
@@ -71,7 +109,3 @@ def check_alias(alias: str) -> None:
             f"Registered model alias name has {len(alias)} characters; at most "
             f"{LONGEST_ALIAS} are kept"
         )
-    if alias.lower() == "latest":
-        raise errors.InvalidInputError("'latest' alias name (case insensitive) is reserved.")
-    if _LIKE_A_VERSION.fullmatch(alias):
-        raise errors.InvalidInputError(f"Version alias name '{alias}' is reserved.")

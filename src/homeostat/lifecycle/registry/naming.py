@@ -220,8 +220,11 @@ def drop_alias(tx: Transaction, actor: access.Actor, model: str, alias: str) -> 
     ------
     NotFoundError
         When there is no such model.
+    InvalidInputError
+        When nothing could have the alias, or the model the name.
     """
     access.require(actor, "model.write")
+    names.check_alias_asked(alias)
     actions.get_model(tx, actor, model)
     before = records.alias_history(tx, model, alias, limit=1)
     if not before or before[0].number is None:

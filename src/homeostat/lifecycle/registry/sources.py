@@ -98,6 +98,8 @@ def find(
         return _of_version(tx, actor, source, parts, run_id=run_id, model_id=model_id)
     if parts.scheme == "runs":
         return _of_run(tx, actor, source, parts, run_id=run_id, model_id=model_id)
+    if parts.scheme in addresses.HOSTED:
+        return _on_host(tx, source, parts, run_id=run_id, model_id=model_id)
     if parts.scheme == places.SCHEME:
         return _of_artifacts(tx, source, run_id=run_id, model_id=model_id)
     made_by = logged.existing(tx, model_id).run_id if model_id else ""
@@ -139,6 +141,22 @@ def _on_disk(
             "path has to be contained within the artifact directory of the run specified by "
             f"the {name}."
         )
+    return Origin(source, source, run_id, model_id)
+
+
+def _on_host(
+    tx: Transaction, source: str, parts: SplitResult, *, run_id: str, model_id: str
+) -> Origin:
+    """Let an address that names a host pass where the run or model keeps its files there."""
+    root = ""
+    if model_id:
+        root = _model_root(tx, model_id, source)
+        run_id = run_id or logged.existing(tx, model_id).run_id
+    elif run_id:
+        root = _run_root(tx, run_id, source)
+    inside, outside = addresses.steps_of(source), addresses.steps_of(root)
+    if not outside[1:] or inside[: len(outside)] != outside:
+        addresses.refuse_scheme(source, parts.scheme)
     return Origin(source, source, run_id, model_id)
 
 

@@ -17,7 +17,7 @@ from homeostat.foundation.access import Kind
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.data.entities import Schema
 from homeostat.lifecycle.registry import files as files_of_version
-from homeostat.lifecycle.registry import note_records, notes, records, sources
+from homeostat.lifecycle.registry import names, note_records, notes, records, sources
 from homeostat.lifecycle.registry.entities import Version
 from homeostat.lifecycle.tracking import logged, logged_notes, runs
 
@@ -88,6 +88,7 @@ def register_source(
         origin = sources.find(tx, actor, source, run_id=run_id, model_id=model_id)
     number = records.next_number(tx, model)
     if number is None:
+        names.check_asked(model)
         raise errors.NotFoundError(f"no model {model!r}", model=model)
     version = msgspec.structs.replace(
         _made(tx, actor, model, number=number, origin=origin),

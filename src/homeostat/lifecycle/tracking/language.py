@@ -80,6 +80,8 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
         Other words for attributes.
     subjects
         Words that name a subject besides those all searches know.
+    repeats
+        The same thing may be ordered by twice; the first time counts.
     """
 
     attributes: Mapping[str, Kind]
@@ -91,6 +93,7 @@ class Fields(msgspec.Struct, frozen=True, kw_only=True):
     ordered_subjects: frozenset[str] = frozenset()
     aliases: Mapping[str, str] = {}
     subjects: Mapping[str, Subject] = {}
+    repeats: bool = False
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -204,7 +207,8 @@ def order(texts: Sequence[str], fields: Fields) -> tuple[Order, ...]:
     Raises
     ------
     InvalidInputError
-        When one is not in the grammar, is not to be ordered by, or stands there twice.
+        When one is not in the grammar, is not to be ordered by, or stands there twice and
+        may not.
 
     Examples
     --------
@@ -216,9 +220,12 @@ def order(texts: Sequence[str], fields: Fields) -> tuple[Order, ...]:
             f"order_by has at most {MOST_ORDERS} clauses; got {len(texts)}"
         )
     found = tuple(_order(text, fields) for text in texts)
-    if len({(one.subject, one.key) for one in found}) < len(found):
+    first: dict[tuple[str, str], Order] = {}
+    for one in found:
+        first.setdefault((one.subject, one.key), one)
+    if len(first) < len(found) and not fields.repeats:
         raise errors.InvalidInputError(f"`order_by` contains duplicate fields: {list(texts)}")
-    return found
+    return tuple(first.values())
 
 
 def _condition(reader: lexing.Reader, fields: Fields) -> Condition:

@@ -240,8 +240,11 @@ def add_points(tx: Transaction, run: Measuring, points: Sequence[Point]) -> None
     NotFoundError
         When a model does not exist.
     InvalidInputError
-        When the name or digest of a dataset is too long.
+        When a dataset has a name without a digest or the other way about, or one that is too
+        long.
     """
+    for _, _, dataset_name, dataset_digest in points:
+        check_dataset(dataset_name, dataset_digest)
     for model_id in {point[0] for point in points}:
         existing(tx, model_id, with_deleted=True)
     tx.insert_rows(
@@ -249,14 +252,34 @@ def add_points(tx: Transaction, run: Measuring, points: Sequence[Point]) -> None
         [
             (
                 *(tx.project, model_id, point.key, point.at, point.step, run.id),
-                short_text("dataset_name", dataset_name),
-                short_text("dataset_digest", dataset_digest),
+                *(dataset_name, dataset_digest),
                 point.value if point.kind == "finite" else 0.0,
                 point.kind,
             )
             for model_id, point, dataset_name, dataset_digest in points
         ],
     )
+
+
+def check_dataset(name: str, digest: str) -> None:
+    """Refuse a dataset that has only one of name and digest, or too long a one.
+
+    Parameters
+    ----------
+    name, digest
+        Up to 500 characters each; both empty where a point names no dataset.
+
+    Raises
+    ------
+    InvalidInputError
+        With the rule.
+    """
+    if bool(name) is not bool(digest):
+        raise errors.InvalidInputError(
+            "Both dataset_name and dataset_digest must be provided if one is provided"
+        )
+    short_text("dataset_name", name)
+    short_text("dataset_digest", digest)
 
 
 def short_text(field: str, text: str) -> str:

@@ -36,6 +36,7 @@ FIELDS: Final = language.Fields(
     },
     tags=language.NULLABLE,
     orders=frozenset(_COLUMNS),
+    repeats=True,
 )
 _NEWEST: Final = (
     language.Order("attribute", "creation_time", ascending=False),
