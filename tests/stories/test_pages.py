@@ -46,6 +46,7 @@ QUIET = (
     "--disable-sync",
 )
 COLOURFUL = ("/", "/deployments/credit", "/models/credit/versions/2", "/runs", "/alerts")
+VERIFIED = "/audit?verify=yes"
 CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 
 pytestmark = [
@@ -94,7 +95,7 @@ def url(home, opened):
 
 @pytest.fixture(scope="module")
 def addresses(url):
-    """One address for every page of the site, found by following links from the first."""
+    """One address for every page of the site, found by following links."""
     wanted = {
         page.path: re.compile(re.sub(r"\{\w+(:int)?\}", "[^/?#]+", page.path))
         for page in site.Site.pages
@@ -103,6 +104,10 @@ def addresses(url):
     found: dict[str, str] = {"/": "/"}
     todo = ["/"]
     with httpx.Client(base_url=url, headers={"accept": "text/html"}) as http:
+        runs = http.get("/runs").text
+        parent = re.search(r'href="/runs/(\w+)"><strong>ordinary-owl-7', runs)[1]
+        far = re.search(r'href="(/runs/\w+)"><strong><span', runs)[1]
+        todo += [f"/runs/{parent}", "/models/credit/versions/2"]
         while todo:
             path = todo.pop(0)
             text = http.get(path).raise_for_status().text
@@ -113,7 +118,9 @@ def addresses(url):
                         found[pattern] = whole
                         todo.append(whole)
     assert set(found) == set(wanted)
-    return [*found.values(), "/audit?verify=yes"]
+    logged = (f"/runs/{parent}", f"/runs?parent={parent}", far)
+    deleted = "/runs?experiment=2"
+    return [*found.values(), *logged, deleted, "/models/forest/versions/4", VERIFIED]
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +203,24 @@ def test_no_page_is_wider_than_a_telephone(page, addresses):
         if width > NARROW["width"]:
             too_wide[path] = width
     assert too_wide == {}
+
+
+def test_no_name_takes_the_room_of_the_other_columns(page):
+    page.goto("/runs")
+    widths = page.evaluate("[...document.querySelectorAll('th')].map(one => one.offsetWidth)")
+    assert max(widths) < WIDE["width"] / 3
+
+
+def test_a_picture_of_a_run_is_shown_and_a_file_is_downloaded(page):
+    page.goto("/runs")
+    page.get_by_role("link", name="ordinary-owl-7").last.click()
+    shown = page.get_by_role("img", name="plots/roc curve.png")
+    shown.scroll_into_view_if_needed()
+    page.wait_for_function("one => one.naturalWidth === 64", arg=shown.element_handle())
+    with page.expect_download() as told:
+        page.get_by_role("link", name="notes.txt").click()
+    assert told.value.suggested_filename == "notes.txt"
+    assert told.value.path().read_bytes() == b"n"
 
 
 def test_an_alert_opened_elsewhere_appears_by_itself(page, opened):
@@ -297,7 +322,10 @@ def test_how_long_ago_something_was_is_told_the_same_by_server_and_page(page):
             "/#/models/%2f%2Fevil.example%2fx/versions/1",
             "/models/%2F%2Fevil.example%2Fx/versions/1",
         ),
-        ("/#/experiments/0", "/runs"),
+        ("/#/experiments/0", "/runs?experiment=0"),
+        ("/#/experiments/0/traces", "/runs?experiment=0"),
+        ("/#/experiments/0%26after=x", "/runs?experiment=0%26after%3Dx"),
+        ("/#/experiments", "/runs"),
     ],
 )
 def test_a_link_that_mlflow_prints_leads_to_the_page_of_the_same_thing(

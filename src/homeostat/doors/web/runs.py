@@ -51,6 +51,7 @@ async def runs(call: visit.Visit) -> Response:
         here=HERE,
         columns=list(seen)[:FEW],
         values=_values,
+        has_pipelines=any(record.run.pipeline for record in shown["page"].runs),
         following=urlencode({name: said for name, said in same.items() if said}),
         **shown,
     )
