@@ -186,7 +186,34 @@ def test_what_experiments_are_not_searched_by_is_refused(text, sentence):
 
 
 pieces = st.sampled_from(
-    ["metrics", ".", "a", "`", '"', "'", "=", ">", "(", ")", ",", " ", "AND", "IN", "NOT", "IS", "NULL", "LIKE", "1", "-", "\\", ";", "--", "run_id", "\x00", "é"]
+    [
+        "metrics",
+        ".",
+        "a",
+        "`",
+        '"',
+        "'",
+        "=",
+        ">",
+        "(",
+        ")",
+        ",",
+        " ",
+        "AND",
+        "IN",
+        "NOT",
+        "IS",
+        "NULL",
+        "LIKE",
+        "1",
+        "-",
+        "\\",
+        ";",
+        "--",
+        "run_id",
+        "\x00",
+        "é",
+    ]
 )
 
 
