@@ -42,7 +42,10 @@ def begun(connection: sa.Connection, begin: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if connection.in_transaction() or raw.in_transaction:
+        # SQLAlchemy counts one whose commit failed as over, and yet wants it rolled back.
+        if connection.get_transaction() is not None or (
+            not connection.invalidated and raw.in_transaction
+        ):
             give_up(connection)
 
 
@@ -201,16 +204,15 @@ def give_up(connection: sa.Connection) -> None:
     connection
         With a transaction begun on it, in whatever state.
     """
-    raw: Any = connection.connection.dbapi_connection
     try:
-        if connection.in_transaction():
-            connection.rollback()
-        else:  # begun at the driver
+        connection.rollback()
+        raw: Any = connection.connection.dbapi_connection
+        if getattr(raw, "in_transaction", False):  # begun at the driver
             raw.rollback()
+    except sa.exc.DBAPIError:
+        connection.invalidate()
     except Exception as error:
-        if failures.of_driver(error, dialect=connection.dialect, raw=raw) is None and not (
-            isinstance(error, sa.exc.DBAPIError)
-        ):
+        if failures.of_driver(error, dialect=connection.dialect, raw=None) is None:
             raise
         connection.invalidate()
 

@@ -8,6 +8,8 @@ may read, decide and write without another process stepping in between.
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from homeostat.foundation import errors
 from homeostat.foundation.database import borders, transaction
 
 BUSY_TIMEOUT_MS = 20_000
+_PAUSE_S = 0.01
 # Any constant no other application of the same PostgreSQL database uses.
 WRITE_LOCK = 0x686F6D656F
 # Without it an INSERT on PostgreSQL does not say how many rows it made.
@@ -129,7 +132,10 @@ class Database:
                     with borders.bounded(connection, most_s):
                         yield tx
         finally:
-            self._at_hand.append(connection)
+            if connection.invalidated:
+                connection.close()
+            else:
+                self._at_hand.append(connection)
 
     @contextlib.contextmanager
     def group(self) -> Iterator[sa.Connection]:
@@ -150,10 +156,16 @@ class Database:
             with borders.connected(self.writing) as connection:
                 yield connection
             return
-        if self._writers_own is None or self._writers_own.closed:
+        if self._writers_own is None:
             self._writers_own = self.writing.connect()
-        with borders.begun(self._writers_own, "BEGIN IMMEDIATE"):
-            yield self._writers_own
+        own = self._writers_own
+        try:
+            with borders.begun(own, "BEGIN IMMEDIATE"):
+                yield own
+        finally:
+            if own.invalidated:
+                own.close()
+                self._writers_own = None
 
     @contextlib.contextmanager
     def write(self, *, project: str = "default") -> Iterator[transaction.Transaction]:
@@ -236,7 +248,7 @@ def _sqlite_engine(url: sa.URL, *, is_writer: bool, schema: str) -> sa.Engine:
         # The driver must not open transactions by itself: it would begin them deferred, and
         # two processes that read and then write would fail instead of waiting.
         raw.isolation_level = None
-        raw.execute("PRAGMA journal_mode=WAL").close()
+        _use_wal(raw)
         raw.execute("PRAGMA synchronous=FULL").close()
         raw.execute("PRAGMA foreign_keys=ON").close()
         if is_writer:
@@ -255,6 +267,20 @@ def _sqlite_engine(url: sa.URL, *, is_writer: bool, schema: str) -> sa.Engine:
             connection.exec_driver_sql(begin)
 
     return engine
+
+
+def _use_wal(raw: Any) -> None:
+    """Switch a file to write-ahead logging; SQLite does not wait for others who do the same."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _postgres_engine(url: sa.URL, *, is_writer: bool, schema: str) -> sa.Engine:
