@@ -57,8 +57,3 @@ def _house(house_settings):
 def actor():
     """The owner of everything."""
     return access.local_owner("ada")
-
-
-def pytest_collection_modifyitems(items):
-    """Journeys over real processes come first: what is long must not be left for the end."""
-    items.sort(key=lambda item: not {"stories", "clients"} & set(item.path.parts))
