@@ -42,7 +42,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-url, table, how = sys.argv[1:4]
+url, table = sys.argv[1:3]
 rows = pd.read_csv(table)
 mlflow.set_tracking_uri(url)
 mlflow.set_experiment("loans")
@@ -52,8 +52,7 @@ columns = make_column_transformer(
 )
 with mlflow.start_run():
     model = make_pipeline(columns, LogisticRegression()).fit(X, y)
-    more = {"serialization_format": how} if how else {}
-    more["name" if mlflow.__version__ >= "3" else "artifact_path"] = "m"
+    more = {"name" if mlflow.__version__ >= "3" else "artifact_path": "m"}
     mlflow.sklearn.log_model(
         model, registered_model_name="credit", input_example=X.head(5), **more
     )
@@ -221,14 +220,13 @@ def test_a_pickled_model_answers_once_it_is_trusted_judged_approved_and_deployed
 
 
 @pytest.mark.skipif(not STOCK, reason="no environment with the stock client of MLflow")
-@pytest.mark.parametrize("how", ["", "cloudpickle"], ids=["default", "cloudpickle"])
-def test_what_the_stock_client_registers_goes_the_same_way(house, bank, how):
+def test_what_the_stock_client_registers_goes_the_same_way(house, bank):
     person = Person(house)
     folder = house.home / "project"
     rows = bank.applications(3000).select(*lender.FEATURES, "defaulted")
     rows.write_csv(folder / "loans.csv")
     done = subprocess.run(
-        [STOCK, "-c", LOG, house.url, str(folder / "loans.csv"), how],
+        [STOCK, "-c", LOG, house.url, str(folder / "loans.csv")],
         env={"PATH": os.environ["PATH"], "MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
         text=True,
