@@ -1,0 +1,1 @@
+"""What changes live answers without a new version: thresholds, rules, abstaining."""

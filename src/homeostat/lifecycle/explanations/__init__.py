@@ -1,0 +1,1 @@
+"""Why a model answered as it did: contributions, reason codes, what would have to change."""
