@@ -6,16 +6,17 @@ rows is the order in the file, always.
 
 from __future__ import annotations
 
-import difflib
 import glob
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 
 from homeostat.foundation.errors import InvalidInputError, NotFoundError
-from homeostat.lifecycle.data import separated
+from homeostat.lifecycle.data import naming, separated
+
+nearest = naming.nearest
 
 FORMATS = ("parquet", "csv", "tsv", "arrow")
 _BY_SUFFIX = {
@@ -262,15 +263,6 @@ def need_column(columns: Iterable[str], name: str, *, role: str) -> str:
         hint=nearest(name, known),
         column=name,
     )
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Return a hint that names the nearest known name, or the first few."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    more = ", …" if len(known) > 12 else ""  # noqa: PLR2004 - what fits on a line
-    return f"its columns are {', '.join(known[:12])}{more}"
 
 
 def _refuse_misfit(path: Path, frame: pl.DataFrame, first: pl.DataFrame) -> None:

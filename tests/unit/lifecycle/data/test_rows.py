@@ -149,3 +149,106 @@ def test_anything_else_is_refused_or_comes_back_clean(change):
     assert refusal is None or str(refusal).startswith("rows[0]")
     found.pop("at", None)
     json.dumps(found, allow_nan=False)
+
+
+read_columns = rows.compile_columns(SCHEMA)
+
+
+def both(names, columns, n_rows):
+    """What the two readers make of a table: columns, or the sentence of the refusal."""
+    said = []
+    for way in (by_rows, read_columns):
+        try:
+            said.append(way(names, columns, n_rows))
+        except InvalidInputError as error:
+            said.append((str(error), error.facts))
+    return said
+
+
+def by_rows(names, columns, n_rows):
+    found = [
+        read(dict(zip(names, values, strict=True)), at)
+        for at, values in enumerate(zip(*columns, strict=True))
+    ]
+    assert len(found) == n_rows
+    return [[row[name] for row in found] for name in SCHEMA.names]
+
+
+USUAL = {
+    "income": st.floats(-1e9, 1e9) | st.integers(0, 9),
+    "debt ratio": st.none() | st.floats(),
+    "children": st.integers() | st.just(3.0),
+    "owns": st.booleans(),
+    "region": st.sampled_from(["north", "moon"]),
+    "note": st.none() | st.text(max_size=3),
+    "at": st.none() | st.sampled_from(["2026-01-31", "2026-01-31T12:00:00Z", "soon"]),
+}
+
+
+@given(st.data(), st.integers(1, 4))
+def test_columns_are_read_as_their_rows_are(data, n_rows):
+    names = data.draw(st.permutations(SCHEMA.names))
+    columns = [
+        data.draw(st.lists(USUAL[name], min_size=n_rows, max_size=n_rows)) for name in names
+    ]
+    if data.draw(st.booleans()):
+        odd = data.draw(st.integers(0, len(names) - 1))
+        columns[odd] = data.draw(st.lists(ANYTHING, min_size=n_rows, max_size=n_rows))
+    if data.draw(st.integers(0, 9)) == 0:
+        names[0] = "other"
+    slow, fast = both(names, columns, n_rows)
+    assert repr(fast) == repr(slow)  # tells 1 from 1.0, and NaN is itself
+
+
+@pytest.mark.parametrize("kind", ["number", "integer", "boolean", "category", "timestamp"])
+@pytest.mark.parametrize("is_nullable", [True, False])
+@given(values=st.lists(ANYTHING | st.sampled_from([2**63, -(2**63), 10**400]), max_size=3))
+def test_a_column_of_each_kind_is_read_as_its_rows_are(kind, is_nullable, values):
+    schema = Schema((Column(name="a", kind=kind, nullable=is_nullable),))
+    slow_read, fast_read = rows.compile_row(schema), rows.compile_columns(schema)
+    refused = []
+    for at, value in enumerate(values):
+        try:
+            slow_read({"a": value}, at)
+        except InvalidInputError as error:
+            refused.append(str(error))
+    if refused:
+        with pytest.raises(InvalidInputError) as refusal:
+            fast_read(("a",), [values], len(values))
+        assert str(refusal.value) == refused[0]
+    else:
+        slow = [[slow_read({"a": value})["a"] for value in values]]
+        assert repr(fast_read(("a",), [values], len(values))) == repr(slow)
+
+
+def test_columns_may_be_tuples_in_any_order():
+    schema = Schema((Column(name="a", kind="number"), Column(name="b", kind="integer")))
+    assert rows.compile_columns(schema)(("b", "a"), [(1, 2), (3, 0.5)], 2) == [
+        [3.0, 0.5],
+        [1, 2],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "columns", "n_rows", "message"),
+    [
+        (["a", "a"], [[1.0], [2.0]], 1, "column 'a' comes twice"),
+        (["a", "b"], [[1.0], [2.0, 3.0]], 1, "column 'b' has 2 values for 1 rows"),
+        (["a", "b"], [[1.0, 2.0], []], 2, "column 'b' has 0 values for 2 rows"),
+        (["a"], [[1.0]], 1, "rows[0].b: this column is missing"),
+        (["a"], [[]], 0, "rows[0].b: this column is missing"),
+    ],
+)
+def test_columns_that_are_no_table_are_refused(names, columns, n_rows, message):
+    schema = Schema((Column(name="a", kind="number"), Column(name="b", kind="number")))
+    with pytest.raises(InvalidInputError) as refusal:
+        rows.compile_columns(schema)(names, columns, n_rows)
+    assert message in str(refusal.value)
+
+
+def test_categories_never_seen_are_named_by_column():
+    find = rows.compile_unseen(SCHEMA)
+    columns = read_columns(SCHEMA.names, [[value, value] for value in GOOD.values()], 2)
+    assert find(columns) == {}
+    columns[4] = ["moon", "north"]
+    assert find(columns) == {"region": ["moon"]}
