@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import blake3
@@ -12,14 +12,7 @@ import polars as pl
 from homeostat.foundation import access, clock, errors, events, ids
 from homeostat.foundation.blobs import Blob
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.predictions import (
-    frames,
-    join,
-    labelling,
-    read,
-    records,
-    segments,
-)
+from homeostat.lifecycle.predictions import frames, join, labelling, read, records, segments
 from homeostat.lifecycle.predictions.entities import (
     Failed,
     LabelReport,
@@ -141,10 +134,17 @@ def seal_segment(
         failures=tuple(
             msgspec.convert(one, Failed, from_attributes=True) for one in contents.failures
         ),
+        touched=segments.touched(contents.predictions),
     )
 
 
-def accept_segment(tx: Transaction, actor: access.Actor, sealed: Sealed) -> Segment:
+def accept_segment(
+    tx: Transaction,
+    actor: access.Actor,
+    sealed: Sealed,
+    *,
+    then: Callable[[Segment], object] | None = None,
+) -> Segment:
     """Give a segment its rows in the log; handing it over again changes nothing.
 
     Parameters
@@ -153,6 +153,8 @@ def accept_segment(tx: Transaction, actor: access.Actor, sealed: Sealed) -> Segm
         Opened for writing; who may write predictions.
     sealed
         From `seal_segment`.
+    then
+        Called once, when it is accepted for the first time.
 
     Returns
     -------
@@ -208,6 +210,8 @@ def accept_segment(tx: Transaction, actor: access.Actor, sealed: Sealed) -> Segm
             "n_failed_rows": segment.n_failed_rows,
         },
     )
+    if then is not None:
+        then(segment)
     return segment
 
 

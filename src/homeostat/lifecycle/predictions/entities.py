@@ -12,6 +12,9 @@ LONGEST_KEY = 1000
 LAST_MS = 253_402_300_799_999
 """The end of the year 9999; later instants have no date."""
 
+ABSTAINED = "abstain"
+"""What is answered where a correction leaves the decision to a person."""
+
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_KEY)]
 Instant = Annotated[int, msgspec.Meta(ge=0, le=LAST_MS)]
 """Milliseconds UTC."""
@@ -63,6 +66,41 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
         return f"segment:{self.id}"
 
 
+class Hour(msgspec.Struct, frozen=True, kw_only=True):
+    """Answered rows of one hour, and how many of them each correction changed.
+
+    Attributes
+    ----------
+    hour
+        Hours since 1970-01-01 UTC.
+    n_rows
+        Answered in it.
+    fired
+        Rows by correction, ``<id>@<version>``.
+    """
+
+    hour: int
+    n_rows: int
+    fired: dict[str, int]
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """A row whose answer a correction left to a person; `place` counts within its segment."""
+
+    id: str
+    place: int
+    score: float
+    served_at: int
+    fired: tuple[str, ...]
+
+
+class Touched(msgspec.Struct, frozen=True, kw_only=True):
+    """What corrections did to the answered rows of a segment; not stored with it."""
+
+    hours: tuple[Hour, ...] = ()
+    held: tuple[Held, ...] = ()
+
+
 class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     """A segment whose tables are stored, before the row that names them is written."""
 
@@ -77,6 +115,7 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     first_served_at: int | None
     last_served_at: int | None
     failures: tuple[Failed, ...]
+    touched: Touched = Touched()
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):

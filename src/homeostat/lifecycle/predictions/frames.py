@@ -14,7 +14,9 @@ import msgspec
 
 from homeostat.foundation import errors
 
-FORMAT = 1
+FORMAT = 2
+"""Written since corrections are part of a batch; format 1 is the same without them."""
+READABLE = (1, 2)
 _HEAD = struct.Struct("<II")
 
 
@@ -38,7 +40,18 @@ class Layout(msgspec.Struct, frozen=True, array_like=True, tag="layout"):
 class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch"):
     """Rows scored together; every list runs over rows but for `features`, `context` (columns).
 
-    `member_scores` holds one list per member, in the order of `members`.
+    `member_scores` holds one list per member, in the order of `members`. `scores` are the
+    mixture as the members gave it; what a correction made of it is in `served`.
+
+    Attributes
+    ----------
+    served
+        Scores after corrections, which `answers` were decided on; empty: the same as `scores`.
+    fired
+        Which corrections changed the row's score or answer, ``<id>@<version>``, several joined
+        by commas, ``""`` for none; empty: none in the whole batch.
+    propensities
+        Chance with which the row came to this arm, 0 to 1; empty: 1 for all.
     """
 
     served_at: int
@@ -54,6 +67,9 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch"):
     answers: list[Any]
     members: list[str]
     member_scores: list[list[float]]
+    served: list[float] = []
+    fired: list[str] = []
+    propensities: list[float] = []
 
 
 class Labels(msgspec.Struct, frozen=True, array_like=True, tag="labels"):

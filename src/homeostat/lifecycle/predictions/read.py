@@ -55,15 +55,18 @@ def predictions(
     -------
     polars.DataFrame
         In log order: row, id, key, served_at, generation, arm, answered, version, score,
-        answer, members, member_scores, ``x.<feature>`` and ``c.<context>``. A row that was
-        scored in the shadow has answered false. A feature that a segment lacks is null there.
+        served_score, corrections, propensity, answer, members, member_scores, ``x.<feature>``
+        and ``c.<context>``. A row that was scored in the shadow has answered false. A feature
+        that a segment lacks is null there. `served_score` is what `answer` was decided on,
+        after the corrections that `corrections` names (``<id>@<version>``, commas between).
     """
     end = END if end_row is None else end_row
     found = _segments(tx, records.SEGMENTS_WITH_ROWS, deployment, first=first_row, end=end)
     parts = []
     for segment in found:
         data = _unseal(house, tx, segment, segment.predictions)
-        table = _load(data, columns).with_row_index("row", offset=segment.first_row)
+        table = segments.completed(_load(data, columns), columns)
+        table = table.with_row_index("row", offset=segment.first_row)
         table = table.with_columns(pl.col("row").cast(pl.Int64))
         parts.append(_within(table, first_row - segment.first_row, end - segment.first_row))
     if not parts:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.predictions import frames
+from homeostat.lifecycle.predictions.entities import ABSTAINED, Held, Hour, Touched
 
 FEATURE = "x."
 CONTEXT = "c."
@@ -35,6 +36,12 @@ _MEMBERS: dict[str, pl.DataType] = {
     "members": pl.List(pl.String()),
     "member_scores": pl.List(pl.Float64()),
 }
+_SERVED: dict[str, pl.DataType] = {
+    "served_score": pl.Float64(),
+    "corrections": pl.String(),
+    "propensity": pl.Float64(),
+}
+HOUR_MS = 3_600_000
 _NO_LAYOUT = frames.Layout((), (), ())
 
 
@@ -72,7 +79,7 @@ def decode(raw: bytes) -> Contents:
     """
     found = frames.decode(raw)
     opened = found[0] if found else None
-    if not isinstance(opened, frames.Opened) or opened.format != frames.FORMAT:
+    if not isinstance(opened, frames.Opened) or opened.format not in frames.READABLE:
         raise errors.CorruptError(
             "the segment does not begin with an opening of a known format",
             hint="the prediction server may be newer than this server; update it",
@@ -121,6 +128,77 @@ def encode(frame: pl.DataFrame) -> bytes:
     return target.getvalue()
 
 
+def completed(table: pl.DataFrame, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Fill in what segments of format 1, sealed before there were corrections, do not say.
+
+    Parameters
+    ----------
+    table
+        Rows of the log, with ``score`` where ``served_score`` is wanted.
+    columns
+        Which are wanted; all when None.
+
+    Returns
+    -------
+    polars.DataFrame
+        With ``served_score`` (the score), ``corrections`` (none) and ``propensity`` (1) where
+        they were missing.
+    """
+    told = {
+        "served_score": pl.col("score") if "score" in table.columns else pl.lit(None),
+        "corrections": pl.lit(""),
+        "propensity": pl.lit(1.0),
+    }
+    missing = [
+        value.cast(_SERVED[name]).alias(name)
+        for name, value in told.items()
+        if name not in table.columns and (columns is None or name in columns)
+    ]
+    return table.with_columns(missing) if missing else table
+
+
+def touched(predictions: pl.DataFrame) -> Touched:
+    """Count how often corrections changed an answer, and name the rows that wait for a person.
+
+    Parameters
+    ----------
+    predictions
+        Of one segment, as `decode` returns them.
+
+    Returns
+    -------
+    Touched
+        Of answered rows only; shadows and corrections have nothing to do with each other.
+    """
+    wanted = ("id", "served_at", "answered", "served_score", "answer", "corrections")
+    rows = predictions.select(wanted).with_row_index("place").filter(pl.col("answered"))
+    if rows.is_empty():
+        return Touched()
+    rows = rows.with_columns(hour=pl.col("served_at") // HOUR_MS)
+    fired = rows.filter(pl.col("corrections") != "")
+    counts: dict[int, dict[str, int]] = {}
+    split = fired.select("hour", pl.col("corrections").str.split(",")).explode("corrections")
+    for hour, which, n in split.group_by("hour", "corrections").len().iter_rows():
+        counts.setdefault(hour, {})[which] = n
+    hours = rows.group_by("hour").len().sort("hour").iter_rows()
+    held = fired.filter(
+        pl.col("answer").is_null() | (pl.col("answer").cast(pl.String) == ABSTAINED)
+    )
+    return Touched(
+        hours=tuple(Hour(hour=at, n_rows=n, fired=counts.get(at, {})) for at, n in hours),
+        held=tuple(
+            Held(
+                id=one["id"],
+                place=one["place"],
+                score=one["served_score"],
+                served_at=one["served_at"],
+                fired=tuple(one["corrections"].split(",")),
+            )
+            for one in held.iter_rows(named=True)
+        ),
+    )
+
+
 def empty_predictions() -> pl.DataFrame:
     """Return a log without rows, features or context; its columns have their types."""
     return _table(_NO_LAYOUT, [])
@@ -148,6 +226,10 @@ def _predictions(found: list[frames.Frame]) -> pl.DataFrame:
 
 def _table(layout: frames.Layout, batches: list[frames.Batch]) -> pl.DataFrame:
     columns = [_fixed(name, batches) for name in _FIXED]
+    columns += [
+        pl.Series(name, _flat([_said(name, one) for one in batches]), dtype=dtype)
+        for name, dtype in _SERVED.items()
+    ]
     columns.append(_loose("answer", [value for one in batches for value in one.answers]))
     rows = [[one.members] * len(one.keys) for one in batches]
     scores = [list(map(list, zip(*one.member_scores, strict=True))) for one in batches]
@@ -172,6 +254,15 @@ def _fixed(name: str, batches: list[frames.Batch]) -> pl.Series:
     else:
         values = _flat([[getattr(one, name)] * len(one.keys) for one in batches])
     return pl.Series(name, values, dtype=_FIXED[name])
+
+
+def _said(name: str, one: frames.Batch) -> list[Any]:
+    """Return what a batch says of corrections and chance; one that says nothing means none."""
+    if name == "served_score":
+        return one.served or one.scores
+    if name == "corrections":
+        return one.fired or [""] * len(one.keys)
+    return one.propensities or [1.0] * len(one.keys)
 
 
 def _labels(found: list[frames.Labels]) -> pl.DataFrame:

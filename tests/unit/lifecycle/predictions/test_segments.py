@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import polars as pl
 import pytest
 from hypothesis import given
@@ -90,3 +91,47 @@ def test_any_context_survives_to_parquet(values):
 )
 def test_equal_labels_are_one_label_whatever_their_type(given_label, kept):
     assert frames.label_text(given_label) == kept
+
+
+def corrected(**said):
+    return frames.Batch(
+        7_200_000, 1, "stable", True, "1", list("abcd"), list("abcd"), [], [],
+        [0.1, 0.4, 0.6, 0.9], ["0", "1", "1", "abstain"], ["1"], [[0.1, 0.4, 0.6, 0.9]], **said,
+    )  # fmt: skip
+
+
+def test_what_corrections_did_is_in_the_table_row_by_row():
+    layout = frames.Layout((), (), ())
+    said = corrected(
+        served=[0.1, 0.5, 0.6, 0.9], fired=["", "r@1", "", "r@1,a@2"], propensities=[0.5] * 4
+    )
+    table = segments.decode(segment(layout, said, corrected())).predictions
+    assert table["score"].to_list()[:4] == [0.1, 0.4, 0.6, 0.9]
+    assert table["served_score"].to_list() == [0.1, 0.5, 0.6, 0.9, 0.1, 0.4, 0.6, 0.9]
+    assert table["corrections"].to_list() == ["", "r@1", "", "r@1,a@2", "", "", "", ""]
+    assert table["propensity"].to_list() == [0.5] * 4 + [1.0] * 4
+
+
+def test_a_segment_counts_what_fired_by_the_hour_and_names_what_waits_for_a_person():
+    layout = frames.Layout((), (), ())
+    said = corrected(fired=["", "r@1", "", "r@1,a@2"])
+    found = segments.touched(segments.decode(segment(layout, said)).predictions)
+    assert [(one.hour, one.n_rows, one.fired) for one in found.hours] == [
+        (2, 4, {"r@1": 2, "a@2": 1})
+    ]
+    assert [(one.id, one.place, one.score, one.fired) for one in found.held] == [
+        ("d", 3, 0.9, ("r@1", "a@2"))
+    ]
+
+
+def test_segments_written_before_there_were_corrections_are_read():
+    opened = frames.Opened("s1", "credit", 0, 1)
+    whole = msgspec.to_builtins(corrected())
+    layout = frames.encode(frames.Layout((), (), ()))
+    raw = frames.encode(opened) + layout + frames.encode(whole[:-3])
+    table = segments.decode(raw).predictions
+    assert table["served_score"].to_list() == table["score"].to_list()
+    assert table["corrections"].to_list() == [""] * 4
+    old = table.drop("served_score", "corrections", "propensity")
+    assert segments.completed(old).select(table.columns).equals(table)
+    assert segments.completed(old, ["propensity"]).columns == [*old.columns, "propensity"]
