@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import re
+import resource
 import threading
 import time
 from collections.abc import Callable
@@ -28,12 +29,20 @@ _log = log.get(__name__)
 
 
 class Limits(NamedTuple):
-    """When a segment is closed, and how often bytes are forced to the disk."""
+    """When a segment is closed, and how often bytes are forced to the disk.
 
-    max_rows: int = 500
+    Under load a segment is a second of answers or 10,000 of them: opening, syncing, handing
+    over and numbering one costs the same however many rows are in it. Where many deployments
+    are answered for, segments live longer, so that no more than `closed_per_s` are closed on
+    average. Each holds a file descriptor; beyond `max_open` the oldest one is closed.
+    """
+
+    max_rows: int = 10_000
     max_age_s: float = 1.0
     max_bytes: int = 8_000_000
     sync_every_s: float = 0.1
+    max_open: int = 4096
+    closed_per_s: int = 200
 
 
 class _Open:
@@ -63,8 +72,8 @@ class _Open:
 
     def append(self, data: bytes, *, n_rows: int) -> None:
         """Write all of `data` or nothing; a torn frame would hide the later ones."""
-        written = 0
         try:
+            written = os.write(self.fd, data)
             while written < len(data):
                 written += os.write(self.fd, memoryview(data)[written:])
         except OSError:
@@ -106,7 +115,8 @@ class _Open:
         if self.n_appends == 1:  # nothing but its opening
             self.discard()
             return
-        self.sync()
+        if self.dirty or not self._is_placed:
+            self.sync()
         self.path.rename(self.path.with_suffix(spooled.CLOSED))
         os.close(self.fd)
 
@@ -149,6 +159,7 @@ class Spool:
         self.lost_rows = 0
         self._folder = folder
         self._limits = limits
+        self._max_rows, self._max_bytes = limits.max_rows, limits.max_bytes
         self._on_closed = on_closed
         self._lock = threading.Lock()
         self._disk = threading.Lock()
@@ -157,6 +168,7 @@ class Spool:
         self._last_id = "0"
         self._stop = threading.Event()
         self._wake = threading.Event()
+        _allow_files(limits.max_open)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         spooled.recover(folder)
         self._thread = threading.Thread(target=self._keep, name="homeostat-spool", daemon=True)
@@ -183,19 +195,18 @@ class Spool:
             counted in `lost_rows`.
         """
         n_rows = frames.n_rows(frame)
+        data = frames.encode(frame)  # before the lock: the thread that closes needs it too
         try:
             with self._lock:
-                segment = self._segment(deployment)
-                data = frames.encode(frame)
-                if layout is not None and layout != segment.layout:
+                segment = self._open.get(deployment) or self._begin(deployment)
+                known = segment.layout
+                # Asked by identity first: a plan gives the same layout with each batch.
+                if layout is not None and layout is not known and layout != known:
                     data = frames.encode(layout) + data
                 segment.append(data, n_rows=n_rows)
                 if layout is not None:
                     segment.layout = layout
-                if (
-                    segment.n_rows >= self._limits.max_rows
-                    or segment.size >= self._limits.max_bytes
-                ):
+                if segment.n_rows >= self._max_rows or segment.size >= self._max_bytes:
                     self._retire(deployment)
         except OSError as error:
             if self.durability == "none":
@@ -256,17 +267,17 @@ class Spool:
         self._thread.join()
         self.close_segments()
 
-    def _segment(self, deployment: str) -> _Open:
-        segment = self._open.get(deployment)
-        if segment is None:
-            if not _NAME.fullmatch(deployment):
-                raise errors.InvalidInputError(f"no deployment can be named {deployment!r}")
-            folder = self._folder / deployment
-            folder.mkdir(exist_ok=True, mode=0o700)
-            # Two ids of one millisecond are not ordered, and rows are numbered in this order.
-            self._last_id = max(ids.new_id(), f"{int(self._last_id, 16) + 1:032x}")
-            segment = _Open(folder, deployment, segment=self._last_id)
-            self._open[deployment] = segment
+    def _begin(self, deployment: str) -> _Open:
+        if not _NAME.fullmatch(deployment):
+            raise errors.InvalidInputError(f"no deployment can be named {deployment!r}")
+        if len(self._open) >= self._limits.max_open:
+            self._retire(next(iter(self._open)))  # the oldest: opened segments are in order
+        folder = self._folder / deployment
+        folder.mkdir(exist_ok=True, mode=0o700)
+        # Two ids of one millisecond are not ordered, and rows are numbered in this order.
+        self._last_id = max(ids.new_id(), f"{int(self._last_id, 16) + 1:032x}")
+        segment = _Open(folder, deployment, segment=self._last_id)
+        self._open[deployment] = segment
         return segment
 
     def _retire(self, deployment: str) -> None:
@@ -289,8 +300,9 @@ class Spool:
                 self._stop.wait(1.0)
 
     def _close_aged(self) -> None:
-        limit = time.monotonic() - self._limits.max_age_s
         with self._lock:
+            age_s = max(self._limits.max_age_s, len(self._open) / self._limits.closed_per_s)
+            limit = time.monotonic() - age_s
             for deployment, segment in list(self._open.items()):
                 if segment.since <= limit and segment.size > 0:
                     self._retire(deployment)
@@ -315,6 +327,14 @@ class Spool:
             self._on_closed()
         if failed:
             raise failed[0]
+
+
+def _allow_files(n_open: int) -> None:
+    """Let this process open so many files, and as many again, as far as its system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * n_open if hard == resource.RLIM_INFINITY else min(2 * n_open, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -120,6 +120,21 @@ def test_deployments_do_not_mix(tmp_path):
     assert by_name == {"credit": ["a"], "churn": ["b"]}
 
 
+def test_many_deployments_hold_few_files_open_and_lose_nothing(tmp_path):
+    limits = spool.Limits(max_age_s=3600, sync_every_s=3600, max_open=16)
+    log = spool.Spool(tmp_path, durability="none", limits=limits)
+    before = len(os.listdir("/proc/self/fd"))
+    for n in range(200):
+        log.write(f"credit-{n}", batch(str(n)), layout=LAYOUT)
+        if n % 20 == 19:
+            threading.Event().wait(0.001)  # the spool's own thread closes
+    names = {path.parent.name for path in tmp_path.glob("*/*")}
+    assert len(names) == 200
+    log.close()
+    assert sorted(keys_in(log.closed()), key=int) == [str(n) for n in range(200)]
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
 @pytest.mark.parametrize("name", ["../x", "", "a/b", ".", "a\0b"])
 def test_a_name_that_is_a_path_is_refused(tmp_path, name):
     log = spool.Spool(tmp_path, limits=never())
