@@ -1,35 +1,53 @@
-"""One arm at work: it scores a batch in a thread, logs it, and only then answers.
+"""One arm at work: it scores a batch, logs it, and only then answers.
 
-Made by `served` for each arm of a plan and for each shadow; the engine submits to it.
+Made by `served` for each arm of a plan and for each shadow; the engine submits to it. What is
+quick is scored on the event loop, where a thread would cost more than the model; what is slow
+in a thread. Which of both is decided by the time it took.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from concurrent.futures import Executor
-from typing import Any, NamedTuple
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 from homeostat.foundation import clock, errors, log
 from homeostat.lifecycle.predictions import frames, spool
-from homeostat.lifecycle.serving import batcher, composite, meters
+from homeostat.lifecycle.serving import batcher, composite, meters, pace, threads
 
-_THRESHOLD = 0.5
+REST_S: Final = 5.0
+"""How long a composite that did not answer in time is not asked again."""
+_THRESHOLD: Final = 0.5
 _log = log.get(__name__)
 
 
-class Request(NamedTuple):
-    """Validated rows that are answered together; every list runs over rows."""
+class Request:
+    """Validated rows that are answered together; every list runs over rows.
 
-    rows: list[dict[str, Any]]
-    ids: list[str]
-    keys: list[str]
-    context: list[dict[str, Any]]
+    Attributes
+    ----------
+    columns
+        Features in the order of the layout, each of `n_rows` values.
+    context
+        Context columns in the order of the layout.
+    """
 
-    @property
-    def n_rows(self) -> int:
-        """Rows in it."""
-        return len(self.rows)
+    __slots__ = ("columns", "context", "ids", "keys", "n_rows")
+
+    def __init__(
+        self,
+        columns: list[list[Any]],
+        ids: list[str],
+        *,
+        keys: list[str],
+        context: list[list[Any]],
+    ) -> None:
+        self.columns = columns
+        self.ids = ids
+        self.keys = keys
+        self.context = context
+        self.n_rows = len(ids)
 
     def pick(self, indices: Sequence[int]) -> Request:
         """Return the request of some of its rows.
@@ -45,10 +63,10 @@ class Request(NamedTuple):
             Those, in that order.
         """
         return Request(
-            [self.rows[at] for at in indices],
+            [[column[at] for at in indices] for column in self.columns],
             [self.ids[at] for at in indices],
-            [self.keys[at] for at in indices],
-            [self.context[at] for at in indices],
+            keys=[self.keys[at] for at in indices],
+            context=[[column[at] for at in indices] for column in self.context],
         )
 
 
@@ -69,11 +87,14 @@ class FaultedError(Exception):
         self.faults = faults
 
 
+Deliver = Callable[[list[Answer | BaseException]], None]
+
+
 class Post(NamedTuple):
     """What all arms of a process share."""
 
     log: spool.Spool
-    pool: Executor
+    threads: threads.Threads
     meters: meters.Meters
 
 
@@ -116,41 +137,99 @@ class AnsweringArm:
         self._labels = labels
         self._members = [str(seat.version) for seat in seats]
         self._post = post
+        self._pace = pace.Pace(is_fast=all(seat.predictor.is_fast for seat in seats))
+        self._rests_until = 0.0
         self.lane: batcher.Lane[Request, Answer] = batcher.Lane(self._score)
 
-    async def _score(self, batch: list[Request]) -> list[Answer | BaseException]:
-        rows = [row for request in batch for row in request.rows]
-        columns = {name: [row[name] for row in rows] for name in self.place.layout.features}
-        loop = asyncio.get_running_loop()
-        scored = await loop.run_in_executor(
-            self._post.pool, composite.score, self._seats, columns, len(rows)
-        )
-        answers, logged = self._share_out(batch, scored)
-        if scored.faults:
-            self._report(scored.faults)
-        if logged:
-            await self._record(columns, scored, logged, is_whole=len(logged) == len(batch))
-        return answers
+    def _score(self, batch: list[Request], deliver: Deliver) -> None:
+        if len(batch) == 1:
+            table = batch[0].columns
+            n_rows = batch[0].n_rows
+        else:
+            places = range(len(batch[0].columns))
+            table = [[value for one in batch for value in one.columns[at]] for at in places]
+            n_rows = sum(one.n_rows for one in batch)
+        columns = dict(zip(self.place.layout.features, table, strict=True))
+        work = functools.partial(composite.score, self._seats, columns, n_rows)
+        then = functools.partial(self._scored, batch, table, deliver)
+        if self._rests_until and time.monotonic() < self._rests_until:
+            then(self._resting(n_rows))
+        elif self._pace.is_inline:
+            then(self._pace.inline(work))
+        else:
+            self._post.threads.run(
+                functools.partial(self._pace.in_thread, work),
+                then,
+                late=functools.partial(self._late, batch, table, deliver),
+            )
+
+    def _late(
+        self,
+        batch: list[Request],
+        table: list[list[Any]],
+        deliver: Deliver,
+        timeout_s: float,
+    ) -> None:
+        """Answer a batch whose model hangs, and leave the model alone for a while."""
+        self._rests_until = time.monotonic() + REST_S
+        sentence = f"version {self.place.version} did not answer within {timeout_s:g} s"
+        scored = self._failed(sum(one.n_rows for one in batch), "timeout", sentence)
+        self._scored(batch, table, deliver, scored)
+
+    def _resting(self, n_rows: int) -> composite.Scored:
+        sentence = f"version {self.place.version} did not answer in time; it rests {REST_S:g} s"
+        return self._failed(n_rows, "resting", sentence)
+
+    def _failed(self, n_rows: int, kind: str, sentence: str) -> composite.Scored:
+        fault = composite.Fault(self._seats[0].version, kind, sentence)
+        return composite.failed(len(self._seats), n_rows, fault)
+
+    def _scored(
+        self,
+        batch: list[Request],
+        table: list[list[Any]],
+        deliver: Deliver,
+        scored: composite.Scored,
+    ) -> None:
+        try:
+            answers, logged = self._share_out(batch, scored)
+            if scored.faults:
+                self._report(scored.faults)
+            if logged:
+                self._record(batch, table, scored, logged)
+        except Exception as error:  # noqa: BLE001 - it belongs to those who wait for the batch
+            answers = [error] * len(batch)
+            logged = []
+        if logged and self._post.log.durability == "ack":
+            self._post.threads.then(
+                self._post.log.sync, functools.partial(_delivered, deliver, answers)
+            )
+        else:
+            deliver(answers)
 
     def _share_out(
         self, batch: list[Request], scored: composite.Scored
-    ) -> tuple[list[Answer | BaseException], list[tuple[Request, int, Answer]]]:
+    ) -> tuple[list[Answer | BaseException], list[Answer]]:
         """Give each request its part; one that a member failed on gets its faults instead."""
         answers: list[Answer | BaseException] = []
-        logged: list[tuple[Request, int, Answer]] = []
+        logged: list[Answer] = []
         scores: list[float] = scored.scores.tolist()
+        label, place = self._label, self.place
         start = 0
         for request in batch:
             end = start + request.n_rows
-            faults = {at - start: why for at, why in scored.faults.items() if start <= at < end}
+            faults = None
+            if scored.faults:
+                faults = {
+                    at - start: why for at, why in scored.faults.items() if start <= at < end
+                }
             if faults:
                 answers.append(FaultedError(faults))
             else:
                 part = scores[start:end]
-                said = [self._label(score) for score in part]
-                answer = Answer(part, said, self.place.arm, self.place.version)
+                answer = Answer(part, [label(one) for one in part], place.arm, place.version)
                 answers.append(answer)
-                logged.append((request, start, answer))
+                logged.append(answer)
             start = end
         return answers, logged
 
@@ -159,43 +238,39 @@ class AnsweringArm:
             return score
         return self._labels[score >= _THRESHOLD]
 
-    async def _record(
+    def _record(
         self,
-        columns: dict[str, list[Any]],
+        batch: list[Request],
+        table: list[list[Any]],
         scored: composite.Scored,
-        logged: list[tuple[Request, int, Answer]],
-        *,
-        is_whole: bool,
+        logged: list[Answer],
     ) -> None:
         """Write one frame for the batch; raises when the log refuses, so nobody is answered."""
         place, post = self.place, self._post
         members: list[list[float]] = scored.member_scores.tolist()
-        features: list[list[Any]] = list(columns.values())
-        if not is_whole:
-            spans = [(start, start + request.n_rows) for request, start, _ in logged]
-            members = [[s for a, b in spans for s in one[a:b]] for one in members]
-            features = [[s for a, b in spans for s in one[a:b]] for one in features]
-        context = [one for request, _, _ in logged for one in request.context]
+        if len(logged) < len(batch):
+            batch, table, members = _answered_part(batch, table, members, scored)
         frame = frames.Batch(
             served_at=clock.now_ms(),
             generation=place.generation,
             arm=place.arm,
             answered=place.answered,
             version=place.version,
-            ids=[one for request, _, _ in logged for one in request.ids],
-            keys=[one for request, _, _ in logged for one in request.keys],
-            features=features,
-            context=[[one.get(name) for one in context] for name in place.layout.context],
-            scores=[score for _, _, answer in logged for score in answer.scores],
-            answers=[one for _, _, answer in logged for one in answer.answers],
+            ids=[one for request in batch for one in request.ids],
+            keys=[one for request in batch for one in request.keys],
+            features=table,
+            context=[
+                [value for request in batch for value in request.context[at]]
+                for at in range(len(place.layout.context))
+            ],
+            scores=[score for answer in logged for score in answer.scores],
+            answers=[one for answer in logged for one in answer.answers],
             members=self._members,
             member_scores=members,
         )
         post.log.write(place.deployment, frame, layout=place.layout)
         post.meters.rows[place.deployment, place.arm, place.version] += len(frame.ids)
         post.meters.batches[place.deployment, place.arm] += 1
-        if post.log.durability == "ack":
-            await asyncio.get_running_loop().run_in_executor(post.pool, post.log.sync)
 
     def _report(self, faults: dict[int, composite.Fault]) -> None:
         """Count faults and tell the log of them, where the judge of a rollout finds them."""
@@ -218,3 +293,31 @@ class AnsweringArm:
                 self._post.log.write(place.deployment, frame)
             except errors.UnavailableError as error:
                 _log.warning("fault-not-logged", deployment=place.deployment, why=str(error))
+
+
+def _answered_part(
+    batch: list[Request],
+    table: list[list[Any]],
+    members: list[list[float]],
+    scored: composite.Scored,
+) -> tuple[list[Request], list[list[Any]], list[list[float]]]:
+    """Return what is left of a batch without the requests that a member failed on."""
+    kept: list[Request] = []
+    rows: list[int] = []
+    start = 0
+    for request in batch:
+        span = range(start, start + request.n_rows)
+        if not any(at in scored.faults for at in span):
+            kept.append(request)
+            rows.extend(span)
+        start += request.n_rows
+    table = [[column[at] for at in rows] for column in table]
+    members = [[column[at] for at in rows] for column in members]
+    return kept, table, members
+
+
+def _delivered(
+    deliver: Deliver, answers: list[Answer | BaseException], error: BaseException | None
+) -> None:
+    """Answer when the disk has it; where it refused, nobody is answered."""
+    deliver(answers if error is None else [error] * len(answers))

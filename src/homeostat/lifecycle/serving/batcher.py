@@ -1,14 +1,14 @@
 """Natural batching: what arrives while a batch is being scored is the next batch; no timers.
 
-An idle lane starts at once, so a lone request never waits for company. Called by `engine`, one
-lane per composite.
+An idle lane starts in the same turn of the event loop, behind what has arrived with it, so a
+lone request never waits for company. Made by `answering`, one lane per composite.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
 from homeostat.foundation import errors
@@ -32,8 +32,9 @@ class Lane(Generic[Work, Answer]):
     Parameters
     ----------
     score
-        Scores a batch; returns one answer or one exception per unit of work, in order. An
-        exception it raises is given to every unit of the batch.
+        ``score(batch, deliver)`` scores a batch and calls `deliver` once, now or later, on the
+        event loop: with one answer or one exception per unit of work, in order. An exception
+        that it raises is given to every unit of the batch.
     max_rows
         Rows in a batch; a larger unit is a batch of its own.
     max_waiting
@@ -42,7 +43,7 @@ class Lane(Generic[Work, Answer]):
 
     def __init__(
         self,
-        score: Callable[[list[Work]], Awaitable[list[Answer | BaseException]]],
+        score: Callable[[list[Work], Callable[[list[Answer | BaseException]], None]], None],
         *,
         max_rows: int = 1024,
         max_waiting: int = 100_000,
@@ -50,81 +51,86 @@ class Lane(Generic[Work, Answer]):
         self._score = score
         self._max_rows = max_rows
         self._max_waiting = max_waiting
-        self._waiting: deque[tuple[Work, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[tuple[Work, Callable[[Answer | BaseException], None]]] = deque()
         self._n_waiting = 0
-        self._drain: asyncio.Task[None] | None = None
+        self._asking: list[Callable[[Answer | BaseException], None]] = []
+        self._is_busy = False
+        self._idlers: list[asyncio.Future[None]] = []
 
     @property
     def n_waiting(self) -> int:
         """Rows that wait for the batch before them."""
         return self._n_waiting
 
-    async def submit(self, work: Work) -> Answer:
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is waiting or being scored."""
+        return self._is_busy
+
+    def submit(self, work: Work, done: Callable[[Answer | BaseException], None]) -> None:
         """Have `work` scored with the next batch.
 
         Parameters
         ----------
         work
             A unit of work.
-
-        Returns
-        -------
-        Answer
-            What `score` said of it.
+        done
+            Gets what `score` said of it; never called before this returns.
 
         Raises
         ------
         UnavailableError
             When too many rows wait already.
         """
-        if self._n_waiting and self._n_waiting + work.n_rows > self._max_waiting:
+        n_rows = work.n_rows
+        if self._n_waiting and self._n_waiting + n_rows > self._max_waiting:
             raise errors.UnavailableError(
                 f"{self._n_waiting} rows wait for this model already",
                 hint="send fewer at a time, or add a prediction server",
                 retry_after_s=1,
             )
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((work, future))
-        self._n_waiting += work.n_rows
-        if self._drain is None:
-            self._drain = asyncio.create_task(self._run())
-        return await future
+        self._waiting.append((work, done))
+        self._n_waiting += n_rows
+        if not self._is_busy:
+            self._is_busy = True
+            asyncio.get_running_loop().call_soon(self._next)
 
     async def idle(self) -> None:
         """Wait until nothing is waiting or being scored."""
-        while self._drain is not None:
-            await asyncio.shield(self._drain)
+        while self._is_busy:
+            waiter = asyncio.get_running_loop().create_future()
+            self._idlers.append(waiter)
+            await waiter
 
-    async def _run(self) -> None:
-        try:
-            while self._waiting:
-                batch = self._take()
-                try:
-                    answers = await self._score([work for work, _ in batch])
-                except Exception as error:  # noqa: BLE001 - it belongs to those who wait for it
-                    answers = [error] * len(batch)
-                for (_, future), answer in zip(batch, answers, strict=True):
-                    _settle(future, answer)
-        finally:
-            self._drain = None
-
-    def _take(self) -> list[tuple[Work, asyncio.Future[Answer]]]:
-        batch: list[tuple[Work, asyncio.Future[Answer]]] = []
+    def _next(self) -> None:
+        batch: list[Work] = []
+        asking = self._asking = []
         n_rows = 0
-        while self._waiting:
-            coming = self._waiting[0][0].n_rows
+        waiting = self._waiting
+        while waiting:
+            coming = waiting[0][0].n_rows
             if batch and n_rows + coming > self._max_rows:
                 break
-            batch.append(self._waiting.popleft())
+            work, done = waiting.popleft()
+            batch.append(work)
+            asking.append(done)
             n_rows += coming
-            self._n_waiting -= coming
-        return batch
+        self._n_waiting -= n_rows
+        try:
+            self._score(batch, self._deliver)
+        except Exception as error:  # noqa: BLE001 - it belongs to those who wait for it
+            self._deliver([error] * len(asking))
 
-
-def _settle(future: asyncio.Future[Answer], answer: Answer | BaseException) -> None:
-    if future.done():  # its caller went away
-        return
-    if isinstance(answer, BaseException):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
+    def _deliver(self, answers: list[Answer | BaseException]) -> None:
+        asking, self._asking = self._asking, []
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._next)
+        else:
+            self._is_busy = False
+        for done, answer in zip(asking, answers, strict=True):
+            done(answer)
+        if not self._is_busy:
+            idlers, self._idlers = self._idlers, []
+            for waiter in idlers:
+                if not waiter.done():
+                    waiter.set_result(None)

@@ -20,6 +20,10 @@ _TRIES = 40  # calls spent on telling bad rows from good ones in a batch that ra
 class Predictor(Protocol):
     """A loaded version, as `registry.load` makes it."""
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether a call is short enough for an event loop, as far as is known."""
+
     def scores(self, rows: Columns) -> NDArray[np.float64]:
         """Return one finite number per row: the probability of the positive class."""
 
@@ -71,6 +75,25 @@ def score(seats: Sequence[Seat], columns: Columns, n_rows: int) -> Scored:
     for index, seat in enumerate(seats):
         _fill(seat, columns, member_scores[index], faults)
     return Scored(mean(member_scores, [seat.weight for seat in seats]), member_scores, faults)
+
+
+def failed(n_members: int, n_rows: int, fault: Fault) -> Scored:
+    """Return the scores of a batch that nobody scored.
+
+    Parameters
+    ----------
+    n_members, n_rows
+        1 or more.
+    fault
+        Why; of every row.
+
+    Returns
+    -------
+    Scored
+        NaN throughout.
+    """
+    nothing = np.full((n_members, n_rows), np.nan)
+    return Scored(nothing[0], nothing, dict.fromkeys(range(n_rows), fault))
 
 
 def mean(member_scores: NDArray[np.float64], weights: Sequence[float]) -> NDArray[np.float64]:

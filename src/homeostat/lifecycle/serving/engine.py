@@ -6,14 +6,21 @@ Called by `doors.predict`; framework-free, one per process, on that process's ev
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from homeostat.foundation import clock, errors
 from homeostat.lifecycle.predictions import frames, labelling, spool
-from homeostat.lifecycle.serving import answering, composite, entities, meters, plan, served
+from homeostat.lifecycle.serving import (
+    answering,
+    composite,
+    entities,
+    meters,
+    plan,
+    served,
+)
+from homeostat.lifecycle.serving import threads as threading
 
 
 class Prediction(NamedTuple):
@@ -55,8 +62,8 @@ class Engine:
     def __init__(self, log: spool.Spool, *, threads: int | None = None) -> None:
         self.meters = meters.Meters()
         self.log = log
-        self._pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, "homeostat-score")
-        self._post = answering.Post(log, self._pool, self.meters)
+        self._threads = threading.Threads(threads)
+        self._post = answering.Post(log, self._threads, self.meters)
         self._served: dict[str, served.Served] = {}
         self._previous: dict[str, served.Served] = {}
 
@@ -151,6 +158,43 @@ class Engine:
             )
         return found
 
+    def begin(
+        self,
+        now: served.Served,
+        request: answering.Request,
+        *,
+        done: Callable[[Prediction | BaseException], None],
+    ) -> None:
+        """Score an admitted request, log it, and say what was decided.
+
+        Parameters
+        ----------
+        now
+            From `get`; the request ends under this generation.
+        request
+            From `now`.
+        done
+            Gets the answer, in the order of the request's rows; every row is in the log then.
+            Or an exception: UserCodeError when a model fails on a row and no stable arm can
+            answer in its place, UnavailableError when the log cannot be written. Never called
+            before this returns.
+
+        Raises
+        ------
+        UnavailableError
+            When too much is waiting.
+        """
+        dealt = now.route(request)
+        if isinstance(dealt, int):
+            self._ask(now, dealt, request, done=functools.partial(_whole, now, request, done))
+            return
+        parts = _Parts(now, request, dealt, done)
+        for arm, at in dealt.items():
+            try:
+                self._ask(now, arm, request.pick(at), done=functools.partial(parts.put, arm))
+            except errors.UnavailableError as error:
+                asyncio.get_running_loop().call_soon(parts.put, arm, error)
+
     async def predict(
         self,
         name: str,
@@ -158,7 +202,7 @@ class Engine:
         *,
         keys: Sequence[str | None] | None = None,
     ) -> Prediction:
-        """Score rows, log them, and say what was decided.
+        """Score rows that came as objects; as `begin` otherwise.
 
         Parameters
         ----------
@@ -186,22 +230,14 @@ class Engine:
             When the log cannot be written or too much is waiting.
         """
         now = self.get(name)
-        request = now.admit(rows, keys)
-        dealt = now.route(request)
-        if len(dealt) == 1:
-            (arm,) = dealt
-            parts = [(list(range(request.n_rows)), await self._answer(now, arm, request))]
-        else:
-            answers = await asyncio.gather(
-                *(self._answer(now, arm, request.pick(at)) for arm, at in dealt.items()),
-                return_exceptions=True,
-            )
-            for one in answers:
-                if isinstance(one, BaseException):
-                    raise one
-            parts = list(zip(dealt.values(), answers, strict=True))  # type: ignore[arg-type]
-        now.shadows.offer(request)
-        return _assemble(request, parts, generation=now.document.plan.generation)
+        waiter: asyncio.Future[Prediction | BaseException]
+        waiter = asyncio.get_running_loop().create_future()
+        told_to = functools.partial(_tell, waiter)
+        self.begin(now, now.admit_rows(rows, keys), done=told_to)
+        told = await waiter
+        if isinstance(told, BaseException):
+            raise told
+        return told
 
     async def label(self, name: str, labels: Sequence[Label]) -> int:
         """Put late labels into the log.
@@ -237,7 +273,7 @@ class Engine:
         )
         self.log.write(name, frame)
         if self.log.durability == "ack":
-            await asyncio.get_running_loop().run_in_executor(self._pool, self.log.sync)
+            await self._threads.call(self.log.sync)
         self.meters.labels[name] += len(labels)
         return len(labels)
 
@@ -245,39 +281,112 @@ class Engine:
         """Answer what was admitted, finish the shadows, then let the threads go."""
         for one in (*self._previous.values(), *self._served.values()):
             await one.idle()
-        self._pool.shutdown(wait=True)
+        self._threads.close()
 
-    async def _answer(
-        self, now: served.Served, arm: int, request: answering.Request
-    ) -> answering.Answer:
+    def _ask(
+        self,
+        now: served.Served,
+        arm: int,
+        request: answering.Request,
+        *,
+        done: Callable[[answering.Answer | BaseException], None],
+    ) -> None:
         """Let an arm answer; where a canary fails, the stable arm does, and the log says so."""
-        try:
-            return await now.arms[arm].lane.submit(request)
-        except answering.FaultedError as error:
+
+        def told(answer: answering.Answer | BaseException) -> None:
+            if not isinstance(answer, answering.FaultedError):
+                done(answer)
+                return
             name = now.document.deployment
             if arm == 0:
-                raise _refused(name, error.faults) from None
+                done(_refused(name, answer.faults))
+                return
             self.meters.fallbacks[name, now.arms[arm].place.arm] += request.n_rows
-        try:
-            return await now.arms[0].lane.submit(request)
-        except answering.FaultedError as error:
-            raise _refused(name, error.faults) from None
+            try:
+                self._ask(now, 0, request, done=done)
+            except errors.UnavailableError as error:
+                done(error)
+
+        now.arms[arm].lane.submit(request, told)
 
 
-def _assemble(
+class _Parts:
+    """The answer of a request whose rows were dealt to several arms."""
+
+    def __init__(
+        self,
+        now: served.Served,
+        request: answering.Request,
+        dealt: dict[int, list[int]],
+        done: Callable[[Prediction | BaseException], None],
+    ) -> None:
+        self._now = now
+        self._request = request
+        self._dealt = dealt
+        self._done = done
+        self._missing = len(dealt)
+        self._found: dict[int, answering.Answer] = {}
+        self._error: BaseException | None = None
+
+    def put(self, arm: int, answer: answering.Answer | BaseException) -> None:
+        """Take the part of an arm; the last one completes the answer."""
+        self._missing -= 1
+        if isinstance(answer, BaseException):
+            self._error = self._error or answer
+        else:
+            self._found[arm] = answer
+        if not self._missing:
+            self._done(self._error or self._assembled())
+            if self._error is None:
+                self._now.shadows.offer(self._request)
+
+    def _assembled(self) -> Prediction:
+        request = self._request
+        n = request.n_rows
+        scores, answers = [0.0] * n, [None] * n
+        versions, arms = [""] * n, [""] * n
+        for arm, answer in self._found.items():
+            places = zip(self._dealt[arm], answer.scores, answer.answers, strict=True)
+            for at, score, said in places:
+                scores[at], answers[at] = score, said
+                versions[at], arms[at] = answer.version, answer.arm
+        generation = self._now.document.plan.generation
+        return Prediction(
+            request.ids, request.keys, scores, answers, versions, arms, generation
+        )
+
+
+def _tell(
+    waiter: asyncio.Future[Prediction | BaseException], told: Prediction | BaseException
+) -> None:
+    if not waiter.done():  # its caller went away
+        waiter.set_result(told)
+
+
+def _whole(
+    now: served.Served,
     request: answering.Request,
-    parts: Sequence[tuple[list[int], answering.Answer]],
-    *,
-    generation: int,
-) -> Prediction:
+    done: Callable[[Prediction | BaseException], None],
+    answer: answering.Answer | BaseException,
+) -> None:
+    """Complete the answer of a request that one arm answered."""
+    if isinstance(answer, BaseException):
+        done(answer)
+        return
     n = request.n_rows
-    scores, answers = [0.0] * n, [None] * n
-    versions, arms = [""] * n, [""] * n
-    for indices, answer in parts:
-        for at, score, said in zip(indices, answer.scores, answer.answers, strict=True):
-            scores[at], answers[at] = score, said
-            versions[at], arms[at] = answer.version, answer.arm
-    return Prediction(request.ids, request.keys, scores, answers, versions, arms, generation)
+    done(
+        Prediction(
+            request.ids,
+            request.keys,
+            answer.scores,
+            answer.answers,
+            [answer.version] * n,
+            [answer.arm] * n,
+            now.document.plan.generation,
+        )
+    )
+    if now.shadows.is_watching:
+        now.shadows.offer(request)
 
 
 def _refused(name: str, faults: Mapping[int, composite.Fault]) -> errors.UserCodeError:

@@ -42,6 +42,7 @@ def load(files: Mapping[str, bytes], *, is_trusted: bool = False) -> served.Load
         labels=_labels(classes, about.positive),
         columns=tuple((column.name, column.kind) for column in about.schema.columns),
         validate=rows.compile_row(about.schema),
+        read=rows.compile_columns(about.schema),
     )
 
 

@@ -28,7 +28,7 @@ class Loaded(NamedTuple):
     `classes` are all its labels, `labels` what is answered below a score of 0.5 and from there
     on; both empty for a regression. `columns` are its features as (name, kind of the schema);
     ``validate(row, index)`` returns a request's row with the types of the schema or raises
-    InvalidInputError naming its path.
+    InvalidInputError naming its path; ``read(names, columns, n_rows)`` does so for columns.
     """
 
     predictor: composite.Predictor
@@ -36,6 +36,7 @@ class Loaded(NamedTuple):
     labels: tuple[str | None, str] | None
     columns: tuple[tuple[str, str], ...]
     validate: Callable[..., dict[str, Any]]
+    read: Callable[..., list[list[Any]]]
 
 
 class Served:
@@ -63,10 +64,11 @@ class Served:
         self.classes = champion.classes
         self.columns = champion.columns
         self._validate = champion.validate
-        features = tuple(name for name, _ in champion.columns)
-        self._features = frozenset(features)
+        self._read = champion.read
+        features = self.features = tuple(name for name, _ in champion.columns)
         self._context = tuple(name for name in document.protected if name not in features)
-        self._aside = frozenset({*self._context, document.key} - self._features)
+        self._aside = frozenset({*self._context, document.key, ""}.difference(features, [""]))
+        self._key_at = features.index(document.key) if document.key in features else None
         layout = frames.Layout(
             features, tuple(kind for _, kind in champion.columns), self._context
         )
@@ -92,14 +94,23 @@ class Served:
         self.shadows = shadowing.Shadows(watchers, salt=document.plan.salt, post=post)
 
     def admit(
-        self, rows: Sequence[dict[str, Any]], keys: Sequence[str | None] | None = None
+        self,
+        names: Sequence[str],
+        columns: Sequence[Sequence[Any]],
+        *,
+        n_rows: int,
+        keys: Sequence[str | None] | None = None,
     ) -> answering.Request:
         """Check rows before they join a batch, so that a bad one fails alone.
 
         Parameters
         ----------
-        rows
-            As the caller sent them: features, and columns named as protected or as the key.
+        names
+            Of the columns that came: features, and those named as protected or as the key.
+        columns
+            Each of `n_rows` values, as the caller sent them.
+        n_rows
+            1 to 10,000.
         keys
             One per row; a row without one is known by the column that the policy names as key,
             or else by its prediction id.
@@ -116,29 +127,70 @@ class Served:
         TooLargeError
             When there are more than 10,000 rows.
         """
-        if not rows:
-            raise errors.InvalidInputError("a prediction needs at least one row; seen none")
-        if len(rows) > ROWS_AT_MOST:
-            raise errors.TooLargeError(
-                f"one request scores up to {ROWS_AT_MOST} rows; seen {len(rows)}",
-                hint="send them in parts",
-            )
-        if keys is not None and len(keys) != len(rows):
-            raise errors.InvalidInputError(f"{len(rows)} rows came with {len(keys)} keys")
-        first = int(ids.new_id(), 16)
-        named = [f"{first + at:032x}" for at in range(len(rows))]
-        features, context, found = [], [], []
-        for at, row in enumerate(rows):
-            aside = {name: row[name] for name in self._aside if name in row}
-            features.append(self._check(row, aside, at=at))
-            key = keys[at] if keys is not None and keys[at] is not None else None
-            if key is None:
-                key = aside.get(self.document.key, row.get(self.document.key))
-            found.append(named[at] if key is None else str(key))
-            context.append({name: _plain(value) for name, value in aside.items()})
-        return answering.Request(features, named, found, context)
+        _check_size(n_rows, keys)
+        found: Sequence[Any] | None = None
+        context = _nothing(len(self._context), n_rows)
+        if tuple(names) != self.features:
+            given = dict(zip(names, columns, strict=True))
+            if self._aside:
+                context = [
+                    [_plain(one) for one in given[name]] if name in given else empty
+                    for name, empty in zip(self._context, context, strict=True)
+                ]
+                found = given.get(self.document.key)
+                for name in self._aside:
+                    given.pop(name, None)
+            names, columns = list(given), list(given.values())
+        elif self._key_at is not None:
+            found = columns[self._key_at]
+        checked = self._read(names, columns, n_rows)
+        named = _ids(n_rows)
+        return answering.Request(
+            checked, named, keys=_keys(named, keys, found), context=context
+        )
 
-    def route(self, request: answering.Request) -> dict[int, list[int]]:
+    def admit_rows(
+        self, rows: Sequence[dict[str, Any]], keys: Sequence[str | None] | None = None
+    ) -> answering.Request:
+        """Check rows that came as objects; as `admit` otherwise.
+
+        Parameters
+        ----------
+        rows
+            1 to 10,000, as the caller sent them; each may have other columns beside the
+            features.
+        keys
+            One per row.
+
+        Returns
+        -------
+        Request
+            Features validated, context set aside, ids given.
+
+        Raises
+        ------
+        InvalidInputError
+            When a row does not fit the schema, naming its path.
+        TooLargeError
+            When there are more than 10,000 rows.
+        """
+        _check_size(len(rows), keys)
+        checked = []
+        for at, row in enumerate(rows):
+            given: dict[str, Any] = row
+            if self._aside and isinstance(row, dict):
+                given = {name: one for name, one in row.items() if name not in self._aside}
+            checked.append(self._validate(given, at))
+        named = _ids(len(rows))
+        key = self.document.key
+        return answering.Request(
+            [[row[name] for row in checked] for name in self.features],
+            named,
+            keys=_keys(named, keys, [row.get(key) for row in rows] if key else None),
+            context=[[_plain(row.get(name)) for row in rows] for name in self._context],
+        )
+
+    def route(self, request: answering.Request) -> dict[int, list[int]] | int:
         """Deal the rows of a request to the arms.
 
         Parameters
@@ -148,25 +200,24 @@ class Served:
 
         Returns
         -------
-        dict
-            Index of an arm to the indices of its rows.
+        int or dict
+            Index of the arm that answers all of it, or indices of rows by arm.
         """
+        keys = request.keys
+        if len(self.arms) == 1:
+            return 0
+        if len(keys) == 1:
+            return self._router.arm(keys[0])
         dealt: dict[int, list[int]] = {}
-        for at, key in enumerate(request.keys):
+        for at, key in enumerate(keys):
             dealt.setdefault(self._router.arm(key), []).append(at)
-        return dealt
+        return next(iter(dealt)) if len(dealt) == 1 else dealt
 
     async def idle(self) -> None:
         """Wait until everything admitted is answered and logged."""
         for arm in self.arms:
             await arm.lane.idle()
         await self.shadows.idle()
-
-    def _check(self, row: dict[str, Any], aside: dict[str, Any], *, at: int) -> dict[str, Any]:
-        given = row
-        if aside:
-            given = {name: value for name, value in row.items() if name not in aside}
-        return self._validate(given, at)
 
 
 def _arm(
@@ -192,6 +243,45 @@ def _arm(
     )
     labels = loaded[members[0].version].labels
     return answering.AnsweringArm(place, seats, labels=labels, post=post)
+
+
+def _check_size(n_rows: int, keys: Sequence[str | None] | None) -> None:
+    if n_rows < 1:
+        raise errors.InvalidInputError("a prediction needs at least one row; seen none")
+    if n_rows > ROWS_AT_MOST:
+        raise errors.TooLargeError(
+            f"one request scores up to {ROWS_AT_MOST} rows; seen {n_rows}",
+            hint="send them in parts",
+        )
+    if keys is not None and len(keys) != n_rows:
+        raise errors.InvalidInputError(f"{n_rows} rows came with {len(keys)} keys")
+
+
+def _ids(n_rows: int) -> list[str]:
+    first = ids.new_id()
+    if n_rows == 1:
+        return [first]
+    start = int(first, 16)
+    return [f"{start + at:032x}" for at in range(n_rows)]
+
+
+def _keys(
+    named: list[str], given: Sequence[str | None] | None, found: Sequence[Any] | None
+) -> list[str]:
+    """Return what each row is known by: the key given, else the key column, else its id."""
+    if given is None and found is None:
+        return named
+    keys = []
+    for at, name in enumerate(named):
+        key: Any = None if given is None else given[at]
+        if key is None and found is not None:
+            key = found[at]
+        keys.append(name if key is None else str(key))
+    return keys
+
+
+def _nothing(n_columns: int, n_rows: int) -> list[list[Any]]:
+    return [[None] * n_rows for _ in range(n_columns)]
 
 
 def _plain(value: Any) -> Any:

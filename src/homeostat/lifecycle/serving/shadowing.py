@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from homeostat.foundation import log
+from homeostat.foundation import errors, log
 from homeostat.lifecycle.serving import answering, router
 
 _log = log.get(__name__)
@@ -55,6 +55,11 @@ class Shadows:
         self._n_waiting = 0
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether there is any shadow."""
+        return bool(self._watchers)
+
     def offer(self, request: answering.Request) -> None:
         """Let the shadows see an answered request; returns at once.
 
@@ -92,15 +97,18 @@ class Shadows:
             while self._waiting:
                 todo = list(self._waiting)
                 self._waiting.clear()
-                done = await asyncio.gather(
-                    *(watcher.arm.lane.submit(request) for watcher, request in todo),
-                    return_exceptions=True,
-                )
+                await asyncio.gather(*(_watch(*one) for one in todo))
                 self._n_waiting -= sum(request.n_rows for _, request in todo)
-                for one in done:
-                    if isinstance(one, BaseException) and not isinstance(
-                        one, answering.FaultedError
-                    ):
-                        _log.warning("shadow-not-logged", why=str(one))
         finally:
             self._task = None
+
+
+async def _watch(watcher: Watcher, request: answering.Request) -> None:
+    waiter: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    try:
+        watcher.arm.lane.submit(request, waiter.set_result)
+        told = await waiter
+    except errors.UnavailableError as error:
+        told = error
+    if isinstance(told, BaseException) and not isinstance(told, answering.FaultedError):
+        _log.warning("shadow-not-logged", why=str(told))

@@ -24,20 +24,32 @@ class Gate:
         self.started = asyncio.Event()
         self.go = asyncio.Event()
 
-    async def score(self, batch):
+    def score(self, batch, deliver):
         self.batches.append([one.name for one in batch])
         self.started.set()
+        self.task = asyncio.create_task(self.finish(batch, deliver))
+
+    async def finish(self, batch, deliver):
         await self.go.wait()
-        return [ValueError(one.name) if one.name == "bad" else one.name * 2 for one in batch]
+        deliver([ValueError(one.name) if one.name == "bad" else one.name * 2 for one in batch])
+
+
+async def submit(lane, job):
+    waiter = asyncio.get_running_loop().create_future()
+    lane.submit(job, lambda told: waiter.done() or waiter.set_result(told))
+    told = await waiter
+    if isinstance(told, BaseException):
+        raise told
+    return told
 
 
 def test_an_idle_lane_starts_at_once_and_the_rest_is_the_next_batch():
     async def story():
         gate = Gate()
         lane = batcher.Lane(gate.score)
-        first = asyncio.create_task(lane.submit(Job("a")))
+        first = asyncio.create_task(submit(lane, Job("a")))
         await gate.started.wait()
-        rest = [asyncio.create_task(lane.submit(Job(name))) for name in "bcd"]
+        rest = [asyncio.create_task(submit(lane, Job(name))) for name in "bcd"]
         await asyncio.sleep(0)
         assert lane.n_waiting == 3
         gate.go.set()
@@ -54,7 +66,7 @@ def test_a_bad_neighbour_fails_alone():
         gate.go.set()
         lane = batcher.Lane(gate.score)
         good, bad = await asyncio.gather(
-            lane.submit(Job("good")), lane.submit(Job("bad")), return_exceptions=True
+            submit(lane, Job("good")), submit(lane, Job("bad")), return_exceptions=True
         )
         assert good == "goodgood"
         assert isinstance(bad, ValueError)
@@ -66,18 +78,18 @@ def test_a_batch_that_cannot_be_scored_tells_everyone_and_the_lane_lives():
     async def story():
         calls = []
 
-        async def score(batch):
+        def score(batch, deliver):
             calls.append(len(batch))
             if len(calls) == 1:
                 raise RuntimeError("boom")
-            return [one.name for one in batch]
+            deliver([one.name for one in batch])
 
         lane = batcher.Lane(score)
         got = await asyncio.gather(
-            lane.submit(Job("a")), lane.submit(Job("b")), return_exceptions=True
+            submit(lane, Job("a")), submit(lane, Job("b")), return_exceptions=True
         )
         assert [str(one) for one in got] == ["boom", "boom"]
-        assert await lane.submit(Job("c")) == "c"
+        assert await submit(lane, Job("c")) == "c"
 
     asyncio.run(story())
 
@@ -86,12 +98,12 @@ def test_batches_are_bounded_in_rows_and_so_is_the_queue():
     async def story():
         gate = Gate()
         lane = batcher.Lane(gate.score, max_rows=4, max_waiting=8)
-        tasks = [asyncio.create_task(lane.submit(Job("a", 3)))]
+        tasks = [asyncio.create_task(submit(lane, Job("a", 3)))]
         await gate.started.wait()
-        tasks += [asyncio.create_task(lane.submit(Job(name, 3))) for name in "bc"]
+        tasks += [asyncio.create_task(submit(lane, Job(name, 3))) for name in "bc"]
         await asyncio.sleep(0)
         with pytest.raises(errors.UnavailableError, match="6 rows wait"):
-            await lane.submit(Job("d", 3))
+            await submit(lane, Job("d", 3))
         gate.go.set()
         await asyncio.gather(*tasks)
         assert gate.batches == [["a"], ["b"], ["c"]]
@@ -103,9 +115,9 @@ def test_a_caller_that_leaves_does_not_stop_the_lane():
     async def story():
         gate = Gate()
         lane = batcher.Lane(gate.score)
-        gone = asyncio.create_task(lane.submit(Job("a")))
+        gone = asyncio.create_task(submit(lane, Job("a")))
         await gate.started.wait()
-        stays = asyncio.create_task(lane.submit(Job("b")))
+        stays = asyncio.create_task(submit(lane, Job("b")))
         gone.cancel()
         gate.go.set()
         assert await stays == "bb"

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from homeostat.foundation import errors
+from homeostat.lifecycle.data import rows
+from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.predictions import segments, spool
 from homeostat.lifecycle.serving import composite, engine, entities, plan, served
 
 
 class Scaled:
     """The income times a factor; answers nonsense for an income of -1, raises for -2."""
+
+    is_fast = False
 
     def __init__(self, factor):
         self.factor = factor
@@ -26,10 +30,7 @@ class Scaled:
         return np.where(incomes == -1, np.nan, incomes * self.factor)
 
 
-def validate(row, index=0):
-    if set(row) != {"income"} or not isinstance(row["income"], int | float):
-        raise errors.InvalidInputError(f"rows[{index}].income: a number is needed")
-    return {"income": float(row["income"])}
+SCHEMA = Schema((Column(name="income", kind="number"),))
 
 
 def loaded(factor=0.1):
@@ -38,7 +39,8 @@ def loaded(factor=0.1):
         classes=("no", "yes"),
         labels=("no", "yes"),
         columns=(("income", "number"),),
-        validate=validate,
+        validate=rows.compile_row(SCHEMA),
+        read=rows.compile_columns(SCHEMA),
     )
 
 
@@ -133,7 +135,7 @@ def test_a_bad_row_is_refused_with_its_place_and_harms_no_neighbour(tmp_path, ro
             )
             assert good.scores == [0.5]
             assert isinstance(bad, errors.InvalidInputError)
-            assert bad.message.startswith("rows[1].income")
+            assert bad.message.startswith("rows[1].")
 
     run(story())
 

@@ -1,0 +1,81 @@
+"""Listens on a socket and keeps the connections of one process; run by a prediction worker."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from typing import Final
+
+from homeostat.doors.wire import connection, heads
+
+LOOK_S: Final = 1.0
+BACKLOG: Final = 2048
+
+
+class Listener:
+    """The connections of a process to one door.
+
+    Parameters
+    ----------
+    door
+        What answers.
+    """
+
+    def __init__(self, door: connection.Door) -> None:
+        self._door = door
+        self._heads = heads.Heads()
+        self._connections: set[connection.Connection] = set()
+        self._servers: list[asyncio.Server] = []
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def n_connections(self) -> int:
+        """How many are open."""
+        return len(self._connections)
+
+    async def listen(self, listening: socket.socket) -> None:
+        """Accept on a bound socket from now on.
+
+        Parameters
+        ----------
+        listening
+            Bound; becomes this listener's to close.
+        """
+        loop = asyncio.get_running_loop()
+        self._servers.append(
+            await loop.create_server(self._made, sock=listening, backlog=BACKLOG)
+        )
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+
+    async def close(self, *, drain_s: float) -> None:
+        """Accept nothing more, answer what has begun, then close.
+
+        Parameters
+        ----------
+        drain_s
+            How long answers may take; what is open after that is cut.
+        """
+        for server in self._servers:
+            server.close()
+        for one in list(self._connections):
+            one.drain()
+        until = time.monotonic() + drain_s
+        while self._connections and time.monotonic() < until:  # noqa: ASYNC110 - once, at the end
+            await asyncio.sleep(0.02)
+        for one in list(self._connections):
+            one.abort()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
+
+    def _made(self) -> connection.Connection:
+        return connection.Connection(self._door, self._heads, self._connections)
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now = time.monotonic()
+            for one in list(self._connections):
+                one.look(now)
