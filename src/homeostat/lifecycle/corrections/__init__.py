@@ -1,1 +1,1 @@
-"""What changes live answers without a new version: thresholds, rules, abstaining."""
+"""Changes to what is answered, made without a new model; each approved, dated and recorded."""

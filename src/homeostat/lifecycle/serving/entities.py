@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from homeostat.lifecycle.corrections.entities import Correction
+
 MEMBERS_AT_MOST = 3
 
 
@@ -116,6 +118,8 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
         Every version the plan names.
     changed
         As in `Deployment`; a follower asks for what is newer.
+    corrections
+        Approved ones that are not over; each begins and ends by the prediction server's clock.
     """
 
     deployment: str
@@ -125,3 +129,4 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     versions: tuple[VersionFiles, ...]
     changed: int
+    corrections: tuple[Correction, ...] = ()
