@@ -22,7 +22,7 @@ from homeostat.foundation import errors
 from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.data import tables
 from homeostat.lifecycle.data.entities import Column, Schema
-from homeostat.lifecycle.registry import columns, mlmodel, opening, trust
+from homeostat.lifecycle.registry import columns, mlmodel, opening, reference, trust
 from homeostat.lifecycle.registry import format as folder
 from homeostat.lifecycle.registry.entities import Description
 from homeostat.lifecycle.registry.predictor import TOLERANCE, Predictor
@@ -112,6 +112,7 @@ def adopt(
         packages=_packages(),
         loader=loader,
         file=told.file,
+        reference=reference.of(estimator, labelled, schema, by_name=by_name),
     )
     predictor = Predictor(estimator, draft)
     scores = predictor.scores(labelled)

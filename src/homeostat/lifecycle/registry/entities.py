@@ -183,6 +183,43 @@ class Approval(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
 
+class ColumnReference(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of the training rows.
+
+    Attributes
+    ----------
+    quantiles
+        Of a column with an order, evenly spaced from its minimum to its maximum; milliseconds
+        UTC for a timestamp.
+    shares
+        Of the rows, by value, of a category or boolean; most frequent first.
+    missing
+        Share of rows without a value.
+    """
+
+    quantiles: tuple[float, ...] = ()
+    shares: dict[str, float] = {}
+    missing: float = 0.0
+
+
+class Reference(msgspec.Struct, frozen=True, kw_only=True):
+    """What explanations compare a row with.
+
+    Attributes
+    ----------
+    n_rows
+        Training rows it was made of.
+    columns
+        By name.
+    means
+        Of what a linear model is given behind the other steps of its pipeline; else empty.
+    """
+
+    n_rows: int
+    columns: dict[str, ColumnReference]
+    means: tuple[float, ...] = ()
+
+
 class Description(msgspec.Struct, frozen=True, kw_only=True):
     """What serving needs to know of a model beside its file.
 
@@ -208,6 +245,8 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         Versions it was made with.
     loader, file
         How the model's file is read, and its path; see `mlmodel.Loader`.
+    reference
+        What its training rows looked like; None for a version of before this was kept.
     """
 
     format: int
@@ -222,3 +261,4 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str]
     loader: str = "skops"
     file: str = "model.skops"
+    reference: Reference | None = None

@@ -20,7 +20,7 @@ import yaml
 
 from homeostat.foundation import clock, errors, ids
 from homeostat.lifecycle.data.entities import Schema
-from homeostat.lifecycle.registry import columns, predictor, trust
+from homeostat.lifecycle.registry import columns, predictor, reference, trust
 from homeostat.lifecycle.registry.entities import Description
 
 MLMODEL = "MLmodel"
@@ -58,8 +58,8 @@ def pack(
     schema
         Of the features it was fitted on, in that order.
     example
-        Some rows of the training data; the first `EXAMPLE_ROWS` are kept, so give none that
-        must not be shown.
+        The training data, or some rows of it; the first `EXAMPLE_ROWS` are kept, so give none
+        that must not be shown; of all only quantiles, shares and means.
     target
         Column it predicts.
     positive
@@ -84,17 +84,19 @@ def pack(
     classes = classes_of(estimator)
     skops_file = _dump(estimator)
     rows = columns.lists(example.head(EXAMPLE_ROWS), schema)
+    by_name = hasattr(estimator, "feature_names_in_")
     draft = Description(
         format=1,
         schema=schema,
         target=target,
         classes=tuple(str(label) for label in classes),
         positive=place_of(classes, positive),
-        by_name=hasattr(estimator, "feature_names_in_"),
+        by_name=by_name,
         example={name: [plain(value) for value in values] for name, values in rows.items()},
         scores=(),
         trusted=tuple(trust.types(skops_file)),
         packages={name: metadata.version(name) for name in PACKAGES},
+        reference=reference.of(estimator, example, schema, by_name=by_name),
     )
     scores = predictor.Predictor(trust.loads(skops_file), draft).scores(rows).tolist()
     described = msgspec.structs.replace(draft, scores=tuple(scores))
