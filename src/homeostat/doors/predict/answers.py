@@ -24,6 +24,25 @@ class Reply(NamedTuple):
     retry_after_s: int | None = None
 
 
+def encode(value: Any) -> bytes:
+    """Return a value as the bytes of its JSON."""
+    return _encoder.encode(value)
+
+
+def refusal(status: int, why: str) -> Reply:
+    """Return a problem for a request that was not even read.
+
+    Parameters
+    ----------
+    status
+        Of HTTP.
+    why
+        A sentence.
+    """
+    body = {"type": "about:blank", "title": why, "status": status, "detail": why}
+    return Reply(status, _encoder.encode(body), PROBLEM)
+
+
 def json(value: Any, *, status: int = 200) -> Reply:
     """Return a value as JSON.
 

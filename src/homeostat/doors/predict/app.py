@@ -1,38 +1,36 @@
-"""The prediction server as one raw ASGI callable: protocols in, the engine, answers out.
+"""The prediction server's door: requests in, the engine, answers out; no framework between.
 
-Run by `server`. There is no framework here: the way of a prediction is one dictionary look-up,
-one decoding, one batch, one encoding.
+Served by `wire` in every worker. A prediction's way is one look-up, one decoding, its part in a
+batch and one encoding, all on the event loop; what may wait for something is a task.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from importlib import metadata
-from typing import Any
-from urllib.parse import unquote
+from typing import Final
 
-from homeostat.doors.predict import answers, asked, invocations, labelling, metrics, v2
+from homeostat.doors.predict import answers, asked, invocations, labelling, metrics, quick, v2
+from homeostat.doors.wire import connection, heads
 from homeostat.foundation import errors, ids, log
 from homeostat.foundation.access import callers
 from homeostat.lifecycle.serving import engine
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Headers = dict[bytes, bytes]
-
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
-BODY_TIMEOUT_S = 30.0
 KEY_HEADER = b"x-homeostat-key"
 DEPLOYMENT_HEADER = b"x-homeostat-deployment"
 NAME, VERSION = "homeostat", metadata.version("homeostat")
 _MODELS = "/v2/models/"
-_POSTS = frozenset({"/invocations", "/labels"})
+_INFER: Final = "infer"
+_INVOKE: Final = "invoke"
+_OTHER: Final = "other"
 
 _log = log.get(__name__)
+Page = Callable[[], answers.Reply | Awaitable[answers.Reply]]
 
 
 class Standing:
@@ -42,8 +40,32 @@ class Standing:
         self.is_ready = False
 
 
+class Way:
+    """What a head asks for; found once per head, and kept with it.
+
+    Attributes
+    ----------
+    kind
+        Whether it takes the short way, and by which reader.
+    name
+        The deployment, for the short way; empty where the only one is meant.
+    key
+        What the header says a row is known by.
+    caller
+        The address that was let in with this head; no other one is.
+    """
+
+    __slots__ = ("caller", "key", "kind", "name")
+
+    def __init__(self, kind: str, name: str, *, key: str | None, caller: str | None) -> None:
+        self.kind = kind
+        self.name = name
+        self.key = key
+        self.caller = caller
+
+
 class Predictions:
-    """The ASGI application.
+    """What answers the connections of a worker.
 
     Parameters
     ----------
@@ -62,10 +84,11 @@ class Predictions:
         *,
         body_limit_bytes: int = BODY_LIMIT_BYTES,
     ) -> None:
+        self.most_body_bytes = body_limit_bytes
         self._engine = served
         self._standing = standing
-        self._limit = body_limit_bytes
-        self._pages: dict[str, Callable[[], answers.Reply]] = {
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.pages: dict[str, Page] = {
             "/health": self._health,
             "/version": lambda: answers.json({"name": NAME, "version": VERSION}),
             "/metrics": self._metrics,
@@ -74,101 +97,141 @@ class Predictions:
             "/v2/health/ready": self._ready,
         }
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def take(self, exchange: connection.Exchange) -> None:
         """Answer one request; nothing that goes wrong in it leaves here."""
-        if scope["type"] != "http":
-            return
-        path: str = scope["path"]
+        head = exchange.head
+        way = head.known
         try:
-            headers = _admit(scope)
-            reply = await self._answer(scope, path, receive, headers=headers)
-        except errors.HomeostatError as error:
-            reply = answers.problem(error, instance=path)
-        except Exception:  # noqa: BLE001 - the outermost loop of this door
+            if type(way) is not Way or way.caller != exchange.client:
+                way = head.known = _way(head, exchange.client)
+            if way.kind is _OTHER or not self._begin(exchange, way):
+                task = asyncio.get_running_loop().create_task(self._answer(exchange, way))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        except Exception as error:  # noqa: BLE001 - the outermost loop of this door
+            self._fail(exchange, way, error)
+
+    def refuse(self, exchange: connection.Exchange, status: int, why: str) -> None:
+        """Answer a request that is refused for its framing."""
+        _send(exchange, answers.refusal(status, why))
+
+    def _begin(self, exchange: connection.Exchange, way: Way) -> bool:
+        """Let a prediction in its usual form begin; tell whether it did."""
+        read = quick.infer if way.kind is _INFER else quick.invocation
+        found = read(exchange.body)
+        if found is None:
+            return False
+        now = self._engine.get(way.name or self._only(exchange.head))
+        keys = None
+        if way.key is not None:
+            keys = asked.keys_of(None, n_rows=found.n_rows, header=way.key)
+        request = now.admit(found.names, found.columns, n_rows=found.n_rows, keys=keys)
+        told = functools.partial(self._told, exchange, way, found.request_id)
+        self._engine.begin(now, request, done=told)
+        return True
+
+    def _told(
+        self,
+        exchange: connection.Exchange,
+        way: Way,
+        request_id: str,
+        found: engine.Prediction | BaseException,
+    ) -> None:
+        if isinstance(found, BaseException):
+            self._fail(exchange, way, found)
+            return
+        name = way.name or self._only(exchange.head)
+        if way.kind is _INFER:
+            body = answers.encode(v2.write(found, model=name, request_id=request_id))
+        else:
+            body = answers.encode(invocations.write(found))
+        exchange.answer(200, body)
+        seconds = time.perf_counter() - exchange.began
+        self._engine.meters.observe(name, status=200, seconds=seconds)
+
+    def _fail(
+        self, exchange: connection.Exchange, way: Way | None, error: BaseException
+    ) -> None:
+        """Answer an error; one that is none of ours is told in the log."""
+        path = exchange.head.path
+        if not isinstance(error, errors.HomeostatError):
             log_id = ids.new_id()
-            _log.exception("request failed", log_id=log_id, path=path)
-            told = errors.HomeostatError(
+            _log.error("request failed", log_id=log_id, path=path, exc_info=error)
+            error = errors.HomeostatError(
                 f"the prediction server failed on this; its log has the reason under {log_id}",
                 log_id=log_id,
             )
-            reply = answers.problem(told, instance=path)
-        await _send(send, reply)
+        _send(exchange, answers.problem(error, instance=path))
+        if way is not None and way.kind is not _OTHER:
+            name = way.name if way.name in self._engine.names else ""
+            seconds = time.perf_counter() - exchange.began
+            status = type(error).http_status
+            self._engine.meters.observe(name, status=status, seconds=seconds)
 
-    async def _answer(
-        self, scope: Scope, path: str, receive: Receive, *, headers: Headers
-    ) -> answers.Reply:
-        method: str = scope["method"]
+    async def _answer(self, exchange: connection.Exchange, way: Way) -> None:
+        try:
+            if way.kind is _OTHER:
+                _send(exchange, await self._other(exchange))
+            else:
+                await self._predict(exchange, way)
+        except Exception as error:  # noqa: BLE001 - the outermost loop of this door
+            self._fail(exchange, way, error)
+
+    async def _predict(self, exchange: connection.Exchange, way: Way) -> None:
+        """Answer a prediction in an unusual form."""
+        name = way.name or self._only(exchange.head)
+        now = self._engine.get(name)
+        request: asked.Asked
+        if way.kind is _INFER:
+            request = v2.read(exchange.body, now, key=way.key)
+        else:
+            request = invocations.read(exchange.body, now, key=way.key)
+        self._engine.begin(
+            now,
+            now.admit_rows(request.rows, request.keys),
+            done=functools.partial(self._told, exchange, way, request.request_id),
+        )
+
+    async def _other(self, exchange: connection.Exchange) -> answers.Reply:
+        head = exchange.head
+        method, path = head.method, head.path
         if path.startswith(_MODELS):
-            return await self._model(method, path, receive, headers=headers)
-        if path in _POSTS:
+            name, _, verb = path[len(_MODELS) :].partition("/")
+            if verb == "labels":
+                _need(method, "POST", path)
+                return await self._label(name, exchange)
+            return self._model(method, path, name=name, verb=verb)
+        if path == "/labels":
             _need(method, "POST", path)
-            if path == "/labels":
-                return await self._label("", headers, receive)
-            name = self._only(headers)
-            return await self._predict(name, headers, receive, is_v2=False)
-        page = self._pages.get(path.rstrip("/") or "/")
+            return await self._label("", exchange)
+        page = self.pages.get(path.rstrip("/") or "/")
         if page is None:
             raise errors.NotFoundError(
                 f"there is nothing at {path}", hint="see /v2, /invocations, /labels, /metrics"
             )
         _need(method, "GET", path)
-        return page()
+        shown = page()
+        return await shown if inspect.isawaitable(shown) else shown
 
-    async def _model(
-        self, method: str, path: str, receive: Receive, *, headers: Headers
-    ) -> answers.Reply:
-        name, _, verb = unquote(path[len(_MODELS) :]).partition("/")
-        if verb == "infer":
-            _need(method, "POST", path)
-            return await self._predict(name, headers, receive, is_v2=True)
-        if verb == "labels":
-            _need(method, "POST", path)
-            return await self._label(name, headers, receive)
+    def _model(self, method: str, path: str, *, name: str, verb: str) -> answers.Reply:
         if verb in {"", "ready"}:
             _need(method, "GET", path)
             now = self._engine.get(name)
             if verb == "ready":
                 return answers.json({"name": name, "ready": True})
             return answers.json(v2.describe(now))
+        if verb == "infer":
+            _need(method, "POST", path)
         raise errors.NotFoundError(f"there is nothing at {path}", hint=f"see {_MODELS}{name}")
 
-    async def _predict(
-        self, name: str, headers: Headers, receive: Receive, *, is_v2: bool
-    ) -> answers.Reply:
-        began = time.perf_counter()
-        now = self._engine.get(name)
-        status = 500
-        try:
-            body = await self._body(headers, receive)
-            key = headers.get(KEY_HEADER)
-            header = None if key is None else key.decode("latin-1")
-            request: asked.Asked
-            if is_v2:
-                request = v2.read(body, now, key=header)
-            else:
-                request = invocations.read(body, now, key=header)
-            found = await self._engine.predict(name, request.rows, keys=request.keys)
-            if is_v2:
-                said = v2.write(found, model=name, request_id=request.request_id)
-            else:
-                said = invocations.write(found)
-            status = 200
-            return answers.json(said)
-        except errors.HomeostatError as error:
-            status = type(error).http_status
-            raise
-        finally:
-            seconds = time.perf_counter() - began
-            self._engine.meters.observe(name, status=status, seconds=seconds)
-
-    async def _label(self, name: str, headers: Headers, receive: Receive) -> answers.Reply:
-        told, labels = labelling.read(await self._body(headers, receive))
-        taken = await self._engine.label(name or told or self._only(headers), labels)
+    async def _label(self, name: str, exchange: connection.Exchange) -> answers.Reply:
+        told, labels = labelling.read(exchange.body)
+        taken = await self._engine.label(name or told or self._only(exchange.head), labels)
         return answers.json({"accepted": taken}, status=202)
 
-    def _only(self, headers: Headers) -> str:
+    def _only(self, head: heads.Head) -> str:
         """Return the deployment that a path without a name means."""
-        named = headers.get(DEPLOYMENT_HEADER)
+        named = head.headers.get(DEPLOYMENT_HEADER)
         if named is not None:
             return named.decode("latin-1")
         names = self._engine.names
@@ -178,31 +241,6 @@ class Predictions:
             f"{len(names)} deployments are served here, so the request must name one",
             hint=f"send {DEPLOYMENT_HEADER.decode()}: one of {', '.join(names) or 'none yet'}",
         )
-
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > self._limit:
-            raise _too_large(self._limit)
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise errors.InvalidInputError(
-                            "the caller left before its request ended"
-                        )
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > self._limit:
-                        raise _too_large(self._limit)
-                    if not message.get("more_body", False):
-                        return parts[0] if len(parts) == 1 else b"".join(parts)
-        except TimeoutError:
-            raise errors.InvalidInputError(
-                f"the body did not come within {BODY_TIMEOUT_S:g} s"
-            ) from None
 
     def _health(self) -> answers.Reply:
         return answers.json(
@@ -228,22 +266,29 @@ class Predictions:
         return answers.Reply(200, body, answers.TEXT)
 
 
-def _admit(scope: Scope) -> Headers:
-    """Return the headers of a request that may come in at all."""
-    headers: Headers = dict(scope["headers"])
-    client = scope.get("client")
+def _way(head: heads.Head, client: str | None) -> Way:
+    """Let a caller in, and find what its head asks for."""
     callers.admit(
-        scope["method"],
-        address=None if client is None else client[0],
-        host=_text(headers, b"host") or "",
-        origin=_text(headers, b"origin"),
-        site=_text(headers, b"sec-fetch-site"),
+        head.method,
+        address=client,
+        host=_text(head, b"host") or "",
+        origin=_text(head, b"origin"),
+        site=_text(head, b"sec-fetch-site"),
     )
-    return headers
+    key = _text(head, KEY_HEADER)
+    kind, name, path = _OTHER, "", head.path
+    if path == "/invocations":
+        _need(head.method, "POST", path)
+        kind = _INVOKE
+    elif head.method == "POST" and path.startswith(_MODELS) and path.endswith("/infer"):
+        named = path[len(_MODELS) : -len("/infer")]
+        if named and "/" not in named:
+            kind, name = _INFER, named
+    return Way(kind, name, key=key, caller=client)
 
 
-def _text(headers: Headers, name: bytes) -> str | None:
-    value = headers.get(name)
+def _text(head: heads.Head, name: bytes) -> str | None:
+    value = head.headers.get(name)
     return None if value is None else value.decode("latin-1")
 
 
@@ -254,21 +299,8 @@ def _need(method: str, needed: str, path: str) -> None:
         )
 
 
-def _too_large(limit: int) -> errors.TooLargeError:
-    return errors.TooLargeError(
-        f"the request is larger than {limit // 2**20} MiB",
-        hint="send fewer rows at a time",
-        limit_bytes=limit,
-    )
-
-
-async def _send(send: Send, reply: answers.Reply) -> None:
-    headers = [
-        (b"content-type", reply.media_type),
-        (b"content-length", b"%d" % len(reply.body)),
-        (b"x-content-type-options", b"nosniff"),
-    ]
+def _send(exchange: connection.Exchange, reply: answers.Reply) -> None:
+    more = b""
     if reply.retry_after_s is not None:
-        headers.append((b"retry-after", b"%d" % reply.retry_after_s))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
+        more = b"retry-after: %d\r\n" % reply.retry_after_s
+    exchange.answer(reply.status, reply.body, media=reply.media_type, more=more)

@@ -13,10 +13,10 @@ import signal
 import socket
 from collections.abc import Callable
 
-import uvicorn
 import uvloop
 
 from homeostat.doors.predict import app, control, follower, handover
+from homeostat.doors.wire import listening as wire
 from homeostat.foundation import errors, log, settings
 from homeostat.lifecycle.predictions import spool, spooled
 from homeostat.lifecycle.serving import engine
@@ -48,9 +48,6 @@ def run(
         When a prediction counts as logged.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request says nothing new
-    # uvicorn raises the signal again when it is done; there is a log to hand over then.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
     uvloop.run(_serve(told, listening=listening, server_url=server_url, durability=durability))
 
 
@@ -123,17 +120,14 @@ async def _follow(following: follower.Follower, standing: app.Standing) -> None:
 
 
 async def _listen(served: app.Predictions, listening: socket.socket) -> None:
-    config = uvicorn.Config(
-        served,
-        http="httptools",
-        lifespan="off",
-        log_config=None,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=DRAIN_S,
-    )
+    """Answer until SIGTERM or SIGINT, then what has begun."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    listener = wire.Listener(served)
+    await listener.listen(listening)
     host, port = listening.getsockname()[:2]
     _log.info("prediction server listens", url=f"http://{host}:{port}")
-    await uvicorn.Server(config).serve(sockets=[listening])
+    await told.wait()
+    await listener.close(drain_s=DRAIN_S)

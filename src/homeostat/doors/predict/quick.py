@@ -1,0 +1,145 @@
+"""The usual forms of a request, read straight into columns; what is unusual is left to others.
+
+Called by `app` before the full readers of `v2` and `invocations`. Whatever is not plainly right
+returns None, and the full reader takes the request or says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+_DATATYPES = frozenset(
+    {"BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"}
+    | {"FP32", "FP64", "BYTES"}
+)
+
+
+class Columns(NamedTuple):
+    """A request in columns: their names, their values, and the caller's name for it."""
+
+    names: Sequence[str]
+    columns: Sequence[Sequence[Any]]
+    n_rows: int
+    request_id: str = ""
+
+
+class _Tensor(msgspec.Struct, gc=False):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[Any]
+    parameters: msgspec.Raw | None = None
+
+
+class _Infer(msgspec.Struct):
+    inputs: list[_Tensor]
+    id: str = ""
+    parameters: msgspec.Raw | None = None
+    outputs: msgspec.Raw | None = None
+
+
+class _Split(msgspec.Struct):
+    columns: list[str]
+    data: list[list[Any]]
+
+
+class _Invocation(msgspec.Struct):
+    dataframe_split: _Split | None = None
+    dataframe_records: list[dict[str, Any]] | None = None
+    instances: msgspec.Raw | None = None
+    inputs: msgspec.Raw | None = None
+    keys: msgspec.Raw | None = None
+    params: msgspec.Raw | None = None
+
+
+_infer = msgspec.json.Decoder(_Infer)
+_invocation = msgspec.json.Decoder(_Invocation)
+
+
+def infer(body: bytes) -> Columns | None:
+    """Read a request to infer: one flat tensor per column, without parameters.
+
+    Parameters
+    ----------
+    body
+        JSON of the Open Inference Protocol.
+
+    Returns
+    -------
+    Columns or None
+        None when it is anything else.
+    """
+    try:
+        request = _infer.decode(body)
+    except msgspec.MsgspecError:
+        return None
+    if request.parameters is not None or request.outputs is not None or not request.inputs:
+        return None
+    n_rows = len(request.inputs[0].data)
+    shape = [n_rows]
+    names: list[str] = []
+    columns: list[list[Any]] = []
+    for tensor in request.inputs:
+        data = tensor.data
+        if (
+            len(data) != n_rows
+            or tensor.shape != shape
+            or tensor.datatype not in _DATATYPES
+            or tensor.parameters is not None
+            or (data and type(data[0]) is list)
+        ):
+            return None
+        names.append(tensor.name)
+        columns.append(data)
+    if len(set(names)) != len(names):
+        return None
+    return Columns(names, columns, n_rows, request.id)
+
+
+def invocation(body: bytes) -> Columns | None:
+    """Read a request in one of MLflow's two forms with names.
+
+    Parameters
+    ----------
+    body
+        JSON with ``dataframe_split`` or ``dataframe_records`` and nothing else.
+
+    Returns
+    -------
+    Columns or None
+        None when it is anything else.
+    """
+    try:
+        request = _invocation.decode(body)
+    except msgspec.MsgspecError:
+        return None
+    others = (request.instances, request.inputs, request.keys, request.params)
+    if any(one is not None for one in others):
+        return None
+    table, records = request.dataframe_split, request.dataframe_records
+    if table is not None:
+        return None if records is not None else _split(table)
+    return _records(records) if records else None
+
+
+def _split(table: _Split) -> Columns | None:
+    width = len(table.columns)
+    if not table.data or len(set(table.columns)) != width:
+        return None
+    if any(len(row) != width for row in table.data):
+        return None
+    return Columns(table.columns, list(zip(*table.data, strict=True)), len(table.data))
+
+
+def _records(rows: list[dict[str, Any]]) -> Columns | None:
+    names = list(rows[0])
+    if any(len(row) != len(names) for row in rows):
+        return None
+    try:
+        columns = [[row[name] for row in rows] for name in names]
+    except KeyError:
+        return None
+    return Columns(names, columns, len(rows))
