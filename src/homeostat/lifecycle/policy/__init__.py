@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeostat.lifecycle.policy.entities import (
     Data,
+    Explain,
     Gates,
     Model,
     Monitoring,
@@ -15,6 +16,7 @@ from homeostat.lifecycle.policy.read import digest, parse, read
 
 __all__ = [
     "Data",
+    "Explain",
     "Gates",
     "Model",
     "Monitoring",

@@ -49,6 +49,7 @@ Strategy = Annotated[
 Budget = Annotated[
     Literal["normal", "low", "minimal"], Meta(description="normal, low or minimal")
 ]
+Direction = Literal["up", "down", "any"]
 Reason = Literal["harm", "refresh", "new-data", "code", "schedule"]
 
 
@@ -225,6 +226,34 @@ class Retraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return spans.parse(self.cooldown).seconds or 0.0
 
 
+class Explain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[explain]``: how an answer is explained to the person it is about.
+
+    Attributes
+    ----------
+    top
+        Reasons that are named at most.
+    groups
+        Columns that are one reason together, by its name.
+    texts
+        What is said of a reason: by the name of a group, or of a column in none.
+    actionable
+        Columns a person can change, and whether ``up``, ``down`` or ``any`` way.
+    minimum, maximum
+        How far an actionable number may go; as far as in training when not said.
+    changes
+        Columns that may have to change at once, at most.
+    """
+
+    top: Annotated[int, Meta(ge=1, le=20, description="a whole number from 1 to 20")] = 4
+    groups: dict[ColumnName, tuple[ColumnName, ...]] = {}
+    texts: dict[ColumnName, Text] = {}
+    actionable: dict[ColumnName, Direction] = {}
+    minimum: dict[ColumnName, Number] = {}
+    maximum: dict[ColumnName, Number] = {}
+    changes: Annotated[int, Meta(ge=1, le=5, description="a whole number from 1 to 5")] = 3
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole `homeostat.toml`, every default filled in.
 
@@ -241,6 +270,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rollout: Rollout = Rollout()
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
+    explain: Explain = Explain()
 
     def __post_init__(self) -> None:
         if not self.gates.metric:

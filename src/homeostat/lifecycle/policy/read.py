@@ -18,7 +18,7 @@ import msgspec
 
 from homeostat.foundation.errors import InvalidInputError, NotFoundError
 from homeostat.lifecycle.policy import rules
-from homeostat.lifecycle.policy.entities import Policy
+from homeostat.lifecycle.policy.entities import Explain, Policy
 
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     field.name: field.type for field in msgspec.structs.fields(Policy)
@@ -107,8 +107,11 @@ def digest(policy: Policy) -> str:
     Returns
     -------
     str
-        BLAKE3 of its canonical JSON, 64 hexadecimal digits.
+        BLAKE3 of its canonical JSON, 64 hexadecimal digits. A policy that says nothing of
+        explanations has the digest it had before there were any.
     """
+    if policy.explain == Explain():
+        policy = msgspec.structs.replace(policy, explain=msgspec.UNSET)
     return blake3.blake3(msgspec.json.encode(policy, order="deterministic")).hexdigest()
 
 
@@ -225,6 +228,8 @@ def describe(kind: Any) -> str:
     if origin is tuple:
         inner = typing.get_args(kind)[0]
         return f"a list, each {describe(inner)}"
+    if origin is dict:
+        return f"a table, each {describe(typing.get_args(kind)[1])}"
     if origin is typing.Literal:
         return f"one of {', '.join(typing.get_args(kind))}"
     if parts := [part for part in typing.get_args(kind) if part is not type(None)]:

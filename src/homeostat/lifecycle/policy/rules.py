@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cronsim
@@ -40,6 +40,7 @@ def problems(policy: Policy) -> Iterator[Problem]:
     yield from _about_gates(policy)
     yield from _about_rollout(policy)
     yield from _about_retraining(policy)
+    yield from _about_explaining(policy)
 
 
 def _about_columns(policy: Policy) -> Iterator[Problem]:
@@ -128,3 +129,49 @@ def _about_retraining(policy: Policy) -> Iterator[Problem]:
                 f"[retraining] schedule {retraining.schedule!r} is no cron expression: {error}",
                 "minute hour day month weekday, as 0 3 * * 1",
             )
+
+
+def _about_explaining(policy: Policy) -> Iterator[Problem]:
+    explain = policy.explain
+    yield from _about_groups(explain.groups)
+    never = {policy.model.target: "the target"}
+    never.update(dict.fromkeys(policy.data.protected, "protected, so no person is told of it"))
+    grouped = [column for columns in explain.groups.values() for column in columns]
+    for key, named in (
+        ("groups", grouped),
+        ("texts", list(explain.texts)),
+        ("actionable", list(explain.actionable)),
+    ):
+        for column in named:
+            if column in never:
+                yield _of_explain(key, f"{key} names {column!r}, which is {never[column]}")
+    yield from _about_bounds(explain)
+
+
+def _about_groups(groups: Mapping[str, Sequence[str]]) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for name, columns in groups.items():
+        if not columns:
+            yield _of_explain("groups", f"group {name!r} has no columns")
+        for column in columns:
+            if column in seen:
+                both = " and ".join(dict.fromkeys((seen[column], name)))
+                yield _of_explain("groups", f"column {column!r} is named twice, in {both}")
+            seen[column] = name
+
+
+def _about_bounds(explain: entities.Explain) -> Iterator[Problem]:
+    for key, bounds in (("minimum", explain.minimum), ("maximum", explain.maximum)):
+        for column in bounds:
+            if column not in explain.actionable:
+                near = difflib.get_close_matches(column, explain.actionable, n=1, cutoff=0.5)
+                hint = f"did you mean {near[0]!r}?" if near else "name it under actionable too"
+                yield _of_explain(key, f"{key} names {column!r}, which is not actionable", hint)
+    for column, least in explain.minimum.items():
+        most = explain.maximum.get(column, least)
+        if most < least:
+            yield _of_explain("maximum", f"{column!r} has maximum {most:g}, minimum {least:g}")
+
+
+def _of_explain(key: str, sentence: str, hint: str = "") -> Problem:
+    return Problem("explain", key, f"[explain] {sentence}", hint)

@@ -72,7 +72,7 @@ def _means(
     estimator: Any, rows: pl.DataFrame, schema: Schema, *, by_name: bool
 ) -> tuple[float, ...]:
     steps = [step for _, step in getattr(estimator, "steps", [("", estimator)])]
-    if np.shape(getattr(steps[-1], "coef_", None))[:1] != (1,):
+    if np.shape(getattr(steps[-1], "coef_", ()))[:1] != (1,):
         return ()
     try:
         made = (columns.table if by_name else columns.matrix)(rows, schema)

@@ -53,6 +53,17 @@ new_rows = 10000
 cooldown = "6h"
 block = 200
 
+[explain]
+top = 4
+groups = { payments = ["late_payments", "defaults"] }
+changes = 2
+minimum = { amount = 500 }
+maximum = { amount = 20000.0 }
+actionable = { amount = "down", income = "up", purpose = "any" }
+
+[explain.texts]
+payments = "Payments were missed"
+
 [server]
 port = 5000
 """
@@ -68,6 +79,8 @@ def test_every_documented_key_is_understood():
     assert read.monitoring.window_span.seconds == 3600
     assert read.retraining.on[-1] == "schedule"
     assert read.retraining.cooldown_s == 6 * 3600
+    assert read.explain.actionable["amount"] == "down"
+    assert read.explain.texts == {"payments": "Payments were missed"}
 
 
 def test_name_and_target_are_enough():
@@ -106,6 +119,25 @@ def test_a_regression_is_refused_until_it_is_served():
         (LEAST + '[monitoring]\nwindow = "soon"\n', 5, ["a span such as '200 rows'"]),
         (LEAST + '[monitoring]\nwindow = "0 rows"\n', 5, ["is empty"]),
         (LEAST + '[gates]\nmetric = "rocauc"\n', 5, ["did you mean 'roc_auc'?"]),
+        (
+            LEAST + '[explain]\ngroups = {a = ["x"], b = ["x"]}\n',
+            5,
+            ["named twice, in a and b"],
+        ),
+        (LEAST + "[explain]\ngroups = {a = []}\n", 5, ["group 'a' has no columns"]),
+        (LEAST + '[explain]\nactionable = {x = "UP"}\n', 5, ["each one of up, down, any"]),
+        (LEAST + '[explain.actionable]\ndefaulted = "up"\n', 4, ["which is the target"]),
+        (LEAST + "[explain]\nminimum = {x = 1}\n", 5, ["'x', which is not actionable"]),
+        (
+            LEAST + '[explain]\nactionable = {x = "up"}\nminimum.x = 2\nmaximum.x = 1\n',
+            7,
+            ["'x' has maximum 1, minimum 2"],
+        ),
+        (
+            LEAST + '[data]\nprotected = ["sex"]\n[explain]\ntexts = {sex = "no"}\n',
+            7,
+            ["texts names 'sex', which is protected"],
+        ),
         (LEAST + 'tier = "highest"\n', 4, ["tier needs low, medium or high, got 'highest'"]),
         (LEAST + 'pipeline = "a b"\n', 4, ["module:function"]),
         (LEAST + 'key = "defaulted"\n', 4, ["which is the target"]),
@@ -143,7 +175,9 @@ def test_the_digest_follows_meaning_not_layout(tmp_path):
     first = policy.digest(policy.read(tmp_path / "homeostat.toml"))
     assert policy.digest(policy.parse('model = {target="defaulted", name="credit"}')) == first
     assert policy.digest(policy.parse(LEAST + 'tier = "low"\n')) != first
-    assert len(first) == 64
+    assert policy.digest(policy.parse(LEAST + "[explain]\ntop = 4\n")) == first
+    assert policy.digest(policy.parse(LEAST + "[explain]\ntop = 3\n")) != first
+    assert first == "773e1bb51b18d5ace6969bebc2023a0cdc0faf148ae31aea9689d653c5361bea"
 
 
 def test_a_policy_survives_json():
