@@ -257,12 +257,7 @@ class Predictions:
         return answers.json({"ready": ready}, status=200 if ready else 503)
 
     def _metrics(self) -> answers.Reply:
-        logged = self._engine.log
-        body = metrics.expose(
-            self._engine,
-            waiting_segments=len(logged.closed()),
-            refused_segments=len(logged.refused()),
-        )
+        body = metrics.expose(metrics.measure(self._engine))
         return answers.Reply(200, body, answers.TEXT)
 
 

@@ -1,96 +1,107 @@
-"""What the process counted, as Prometheus reads it; answers ``/metrics``."""
+"""What the workers counted, as Prometheus reads it; answers ``/metrics``.
+
+`worker` measures its own process, `supervisor` adds the workers up, and the worker that was
+asked writes the sum.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import resource
+from collections.abc import Mapping
+from pathlib import Path
 
-from homeostat.lifecycle.serving import engine
+from homeostat.lifecycle.serving import engine, meters
 
-Pairs = Iterable[tuple[Mapping[str, str], float]]
+_PAGE_BYTES = resource.getpagesize()
 
 
-def expose(served: engine.Engine, *, waiting_segments: int, refused_segments: int) -> bytes:
-    """Write all meters of a process.
+def measure(answering: engine.Engine, *, held_bytes: int = 0) -> meters.Snapshot:
+    """Return all numbers of this process.
 
     Parameters
     ----------
-    served
+    answering
         The engine.
-    waiting_segments
-        Closed segments that are not handed over yet.
-    refused_segments
-        Segments that the server will never take; somebody must look at them.
+    held_bytes
+        What the loaded versions take.
+
+    Returns
+    -------
+    Snapshot
+        Counts and gauges.
+    """
+    counted = answering.meters.snapshot()
+    warm = [(name, answering.get(name)) for name in answering.names]
+    gauges: dict[str, list[tuple[meters.Labels, float]]] = {
+        "spool_lost_rows": [((), answering.log.lost_rows)],
+        "spool_open_rows": [((), answering.log.waiting_rows())],
+        "queue_rows": [
+            ((name,), sum(arm.lane.n_waiting for arm in now.arms)) for name, now in warm
+        ],
+        "plan_generation": [((name,), now.document.plan.generation) for name, now in warm],
+        "deployments_known": [((), len(answering.names))],
+        "deployments_warm": [((), len(warm))],
+        "versions_bytes": [((), held_bytes)],
+        "memory_bytes": [((), resident_bytes())],
+        "workers": [((), 1)],
+    }
+    return meters.Snapshot(numbers={**counted.numbers, **gauges}, histograms=counted.histograms)
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process that is in RAM; 0 where the system does not say."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_BYTES
+    except OSError:
+        return 0
+
+
+def expose(told: meters.Snapshot) -> bytes:
+    """Write numbers.
+
+    Parameters
+    ----------
+    told
+        Of one process or of all.
 
     Returns
     -------
     bytes
         Prometheus text format 0.0.4.
     """
-    meters = served.meters
     lines: list[str] = []
-    requests = [
-        ({"deployment": name, "status": status}, n)
-        for (name, status), n in meters.requests.items()
-    ]
-    _counter(lines, "requests_total", "Requests answered.", requests)
-    rows = [
-        ({"deployment": name, "arm": arm, "version": version}, n)
-        for (name, arm, version), n in meters.rows.items()
-    ]
-    _counter(lines, "rows_total", "Rows scored, shadows included.", rows)
-    batches = [
-        ({"deployment": name, "arm": arm}, n) for (name, arm), n in meters.batches.items()
-    ]
-    _counter(lines, "batches_total", "Batches scored.", batches)
-    faults = [
-        ({"deployment": name, "member": member, "kind": kind}, n)
-        for (name, member, kind), n in meters.faults.items()
-    ]
-    _counter(lines, "member_failures_total", "Rows a member could not score.", faults)
-    fallbacks = [
-        ({"deployment": name, "arm": arm}, n) for (name, arm), n in meters.fallbacks.items()
-    ]
-    _counter(lines, "fallbacks_total", "Rows the stable arm answered for another.", fallbacks)
-    dropped = [
-        ({"deployment": name, "member": member}, n)
-        for (name, member), n in meters.shadow_dropped.items()
-    ]
-    _counter(lines, "shadow_dropped_total", "Rows a shadow had no room for.", dropped)
-    labels = [({"deployment": name}, n) for name, n in meters.labels.items()]
-    _counter(lines, "labels_total", "Late labels taken.", labels)
-    _latency(lines, served)
-    _gauge(lines, "spool_open_rows", "Rows in open segments.", served.log.waiting_rows())
-    _gauge(lines, "spool_waiting_segments", "Segments to hand over.", waiting_segments)
-    _gauge(lines, "spool_refused_segments", "Segments never taken.", refused_segments)
-    _gauge(lines, "spool_lost_rows", "Rows that could not be logged.", served.log.lost_rows)
-    _head(lines, "plan_generation", "Generation of the plan that answers.", "gauge")
-    for name in served.names:
-        generation = served.get(name).document.plan.generation
-        _sample(lines, "plan_generation", {"deployment": name}, generation)
+    for family in meters.FAMILIES:
+        values = told.numbers.get(family.name)
+        if values is not None:
+            _head(lines, family.name, family.told, family.kind)
+            for labels, value in values:
+                _sample(lines, family.name, _named(family.labels, labels), value)
+    for histogram in meters.HISTOGRAMS:
+        found = told.histograms.get(histogram.name, [])
+        if found:
+            _head(lines, histogram.name, histogram.told, "histogram")
+        for labels, buckets in found:
+            _histogram(lines, histogram, _named(histogram.labels, labels), buckets)
     return ("\n".join(lines) + "\n").encode()
 
 
-def _latency(lines: list[str], served: engine.Engine) -> None:
-    _head(lines, "request_seconds", "From request to answer.", "histogram")
-    for name, histogram in served.meters.seconds.items():
-        total = 0
-        edges = [*map(str, histogram.edges), "+Inf"]
-        for edge, count in zip(edges, histogram.counts, strict=True):
-            total += count
-            _sample(lines, "request_seconds_bucket", {"deployment": name, "le": edge}, total)
-        _sample(lines, "request_seconds_sum", {"deployment": name}, histogram.total)
-        _sample(lines, "request_seconds_count", {"deployment": name}, total)
+def _named(names: tuple[str, ...], values: meters.Labels) -> dict[str, str]:
+    return dict(zip(names, values, strict=True))
 
 
-def _counter(lines: list[str], name: str, told: str, values: Pairs) -> None:
-    _head(lines, name, told, "counter")
-    for labels, value in values:
-        _sample(lines, name, labels, value)
-
-
-def _gauge(lines: list[str], name: str, told: str, value: float) -> None:
-    _head(lines, name, told, "gauge")
-    _sample(lines, name, {}, value)
+def _histogram(
+    lines: list[str],
+    family: meters.HistogramFamily,
+    labels: Mapping[str, str],
+    buckets: meters.Buckets,
+) -> None:
+    total = 0
+    edges = [*map(str, family.edges), "+Inf"]
+    for edge, count in zip(edges, buckets.counts, strict=True):
+        total += count
+        _sample(lines, f"{family.name}_bucket", {**labels, "le": edge}, total)
+    _sample(lines, f"{family.name}_sum", labels, buckets.total)
+    _sample(lines, f"{family.name}_count", labels, total)
 
 
 def _head(lines: list[str], name: str, told: str, kind: str) -> None:
@@ -101,7 +112,8 @@ def _head(lines: list[str], name: str, told: str, kind: str) -> None:
 def _sample(lines: list[str], name: str, labels: Mapping[str, str], value: float) -> None:
     told = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
     shown = f"{{{told}}}" if told else ""
-    lines.append(f"homeostat_{name}{shown} {value}")
+    number = int(value) if value == int(value) else value
+    lines.append(f"homeostat_{name}{shown} {number}")
 
 
 def _escaped(text: str) -> str:

@@ -269,8 +269,9 @@ class AnsweringArm:
             member_scores=members,
         )
         post.log.write(place.deployment, frame, layout=place.layout)
-        post.meters.rows[place.deployment, place.arm, place.version] += len(frame.ids)
-        post.meters.batches[place.deployment, place.arm] += 1
+        post.meters.scored(
+            place.deployment, place.arm, version=place.version, n_rows=len(frame.ids)
+        )
 
     def _report(self, faults: dict[int, composite.Fault]) -> None:
         """Count faults and tell the log of them, where the judge of a rollout finds them."""
