@@ -148,6 +148,11 @@ class Application:
         """Let another protocol answer what it takes, before the routes are asked."""
         self.sides.append(side)
 
+    @property
+    def needs_key(self) -> bool:
+        """Whether callers show a key."""
+        return self._visitor.needs_key
+
     def admit(
         self, scope: MutableMapping[str, Any], *, is_public: bool = False
     ) -> tuple[access.Actor, str]:

@@ -45,6 +45,11 @@ class Visitor:
             given = {told.host.lower(), *(name.lower() for name in told.allowed_hosts)}
             self._names |= {f"[{name}]" if name.count(":") > 1 else name for name in given}
 
+    @property
+    def needs_key(self) -> bool:
+        """Whether callers show a key; else a head and an address always mean the same."""
+        return self._keys is not None
+
     def admit(
         self, scope: MutableMapping[str, Any], *, is_public: bool = False
     ) -> tuple[access.Actor, str]:

@@ -78,6 +78,26 @@ class Door:
         """Say whether a path is of this protocol."""
         return path.startswith(OURS) or path in self._outside
 
+    def admitted(self, scope: Scope) -> tuple[access.Actor, str] | None:
+        """Return who calls, where a head and an address always mean the same.
+
+        Parameters
+        ----------
+        scope
+            Of ASGI.
+
+        Returns
+        -------
+        tuple or None
+            Actor and project; None where a key decides, which may be revoked any time.
+
+        Raises
+        ------
+        HomeostatError
+            When the caller is refused.
+        """
+        return None if self._ground.needs_key else self._admit(scope, is_public=False)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; nothing that goes wrong in it leaves here."""
         found = self.table.find(scope["method"], scope["path"])
@@ -100,6 +120,7 @@ class Door:
         *,
         raw: bytes | None = None,
         receive: Receive | None = None,
+        admitted: tuple[access.Actor, str] | None = None,
     ) -> routing.Answer | bytes:
         """Return the answer to a request whose route was found.
 
@@ -113,6 +134,8 @@ class Door:
             The body where it is known; else it is read from `receive`.
         receive
             Of ASGI; needed where the endpoint reads the body itself.
+        admitted
+            Actor and project, where `admitted` has said so of the same head.
 
         Returns
         -------
@@ -125,8 +148,10 @@ class Door:
             When the client went away before its body was whole.
         """
         try:
-            is_public = line.route.action == routing.PUBLIC
-            actor, project = self._admit(scope, is_public=is_public)
+            if admitted is None:
+                is_public = line.route.action == routing.PUBLIC
+                admitted = self._admit(scope, is_public=is_public)
+            actor, project = admitted
             call = routing.Call(
                 self._ground,
                 actor,

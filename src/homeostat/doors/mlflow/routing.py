@@ -45,6 +45,10 @@ class Ground(Protocol):
     def house(self) -> House:
         """What this process stands on."""
 
+    @property
+    def needs_key(self) -> bool:
+        """Whether callers show a key."""
+
     async def on_thread(self, fn: Callable[[], Any]) -> Any:
         """Run `fn` on a reader thread."""
 

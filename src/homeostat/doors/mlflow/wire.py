@@ -1,4 +1,4 @@
-"""The short way of a request: parsed by uvicorn's protocol, answered without an ASGI task.
+"""The short way of a request: its head known by its bytes, answered without an ASGI task.
 
 `doors/cli/server.py` gives it to uvicorn. A client sends one small request after the other on
 a kept connection, and ASGI's scope, task, queue and messages cost more than most answers. What
@@ -13,14 +13,14 @@ import http
 from collections.abc import Coroutine
 from typing import Any, ClassVar, Final
 
-import httptools
 from uvicorn.protocols.http import httptools_impl
 
 from homeostat.doors.mlflow import door, routing
+from homeostat.doors.wire import heads
+from homeostat.foundation import access, errors
 
-MOST_DIGITS: Final = 6
-"""Of a body's length; larger bodies want uvicorn's flow control."""
-MOST_HEAD_BYTES: Final = 64 * 1024
+MOST_BYTES: Final = 1024 * 1024
+"""Of a body; larger ones want uvicorn's flow control."""
 TOO_MUCH_HEAD: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
     b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -38,6 +38,36 @@ _STATUS_LINES: Final = {
 }
 
 
+class Known:
+    """What was found out about a head.
+
+    Attributes
+    ----------
+    line
+        Its route; None where it goes uvicorn's way.
+    scope
+        As much of ASGI's as the door asks for.
+    client
+        The caller that `admitted` is true of.
+    admitted
+        Actor and project, where no key decides; None where they must be asked for.
+    """
+
+    __slots__ = ("admitted", "client", "line", "scope")
+
+    def __init__(self, head: heads.Head, line: routing.Line | None) -> None:
+        self.line = line
+        self.client: tuple[str, int] | None = None
+        self.admitted: tuple[access.Actor, str] | None = None
+        self.scope = {
+            "type": "http",
+            "method": head.method,
+            "path": head.path,
+            "query_string": head.query,
+            "headers": head.pairs,
+        }
+
+
 class Exchange:
     """One request that is answered from here; has what uvicorn asks of a cycle.
 
@@ -45,48 +75,37 @@ class Exchange:
     ----------
     wire
         Its connection.
-    found
-        The route.
     keep_alive
         Whether the connection stays open behind the answer.
     """
 
     __slots__ = (
-        *("_coroutine", "_found", "_parts", "_wire", "body", "disconnected", "keep_alive"),
-        *("message_event", "more_body", "response_complete"),
+        *("_coroutine", "_wire", "body", "disconnected", "keep_alive", "message_event"),
+        *("more_body", "response_complete"),
     )
 
-    def __init__(self, wire: Wire, found: routing.Line, *, keep_alive: bool) -> None:
+    def __init__(self, wire: Wire, *, keep_alive: bool) -> None:
         self._wire = wire
-        self._found = found
-        self._parts: list[bytes] = []
         self._coroutine: Coroutine[Any, Any, routing.Answer | bytes] | None = None
         self.keep_alive = keep_alive
         self.response_complete = False
         self.disconnected = False
         # uvicorn sets these on whatever is in flight; nobody waits for them here.
-        self.body = bytearray()
+        self.body = _NO_BODY
         self.more_body = True
         self.message_event = _NOBODY
 
-    def add(self, piece: bytes) -> None:
-        """Take a piece of the body."""
-        self._parts.append(piece)
-
-    def begin(self) -> None:
+    def begin(self, known: Known, raw: bytes) -> None:
         """Answer: the body is whole."""
         wire = self._wire
-        url = httptools.parse_url(wire.url)
-        scope = {
-            "type": "http",
-            "method": self._found.route.method,
-            "path": url.path.decode("ascii"),
-            "query_string": url.query or b"",
-            "headers": wire.headers,
-            "client": wire.client,
-        }
-        raw = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._coroutine = wire.door.answer(scope, self._found, {}, raw=raw)
+        assert known.line is not None
+        self._coroutine = wire.door.answer(
+            {**known.scope, "client": wire.client},
+            known.line,
+            {},
+            raw=raw,
+            admitted=wire.admitted(known),
+        )
         self._step()
 
     def _step(self, _: object = None) -> None:
@@ -127,25 +146,37 @@ class Exchange:
         )
         if not self.keep_alive:
             wire.transport.close()
-        wire.on_response_complete()
+        wire.on_answered()
 
 
 class Wire(httptools_impl.HttpToolsProtocol):
     """uvicorn's HTTP protocol with the short way for what `door` says may take it."""
 
     door: ClassVar[door.Door]
-    _may_be_short = False
+    _heads: ClassVar = heads.Heads()
+    _memo: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
+    _is_between = True  # nothing of a request is in uvicorn's parser
     _is_in_head = False
     _head_bytes = 0
-    _memo: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
+    _head: heads.Head | None = None
+    _parts: list[bytes]
+    _missing = 0
+    _resting: asyncio.TimerHandle | None = None
+    _used_at = 0.0
 
     def data_received(self, data: bytes) -> None:
-        """Take what has arrived; one request of it may go the short way.
+        """Take what has arrived; a request that comes alone may go the short way.
 
         Those sent ahead of their answers wait in uvicorn's pipeline: each is a task that lets
         others in between and waits while the client does not read.
         """
-        self._may_be_short = not self.flow.write_paused
+        if self._head is not None:
+            self._add(data)
+            return
+        is_free = self.cycle is None or self.cycle.response_complete
+        if is_free and self._is_between and not self.flow.write_paused and self._take(data):
+            return
+        self._used_at = self.loop.time()
         super().data_received(data)
         if self._is_in_head:
             # The parser keeps what is not whole, and would for ever.
@@ -154,43 +185,44 @@ class Wire(httptools_impl.HttpToolsProtocol):
                 self.transport.write(TOO_MUCH_HEAD)
                 self.transport.close()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        if self._resting is not None:
+            self._resting.cancel()
+        super().connection_lost(exc)
+
     def on_message_begin(self) -> None:
         """Begin to count what comes before the body."""
+        self._is_between = False
         self._is_in_head = True
         self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Choose the way: this one, or uvicorn's."""
+        """Stop counting."""
         self._is_in_head = False
-        found = None
-        is_free = self.cycle is None or self.cycle.response_complete
-        if self._may_be_short and is_free and not self._is_special():
-            self._may_be_short = False
-            path, _, _ = self.url.partition(b"?")
-            method = self.parser.get_method()
-            found = self.door.table.short(method, path)
-        if found is None:
-            super().on_headers_complete()
-            return
-        keeps = self.parser.get_http_version() == "1.1" and self.parser.should_keep_alive()
-        self.cycle = Exchange(self, found, keep_alive=keeps)  # type: ignore[assignment]
-
-    def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
-        cycle: Any = self.cycle
-        if isinstance(cycle, Exchange) and not cycle.response_complete and not self.pipeline:
-            cycle.add(body)
-        else:
-            super().on_body(body)
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """Answer, or let uvicorn do it."""
-        cycle: Any = self.cycle
-        if isinstance(cycle, Exchange) and not cycle.response_complete and not self.pipeline:
-            cycle.begin()
-        else:
-            super().on_message_complete()
+        """Note that the next byte begins a request."""
+        self._is_between = True
+        super().on_message_complete()
+
+    def on_answered(self) -> None:
+        """Turn to the next request; an exchange calls it."""
+        if self.pipeline:
+            self.on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self._used_at = self.loop.time()
+        if self._resting is None:
+            self._resting = self.loop.call_later(self.timeout_keep_alive, self._rest)
+
+    def admitted(self, known: Known) -> tuple[access.Actor, str] | None:
+        """Return who calls, where that is known without looking."""
+        if known.client is None or self.client is None or known.client[0] != self.client[0]:
+            return None
+        return known.admitted
 
     def standing_headers(self) -> bytes:
         """Return the headers uvicorn adds to every answer; it renews them every second."""
@@ -201,21 +233,81 @@ class Wire(httptools_impl.HttpToolsProtocol):
             Wire._memo = (given, text)
         return text
 
-    def _is_special(self) -> bool:
-        """Say whether a request's framing wants uvicorn's care: unknown or large bodies."""
-        if self.expect_100_continue or self.parser.should_upgrade():
-            return True
-        for name, value in self.headers:
-            if name == b"transfer-encoding":
-                return True
-            if name == b"content-length" and len(value) > MOST_DIGITS:
-                return True
-        return False
+    def _take(self, data: bytes) -> bool:
+        """Answer what came, if it begins with a whole head of the short way."""
+        end = data.find(heads.END) + len(heads.END)
+        if end < len(heads.END):
+            return False
+        try:
+            head = self._heads.read(data[:end])
+        except heads.UnreadableError:
+            return False  # uvicorn answers it
+        known = head.known
+        if known is None:
+            known = head.known = self._know(head)
+        rest = len(data) - end
+        if known.line is None or rest > head.length:
+            return False
+        self._unset_keepalive_if_required()
+        if rest == head.length:
+            self._begin(head, data[end:])
+        else:
+            self._used_at = self.loop.time()
+            self._head, self._parts = head, [data[end:]] if rest else []
+            self._missing = head.length - rest
+        return True
+
+    def _add(self, data: bytes) -> None:
+        """Take more of a body that came in parts."""
+        head = self._head
+        assert head is not None
+        self._used_at = self.loop.time()
+        self._parts.append(data[: self._missing])
+        rest = data[self._missing :]
+        self._missing -= len(self._parts[-1])
+        if not self._missing:
+            self._head = None
+            self._begin(head, b"".join(self._parts))
+            if rest:
+                super().data_received(rest)
+
+    def _begin(self, head: heads.Head, raw: bytes) -> None:
+        exchange = Exchange(self, keep_alive=head.keeps_alive)
+        self.cycle = exchange  # type: ignore[assignment]
+        exchange.begin(head.known, raw)
+
+    def _know(self, head: heads.Head) -> Known:
+        line = None
+        is_special = head.expects or b"upgrade" in head.headers
+        if 0 <= head.length <= MOST_BYTES and not is_special and head.version == "1.1":
+            path, _, _ = head.target.partition(b"?")
+            line = self.door.table.short(head.method.encode(), path)
+        known = Known(head, line)
+        if line is not None:
+            try:
+                known.admitted = self.door.admitted({**known.scope, "client": self.client})
+                known.client = self.client
+            except errors.HomeostatError:
+                pass  # asked again, and answered, with every request
+        return known
+
+    def _rest(self) -> None:
+        """Close a connection on which nothing has come for a while."""
+        self._resting = None
+        if self.transport.is_closing():
+            return
+        is_busy = self.cycle is not None and not self.cycle.response_complete
+        left = self._used_at + self.timeout_keep_alive - self.loop.time()
+        if is_busy or left > 0:
+            wait_s = self.timeout_keep_alive if is_busy else left
+            self._resting = self.loop.call_later(wait_s, self._rest)
+        else:
+            self.transport.close()
 
 
 def over(asked: door.Door) -> type[Wire]:
     """Return the protocol class that takes the short way to a door."""
-    return type("WireOverDoor", (Wire,), {"door": asked})
+    return type("WireOverDoor", (Wire,), {"door": asked, "_heads": heads.Heads()})
 
 
 def _extra(headers: tuple[tuple[str, str], ...]) -> bytes:
@@ -226,4 +318,6 @@ def _extra(headers: tuple[tuple[str, str], ...]) -> bytes:
     )
 
 
+MOST_HEAD_BYTES: Final = heads.MOST_BYTES
 _NOBODY: Final = asyncio.Event()
+_NO_BODY: Final = bytearray()

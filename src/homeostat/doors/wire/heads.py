@@ -54,13 +54,14 @@ class Head:
     )
 
     def __init__(self, found: _Parsing) -> None:
-        parser = found.parser
-        self.method = parser.get_method().decode("ascii")
+        self.method = found.method
         self.target = found.target
         self.pairs = found.pairs
         self.headers = dict(found.pairs)
-        self.version = parser.get_http_version()
-        self.keeps_alive = parser.should_keep_alive()
+        if len(self.headers) < len(found.pairs) and _is_doubled(found.pairs):
+            raise UnreadableError("a request names one Host, and may show one key")
+        self.version = found.version
+        self.keeps_alive = found.keeps_alive
         self.expects = self.headers.get(b"expect", b"").lower() == b"100-continue"
         self.length = _length(self.headers)
         self.known: Any = None
@@ -165,6 +166,7 @@ class _Parsing:
         self.target = b""
         self.pairs: list[tuple[bytes, bytes]] = []
         self.is_complete = False
+        self.method, self.version, self.keeps_alive = "", "", False
         self.parser = httptools.HttpRequestParser(self)
         try:
             self.parser.feed_data(raw)
@@ -183,6 +185,16 @@ class _Parsing:
 
     def on_headers_complete(self) -> None:
         self.is_complete = True
+        # Asked now: behind a message that ends here the parser has forgotten it.
+        self.method = self.parser.get_method().decode("ascii")
+        self.version = self.parser.get_http_version()
+        self.keeps_alive = self.parser.should_keep_alive()
+
+
+def _is_doubled(pairs: list[tuple[bytes, bytes]]) -> bool:
+    """Say whether a header that decides who calls comes twice (RFC 9112, section 3.2)."""
+    names = [name for name, _ in pairs if name in {b"host", b"authorization", b"origin"}]
+    return len(set(names)) < len(names)
 
 
 def _length(headers: dict[bytes, bytes]) -> int:
