@@ -11,6 +11,7 @@ from homeostat.lifecycle.policy.entities import (
     Policy,
     Retraining,
     Rollout,
+    Serving,
 )
 from homeostat.lifecycle.policy.read import digest, parse, read
 
@@ -23,6 +24,7 @@ __all__ = [
     "Policy",
     "Retraining",
     "Rollout",
+    "Serving",
     "digest",
     "parse",
     "read",

@@ -50,6 +50,7 @@ Budget = Annotated[
     Literal["normal", "low", "minimal"], Meta(description="normal, low or minimal")
 ]
 Direction = Literal["up", "down", "any"]
+Unseen = Annotated[Literal["accept", "refuse"], Meta(description="accept or refuse")]
 Reason = Literal["harm", "refresh", "new-data", "code", "schedule"]
 
 
@@ -168,6 +169,19 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     minimum_labels: Count = 200
 
 
+class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[serving]``: what a prediction server does with a request.
+
+    Attributes
+    ----------
+    unseen
+        A category that training never saw: ``accept`` it and say so with the answer, or
+        ``refuse`` the request.
+    """
+
+    unseen: Unseen = "accept"
+
+
 class Monitoring(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[monitoring]``: how closely to look.
 
@@ -268,6 +282,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     data: Data = Data()
     gates: Gates = Gates()
     rollout: Rollout = Rollout()
+    serving: Serving = Serving()
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     explain: Explain = Explain()

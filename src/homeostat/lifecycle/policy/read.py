@@ -18,7 +18,7 @@ import msgspec
 
 from homeostat.foundation.errors import InvalidInputError, NotFoundError
 from homeostat.lifecycle.policy import rules
-from homeostat.lifecycle.policy.entities import Explain, Policy
+from homeostat.lifecycle.policy.entities import Explain, Policy, Serving
 
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     field.name: field.type for field in msgspec.structs.fields(Policy)
@@ -108,10 +108,12 @@ def digest(policy: Policy) -> str:
     -------
     str
         BLAKE3 of its canonical JSON, 64 hexadecimal digits. A policy that says nothing of
-        explanations has the digest it had before there were any.
+        explanations, or of serving, has the digest it had before there were any.
     """
     if policy.explain == Explain():
         policy = msgspec.structs.replace(policy, explain=msgspec.UNSET)
+    if policy.serving == Serving():
+        policy = msgspec.structs.replace(policy, serving=msgspec.UNSET)
     return blake3.blake3(msgspec.json.encode(policy, order="deterministic")).hexdigest()
 
 

@@ -18,7 +18,7 @@ from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import approvals
 from homeostat.lifecycle.serving import plan as plans
-from homeostat.lifecycle.serving import records, telling
+from homeostat.lifecycle.serving import records, rules, telling
 from homeostat.lifecycle.serving.entities import (
     Deployment,
     Plan,
@@ -75,18 +75,18 @@ def deploy(
             f"{name!r} cannot name a deployment",
             hint="use letters, digits, '.', '_' and '-', up to 100",
         )
-    rules = policies.parse(policy)
+    told = policies.parse(policy)
     if tx.execute(records.FIND, _which(tx, name)).first() is not None:
         raise errors.ConflictError(
             f"deployment {name!r} exists already",
             hint="change its plan, or choose another name with --name",
             name=name,
         )
-    model = rules.model.name
+    model = told.model.name
     version = _chosen(tx, actor, model, number=number, alias=alias)
-    approvals.may_serve(tx, registry.get_version(tx, actor, model, version), rules)
+    approvals.may_serve(tx, registry.get_version(tx, actor, model, version), told)
     first = plans.single(version, salt=name)
-    digest = policies.digest(rules)
+    digest = policies.digest(told)
     event = events.record(
         tx,
         actor,
@@ -97,7 +97,7 @@ def deploy(
     made = Deployment(
         name=name,
         model=model,
-        key=rules.model.key or "",
+        key=told.model.key or "",
         policy=policy,
         policy_digest=digest,
         plan=first,
@@ -233,7 +233,7 @@ def rollback_plan(
             f"deployment {name!r} has no plan {wanted} to go back to",
             generation=now.plan.generation,
         )
-    earlier = _change(found).plan
+    earlier = PlanChange(**_whole(found)).plan
     plan = msgspec.structs.replace(earlier, generation=now.plan.generation + 1)
     return set_plan(tx, actor, name, plan, reason=reason)
 
@@ -255,19 +255,19 @@ def set_policy(tx: Transaction, actor: access.Actor, name: str, policy: str) -> 
     """
     access.require(actor, "deployment.change")
     before = get_deployment(tx, actor, name)
-    rules = policies.parse(policy)
-    if rules.model.name != before.model:
+    told = policies.parse(policy)
+    if told.model.name != before.model:
         raise errors.InvalidInputError(
             f"deployment {name!r} serves model {before.model!r}; "
-            f"the policy is of {rules.model.name!r}"
+            f"the policy is of {told.model.name!r}"
         )
-    digest = policies.digest(rules)
+    digest = policies.digest(told)
     facts = {"from": before.policy_digest, "to": digest}
     event = events.record(tx, actor, "policy.changed", subject=before.reference, facts=facts)
     values = {
         "to_policy": policy,
         "to_digest": digest,
-        "to_key": rules.model.key or "",
+        "to_key": told.model.key or "",
         "to_changed": event.seq,
         "to_at": tx.at,
     }
@@ -283,7 +283,7 @@ def get_deployment(tx: Transaction, actor: access.Actor, name: str) -> Deploymen
         raise errors.NotFoundError(
             f"no deployment {name!r}", hint="see homeostat status", name=name
         )
-    return _deployment(row)
+    return Deployment(**_whole(row))
 
 
 def list_deployments(
@@ -292,7 +292,7 @@ def list_deployments(
     """Return deployments by name, `limit` of them after the name `after`."""
     access.require(actor, "deployment.read")
     which = {"in_project": tx.project, "after": after, "n": limit}
-    return [_deployment(row) for row in tx.execute(records.LIST, which).mappings()]
+    return [Deployment(**_whole(row)) for row in tx.execute(records.LIST, which).mappings()]
 
 
 def plan_history(
@@ -306,7 +306,7 @@ def plan_history(
     """Return a deployment's plans, newest first, those before generation `before`."""
     get_deployment(tx, actor, name)
     which = {**_which(tx, name), "before": before or _LATEST, "n": limit}
-    return [_change(row) for row in tx.execute(records.PLANS, which).mappings()]
+    return [PlanChange(**_whole(row)) for row in tx.execute(records.PLANS, which).mappings()]
 
 
 def get_policy(deployment: Deployment) -> policies.Policy:
@@ -326,7 +326,7 @@ def changed_documents(
     access.require(actor, "deployment.read")
     which = {"in_project": tx.project, "after": after, "n": limit}
     rows = tx.execute(records.CHANGED, which).mappings().all()
-    return [telling.document(tx, actor, _deployment(row)) for row in rows]
+    return [telling.document(tx, actor, Deployment(**_whole(row))) for row in rows]
 
 
 def _chosen(
@@ -353,12 +353,17 @@ def _check_members(
     tx: Transaction, actor: access.Actor, before: Deployment, plan: Plan
 ) -> None:
     """Refuse versions that do not exist, and those that are new to answering and may not."""
-    rules = get_policy(before)
+    policy = get_policy(before)
+    if plan.rules:
+        champion = registry.get_version(tx, actor, before.model, plans.champion(plan))
+        kinds = {column.name: column.kind for column in champion.schema.columns}
+        context = policy.data.protected
+        rules.check_columns(plan.rules, kinds=kinds, context=context, key=before.key)
     answering = set(plans.answering(plan)) - set(plans.answering(before.plan))
     for number in plans.versions(plan):
         version = registry.get_version(tx, actor, before.model, number)
         if number in answering:
-            approvals.may_serve(tx, version, rules)
+            approvals.may_serve(tx, version, policy)
 
 
 def _note_plan(
@@ -390,9 +395,5 @@ def _text(plan: Plan) -> str:
     return msgspec.json.encode(plan).decode()
 
 
-def _deployment(row: Mapping[Any, Any]) -> Deployment:
-    return Deployment(**{**row, "plan": msgspec.json.decode(row["plan"], type=Plan)})
-
-
-def _change(row: Mapping[Any, Any]) -> PlanChange:
-    return PlanChange(**{**row, "plan": msgspec.json.decode(row["plan"], type=Plan)})
+def _whole(row: Mapping[Any, Any]) -> dict[str, Any]:
+    return {**row, "plan": msgspec.json.decode(row["plan"], type=Plan)}

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from homeostat.lifecycle.corrections.entities import Correction
 
 MEMBERS_AT_MOST = 3
+
+Operator = Literal["eq", "in", "at-least", "below"]
+Value = str | int | float | bool
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -34,13 +39,55 @@ class Shadow(msgspec.Struct, frozen=True):
     share: float
 
 
+class Condition(msgspec.Struct, frozen=True):
+    """What must hold of one column of a request; `values` are one, but for ``in``.
+
+    A value that is missing, or of another kind than the condition's, does not hold.
+    """
+
+    column: str
+    operator: Operator
+    values: tuple[Value, ...]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """Rows of which every condition holds are answered by the arm of that name."""
+
+    name: str
+    arm: str
+    conditions: tuple[Condition, ...]
+
+
+class Override(msgspec.Struct, frozen=True):
+    """Who may name the arm that answers: holders of a token, or callers on this machine.
+
+    Attributes
+    ----------
+    tokens
+        SHA-256 of each token, 64 hexadecimal digits. Without any, every caller may whom the
+        server lets in without sign-in: those on its own machine.
+    """
+
+    tokens: tuple[str, ...] = ()
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Who answers whom. A plan is never changed: the next one has the next generation."""
+    """Who answers whom. A plan is never changed: the next one has the next generation.
+
+    Attributes
+    ----------
+    rules
+        The first that fits a row decides; the shares of the arms deal what no rule fits.
+    override
+        Who may name the arm that answers a request; None lets nobody.
+    """
 
     generation: int
     arms: tuple[Arm, ...]
     shadow: tuple[Shadow, ...] = ()
     salt: str = ""
+    rules: tuple[Rule, ...] = ()
+    override: Override | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +161,8 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     protected
         Columns of a request that are logged as context and never given to a model.
+    unseen
+        What becomes of a category that training never saw: ``accept`` or ``refuse``.
     versions
         Every version the plan names.
     changed
@@ -130,3 +179,4 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     versions: tuple[VersionFiles, ...]
     changed: int
     corrections: tuple[Correction, ...] = ()
+    unseen: Literal["accept", "refuse"] = "accept"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
+
+import msgspec
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.serving import entities
+from homeostat.lifecycle.serving import entities, rules
 
 STABLE = "stable"
 CANARY = "canary"
 SHADOW = "shadow"
 _NEAR = 1e-6
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def single(version: int, *, generation: int = 1, salt: str = "") -> entities.Plan:
@@ -68,7 +73,43 @@ def check(plan: entities.Plan) -> entities.Plan:
         raise _wrong("its shadows must be distinct versions with shares above 0 and up to 1")
     if plan.generation < 1:
         raise _wrong(f"its generation must be 1 or more; seen {plan.generation}")
+    rules.check(plan.rules, arms=names)
+    if plan.override is not None and not all(map(_DIGEST.fullmatch, plan.override.tokens)):
+        raise _wrong("a token of its override is named by its SHA-256, 64 hexadecimal digits")
     return plan
+
+
+def following(before: entities.Plan, arms: Iterable[entities.Arm]) -> entities.Plan:
+    """Return the next plan, with other arms for those whom no rule sends elsewhere.
+
+    Parameters
+    ----------
+    before
+        The plan in force.
+    arms
+        The stable one first; their shares add up to 1.
+
+    Returns
+    -------
+    Plan
+        Of the next generation. Shadows, salt and override stay, as do arms that only rules
+        reach; a rule to an arm that is gone goes too, so its rows are dealt as all others.
+    """
+    coming = tuple(arms)
+    names = {arm.name for arm in coming}
+    reached = {rule.arm for rule in before.rules}
+    kept = [
+        arm
+        for arm in before.arms[1:]
+        if arm.name in reached and arm.share == 0 and arm.name not in names
+    ]
+    names.update(arm.name for arm in kept)
+    return msgspec.structs.replace(
+        before,
+        generation=before.generation + 1,
+        arms=(*coming, *kept),
+        rules=tuple(rule for rule in before.rules if rule.arm in names),
+    )
 
 
 def label(arm: entities.Arm) -> str:
@@ -105,9 +146,15 @@ def answering(plan: entities.Plan) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        Members of arms with a share above 0.
+        Members of arms with a share above 0 or a rule, and of all arms where callers may name
+        the one that answers.
     """
-    arms = [arm for arm in plan.arms if arm.share > 0]
+    reached = {rule.arm for rule in plan.rules}
+    arms = [
+        arm
+        for arm in plan.arms
+        if arm.share > 0 or arm.name in reached or plan.override is not None
+    ]
     return tuple(sorted({member.version for arm in arms for member in arm.members}))
 
 

@@ -1,10 +1,14 @@
-"""Which arm answers a key; the same in every process on every machine, without talking."""
+"""Which arm answers whom; the same in every process on every machine, without talking."""
 
 from __future__ import annotations
 
 import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Any
 
-from homeostat.lifecycle.serving import entities
+from homeostat.lifecycle.serving import entities, rules
+from homeostat.lifecycle.serving import plan as plans
 
 SLOTS = 10_000
 
@@ -41,10 +45,17 @@ class Router:
     plan
         A checked plan. Arms after the first take slots from 0 upwards; the stable arm keeps the
         rest. So while one canary grows, keys move from stable to it and none move back.
+    place
+        What requests hold, for the rules.
     """
 
-    def __init__(self, plan: entities.Plan) -> None:
+    def __init__(self, plan: entities.Plan, *, place: rules.Place | None = None) -> None:
         self._salt = plan.salt
+        self._override = plan.override
+        names = [arm.name for arm in plan.arms]
+        self._rules = rules.compile_rules(plan.rules, arms=names, place=place or rules.Place())
+        self._named = {plans.label(arm): at for at, arm in reversed([*enumerate(plan.arms)])}
+        self._named |= {arm.name: at for at, arm in enumerate(plan.arms)}
         self._bounds: list[int] = []
         taken = 0.0
         for arm in plan.arms[1:]:
@@ -71,6 +82,89 @@ class Router:
             if place < bound:
                 return index
         return 0
+
+    @property
+    def is_ruled(self) -> bool:
+        """Whether `choose` must be asked, because a rule may decide otherwise than the key."""
+        return bool(self._rules)
+
+    def choose(
+        self,
+        keys: Sequence[str],
+        columns: Sequence[Sequence[Any]],
+        context: Sequence[Sequence[Any]],
+    ) -> list[int]:
+        """Return the index of the arm that answers each row.
+
+        Parameters
+        ----------
+        keys
+            What the predictions are joined by, one per row.
+        columns, context
+            Features and context of the request, as checked, in the order of `place`.
+
+        Returns
+        -------
+        list of int
+            The arm of the first rule that fits a row, else `arm` of its key.
+        """
+        arm = self.arm
+        if not self._rules:
+            return [arm(key) for key in keys]
+        prepared = [
+            (at, [(find(keys, columns, context), holds) for find, holds in conditions])
+            for at, conditions in self._rules
+        ]
+        chosen = []
+        for row, key in enumerate(keys):
+            for at, conditions in prepared:
+                if all([holds(column[row]) for column, holds in conditions]):  # noqa: C419 - faster
+                    chosen.append(at)
+                    break
+            else:
+                chosen.append(arm(key))
+        return chosen
+
+    def named(self, version: str) -> int | None:
+        """Return the arm that answers as `version`, or is called so; None when there is none.
+
+        Parameters
+        ----------
+        version
+            Such as ``4``, ``3+4`` or ``canary``.
+        """
+        return self._named.get(version)
+
+    def may_override(self, token: str | None) -> bool:
+        """Tell whether a caller may name the arm that answers.
+
+        Parameters
+        ----------
+        token
+            What the caller showed, if anything.
+
+        Returns
+        -------
+        bool
+            By the plan: nobody, holders of its tokens, or everyone that was let in.
+        """
+        if self._override is None:
+            return False
+        if not self._override.tokens:
+            return True
+        shown = token_digest(token or "")
+        return any([hmac.compare_digest(shown, one) for one in self._override.tokens])  # noqa: C419
+
+
+def token_digest(token: str) -> str:
+    """Return how a plan names a token that may override: SHA-256, 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    token
+        At least 128 random bits as text; a digest of anything shorter could be guessed.
+    """
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def sampled(share: float, *, salt: str, version: int, key: str) -> bool:

@@ -33,14 +33,16 @@ def document(tx: Transaction, actor: access.Actor, deployment: Deployment) -> Pl
         registry.get_version(tx, actor, deployment.model, number)
         for number in plans.versions(deployment.plan)
     ]
+    policy = policies.parse(deployment.policy)
     return PlanDocument(
         deployment=deployment.name,
         model=deployment.model,
         key=deployment.key,
-        protected=policies.parse(deployment.policy).data.protected,
+        protected=policy.data.protected,
         plan=deployment.plan,
         versions=tuple(_files(tx, one) for one in named),
         changed=deployment.changed,
+        unseen=policy.serving.unseen,
     )
 
 
