@@ -1,0 +1,171 @@
+"""How much each column moved an answer: exact where a model allows, else drawn; for `explain`.
+
+A way of explaining is taken only after it was proved on the version's own example: the margin
+it starts from must give the scores that the model answers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.foundation import log
+from homeostat.lifecycle.explanations import (
+    boosted,
+    histogram,
+    linear,
+    original,
+    origins,
+    sampled,
+    told,
+)
+
+Floats = NDArray[np.float64]
+Columns = Mapping[str, Sequence[Any]]
+
+TOLERANCE = 1e-6
+_BACKGROUND_ROWS = 10
+_log = log.get(__name__)
+
+
+class Parts(NamedTuple):
+    """Contributions of a model's columns, in log-odds of the positive class.
+
+    `values` has shape ``(rows, columns)``, `margins`, `scores` and `gaps` ``(rows,)``: what
+    the model itself says in log-odds and as probability, and how far ``base + sum`` is from the
+    former.
+    """
+
+    names: tuple[str, ...]
+    base: float
+    values: Floats
+    margins: Floats
+    scores: Floats
+    gaps: Floats
+    method: str
+
+
+class Explainer:
+    """Explains one version, the same way each time.
+
+    Parameters
+    ----------
+    of
+        The original estimator.
+
+    Attributes
+    ----------
+    of
+        As given.
+    method
+        ``linear``, ``tree paths``, ``lightgbm``, ``xgboost``, which are exact, or ``sampled``.
+    """
+
+    def __init__(self, of: original.Original) -> None:
+        self.of = of
+        self._origins = origins.origins(of.before, of.names)
+        self._exact = self._proved()
+        self.method = sampled.METHOD if self._exact is None else self._exact.method
+
+    def parts(self, rows: Columns) -> Parts:
+        """Explain rows.
+
+        Parameters
+        ----------
+        rows
+            Columns by name, 1 row or more; a category that is not known is explained as the
+            model takes it.
+
+        Returns
+        -------
+        Parts
+            Values of one-hot columns and missing flags are summed into the column they were
+            made of.
+
+        Raises
+        ------
+        UserCodeError
+            When the model raises.
+        """
+        of = self.of
+        scores = of.scores(rows)
+        if self._exact is None:
+            found = sampled.tell(
+                of.scores, rows, names=of.names, background=_first(of.description.example)
+            )
+            values, base, margins = found.values, found.base, found.margins
+        else:
+            found = self._exact.tell(of.inputs(rows))
+            values = of.sign * self._summed(found.values)
+            base, margins = of.sign * found.base, of.sign * found.margins
+        gaps = np.abs(base + values.sum(axis=1) - margins)
+        return Parts(of.names, base, values, margins, scores, gaps, self.method)
+
+    def _summed(self, values: Floats) -> Floats:
+        made = np.zeros((len(values), len(self.of.names)))
+        for at, source in enumerate(self._origins or ()):
+            made[:, source] += values[:, at]
+        return made
+
+    def _proved(self) -> told.Telling | None:
+        """Return the exact way, if it gives the model's own scores on its example."""
+        of = self.of
+        if self._origins is None or len(of.description.classes) != 2:  # noqa: PLR2004
+            return None
+        example = _first(of.description.example, n=sys.maxsize)
+        try:
+            way = _exact(of, example)
+            if way is None:
+                return None
+            found = way.tell(of.inputs(example))
+            if found.values.shape[1] != len(self._origins):
+                return None
+            gaps = np.abs(found.base + found.values.sum(axis=1) - found.margins)
+            chances = 1.0 / (1.0 + np.exp(-of.sign * found.margins))
+            far = np.abs(chances - of.scores(example)).max()
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is another way
+            _log.warning("no exact explanation", why=f"{type(error).__name__}: {error}")
+            return None
+        return way if gaps.max() <= TOLERANCE and far <= TOLERANCE else None
+
+
+def _exact(of: original.Original, example: Columns) -> told.Telling | None:
+    """Return the exact way of explaining the last step, where there is one."""
+    last = of.last
+    kind = type(last).__name__
+    module = type(last).__module__
+    if kind == "HistGradientBoostingClassifier":
+        return histogram.Histogram(last)
+    if kind == "LGBMClassifier":
+        return boosted.LightGbm(last.predict_proba)
+    if kind == "XGBClassifier":
+        return boosted.XgBoost(
+            last.get_booster(),
+            missing=last.missing,
+            enable_categorical=bool(last.enable_categorical),
+        )
+    if module.startswith("homeostat.") and hasattr(last, "_booster"):
+        booster = last._booster  # noqa: SLF001 - our own wrapper of a native file
+        is_light = type(booster).__module__.startswith("lightgbm")
+        return boosted.LightGbm(booster.predict) if is_light else boosted.XgBoost(booster)
+    if np.shape(getattr(last, "coef_", ()))[:1] == (1,) and hasattr(last, "decision_function"):
+        return linear.Linear(last, _means(of, example))
+    return None
+
+
+def _means(of: original.Original, example: Columns) -> Floats:
+    """Return the mean of what the last step is given: of the training rows, or the example."""
+    reference = of.description.reference
+    width = int(of.last.n_features_in_)
+    if reference is not None and len(reference.means) == width:
+        return np.asarray(reference.means)
+    means: Floats = np.asarray(of.inputs(example), dtype=np.float64).mean(axis=0)
+    return means
+
+
+def _first(example: Columns, n: int = _BACKGROUND_ROWS) -> dict[str, Sequence[Any]]:
+    return {name: values[:n] for name, values in example.items()}

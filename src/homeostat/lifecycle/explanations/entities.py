@@ -1,0 +1,131 @@
+"""The nouns of explanations: contributions, reasons and counterfactuals of one row."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+Kind = Literal["contributions", "reasons", "counterfactual"]
+Space = Literal["log-odds", "probability"]
+Value = str | int | float | bool | None
+ROWS_AT_MOST = 64
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is asked for.
+
+    Attributes
+    ----------
+    kinds
+        ``contributions``, ``reasons``, ``counterfactual``; contributions are always told.
+    top
+        Reasons at most; as the policy says when None.
+    threshold
+        The positive class is answered from this score on.
+    """
+
+    kinds: tuple[Kind, ...] = ("contributions", "reasons")
+    top: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """A factor against the person an answer is about.
+
+    Attributes
+    ----------
+    code
+        Name of a group of the policy, or of a column in none.
+    text
+        What the policy says of it; the code when it says nothing.
+    features
+        Columns it sums.
+    contribution
+        Their sum, with the sign it has in the explanation.
+    """
+
+    code: str
+    text: str
+    features: tuple[str, ...]
+    contribution: float
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One column that would have to be another."""
+
+    column: str
+    before: Value
+    after: Value
+
+
+class Counterfactual(msgspec.Struct, frozen=True, kw_only=True):
+    """Changes with which the model answers the other way; it was asked.
+
+    Attributes
+    ----------
+    changes
+        Of actionable columns, in their directions and bounds.
+    score
+        What the model says then.
+    distance
+        Sum over changes: share of the training rows between both values, 1 for a category.
+    """
+
+    changes: tuple[Change, ...]
+    score: float
+    distance: float
+
+
+class MemberPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A member of what answered: its weight (0 to 1), and how it was explained."""
+
+    version: int
+    weight: float
+    method: str
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one row has its score.
+
+    Attributes
+    ----------
+    space
+        What is added: ``log-odds`` of the positive class, or ``probability`` where several
+        members answer.
+    base
+        What the model says on average, before anything is known of the row.
+    contributions
+        How much each column moved it. ``base`` and their sum make ``margin``.
+    margin
+        What the model says of the row, in `space`.
+    score
+        The same as a probability, before corrections.
+    gap
+        How far base and contributions are from what the model itself says.
+    members
+        Who answered.
+    is_exact
+        Whether every contribution is exact; otherwise they are estimates with an exact sum.
+    reasons
+        Most harmful first; never of a protected column.
+    protected
+        Protected columns that the model uses and that moved this answer.
+    counterfactuals
+        Fewest changes first, then smallest distance.
+    note
+        Why there is no counterfactual, where one was asked for and there is none.
+    """
+
+    space: Space
+    base: float
+    contributions: dict[str, float]
+    margin: float
+    score: float
+    gap: float
+    members: tuple[MemberPart, ...]
+    is_exact: bool
+    reasons: tuple[Reason, ...] = ()
+    protected: tuple[str, ...] = ()
+    counterfactuals: tuple[Counterfactual, ...] = ()
+    note: str = ""

@@ -1,0 +1,145 @@
+"""Why rows have their scores; the one way in, called by `doors.predict.explaining`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.lifecycle.explanations import (
+    contributions,
+    counterfactual,
+    entities,
+    mixture,
+    reasons,
+    sampled,
+)
+from homeostat.lifecycle.policy import Explain
+
+Floats = NDArray[np.float64]
+Columns = Mapping[str, Sequence[Any]]
+
+
+class Member(NamedTuple):
+    """A version that answers, with its weight above 0."""
+
+    version: int
+    weight: float
+    explainer: contributions.Explainer
+
+
+class Rules(NamedTuple):
+    """What the policy says: see `[explain]`, `[data] protected` and `[model] favourable`."""
+
+    explain: Explain = Explain()
+    protected: tuple[str, ...] = ()
+    favourable: bool = True
+
+
+def explain(
+    members: Sequence[Member],
+    columns: Columns,
+    *,
+    rules: Rules,
+    options: entities.Options,
+) -> list[entities.Explanation]:
+    """Explain rows.
+
+    Parameters
+    ----------
+    members
+        1 to 3 that answer these rows together.
+    columns
+        Validated features by name, 1 row or more.
+    rules, options
+        What may be said, and what is asked for.
+
+    Returns
+    -------
+    list of Explanation
+        One per row; base and contributions add up to the margin, and `gap` says to what.
+
+    Raises
+    ------
+    UserCodeError
+        When a model raises.
+    """
+    parts = [one.explainer.parts(columns) for one in members]
+    mixed = mixture.mixed(parts, [one.weight for one in members])
+    total = sum(one.weight for one in members)
+    who = tuple(
+        entities.MemberPart(
+            version=one.version, weight=one.weight / total, method=one.explainer.method
+        )
+        for one in members
+    )
+    return [
+        _one(at, mixed, who, members=members, columns=columns, rules=rules, options=options)
+        for at in range(len(mixed.scores))
+    ]
+
+
+def _one(
+    at: int,
+    mixed: mixture.Mixed,
+    who: tuple[entities.MemberPart, ...],
+    *,
+    members: Sequence[Member],
+    columns: Columns,
+    rules: Rules,
+    options: entities.Options,
+) -> entities.Explanation:
+    moved = dict(zip(mixed.names, mixed.values[at].tolist(), strict=True))
+    named: tuple[entities.Reason, ...] = ()
+    if "reasons" in options.kinds:
+        named = reasons.reasons(
+            moved,
+            rules.explain,
+            protected=rules.protected,
+            favourable=rules.favourable,
+            top=options.top,
+        )
+    found: tuple[entities.Counterfactual, ...] = ()
+    note = ""
+    if "counterfactual" in options.kinds:
+        row = {name: values[at] for name, values in columns.items()}
+        found, note = _changed(row, members, rules, threshold=options.threshold)
+    return entities.Explanation(
+        space=mixed.space,
+        base=mixed.base,
+        contributions=moved,
+        margin=float(mixed.margins[at]),
+        score=float(mixed.scores[at]),
+        gap=float(mixed.gaps[at]),
+        members=who,
+        is_exact=all(one.method != sampled.METHOD for one in who),
+        reasons=named,
+        protected=tuple(name for name in rules.protected if moved.get(name, 0.0) != 0.0),
+        counterfactuals=found,
+        note=note,
+    )
+
+
+def _changed(
+    row: Mapping[str, Any], members: Sequence[Member], rules: Rules, *, threshold: float
+) -> tuple[tuple[entities.Counterfactual, ...], str]:
+    total = sum(one.weight for one in members)
+
+    def ask(columns: Columns) -> Floats:
+        scores = [one.weight / total * one.explainer.of.scores(columns) for one in members]
+        summed: Floats = np.sum(scores, axis=0)
+        return summed
+
+    decisive = max(members, key=lambda one: (one.weight, -one.version)).explainer.of.description
+    return counterfactual.counterfactuals(
+        ask,
+        row,
+        schema=decisive.schema,
+        reference=decisive.reference,
+        rules=rules.explain,
+        protected=rules.protected,
+        favourable=rules.favourable,
+        threshold=threshold,
+    )

@@ -1,0 +1,90 @@
+"""The explanation of members that answer together: weighted, and additive; used by `explain`.
+
+The members' probabilities are averaged, their contributions are in log-odds. Each member's
+contributions are brought to its probability by one factor, the slope of the line from its base
+to its answer, ``(p - p0) / (m - m0)``: the rescale rule of DeepLIFT [1]_. They add up to
+``p - p0`` by construction, keep their signs and their proportions, and are then weighted as the
+members are. No other one-factor scheme is additive.
+
+References
+----------
+.. [1] A. Shrikumar, P. Greenside, A. Kundaje, "Learning important features through propagating
+   activation differences", *ICML* 2017, section 3.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.lifecycle.explanations import contributions, entities
+
+Floats = NDArray[np.float64]
+
+_NEAR = 1e-9
+
+
+class Mixed(NamedTuple):
+    """Contributions to what is answered.
+
+    `values` has shape ``(rows, columns)``; `margins`, `scores`, `gaps` have shape ``(rows,)``.
+    """
+
+    space: entities.Space
+    names: tuple[str, ...]
+    base: float
+    values: Floats
+    margins: Floats
+    scores: Floats
+    gaps: Floats
+
+
+def mixed(parts: Sequence[contributions.Parts], weights: Sequence[float]) -> Mixed:
+    """Add up what members contribute.
+
+    Parameters
+    ----------
+    parts
+        1 or more, of the same rows.
+    weights
+        One per member, above 0; divided by their sum.
+
+    Returns
+    -------
+    Mixed
+        One member in log-odds as it is; several in probability.
+    """
+    if len(parts) == 1:
+        (one,) = parts
+        told = one.base + one.values.sum(axis=1)
+        return Mixed("log-odds", one.names, one.base, one.values, told, one.scores, one.gaps)
+    names = tuple(dict.fromkeys(name for one in parts for name in one.names))
+    n_rows = len(parts[0].scores)
+    values, scores, base = np.zeros((n_rows, len(names))), np.zeros(n_rows), 0.0
+    for one, weight in zip(parts, weights, strict=True):
+        share = weight / sum(weights)
+        places = [names.index(name) for name in one.names]
+        values[:, places] += share * _rescaled(one)
+        base += share * float(chance(np.array(one.base)))
+        scores += share * one.scores
+    told = base + values.sum(axis=1)
+    return Mixed("probability", names, base, values, told, scores, np.abs(told - scores))
+
+
+def chance(margins: Floats) -> Floats:
+    """Return the probability of log-odds."""
+    found: Floats = 1.0 / (1.0 + np.exp(-np.clip(margins, -700.0, 700.0)))
+    return found
+
+
+def _rescaled(one: contributions.Parts) -> Floats:
+    reached = one.base + one.values.sum(axis=1)
+    moved = reached - one.base
+    here, there = chance(np.array(one.base)), chance(reached)
+    is_far = np.abs(moved) > _NEAR
+    slopes = np.divide(there - here, moved, out=there * (1.0 - there), where=is_far)
+    found: Floats = one.values * slopes[:, None]
+    return found
