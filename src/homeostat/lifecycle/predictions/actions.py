@@ -12,7 +12,15 @@ import polars as pl
 from homeostat.foundation import access, clock, errors, events, ids
 from homeostat.foundation.blobs import Blob
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.predictions import frames, join, labelling, read, records, segments
+from homeostat.lifecycle.predictions import (
+    frames,
+    index,
+    join,
+    labelling,
+    read,
+    records,
+    segments,
+)
 from homeostat.lifecycle.predictions.entities import (
     Failed,
     LabelReport,
@@ -28,22 +36,6 @@ class Sealing(Protocol):
 
     def put_blob(self, owner: str, data: bytes, *, project: str | None = None) -> Blob:
         """Store bytes and return their digest."""
-
-
-def owner(deployment: str) -> str:
-    """Return whose key seals a deployment's log.
-
-    Parameters
-    ----------
-    deployment
-        Its name.
-
-    Returns
-    -------
-    str
-        The same for every segment, so that one destroyed key erases the whole log.
-    """
-    return f"deployment:{deployment}"
 
 
 def open_log(tx: Transaction, actor: access.Actor, deployment: str) -> Log:
@@ -111,7 +103,7 @@ def seal_segment(
             f"these bytes are segment {contents.segment} of deployment "
             f"{contents.deployment!r}, not {segment} of {deployment!r}"
         )
-    whose = owner(deployment)
+    whose = read.owner(deployment)
     size_bytes = 0
     stored = {}
     for name, table in (("predictions", contents.predictions), ("labels", contents.labels)):
@@ -135,6 +127,8 @@ def seal_segment(
             msgspec.convert(one, Failed, from_attributes=True) for one in contents.failures
         ),
         touched=segments.touched(contents.predictions),
+        members=index.members(contents.predictions),
+        **index.bounds(contents.predictions),
     )
 
 
@@ -193,12 +187,12 @@ def accept_segment(
     tx.execute(
         records.INSERT_SEGMENT, {"project": tx.project, **msgspec.structs.asdict(segment)}
     )
-    _note_failures(tx, sealed)
+    index.note(tx, segment, sealed)
     events.record(
         tx,
         actor,
         "segment.closed",
-        subject=owner(sealed.deployment),
+        subject=read.owner(sealed.deployment),
         facts={
             "segment": segment.id,
             "deployment": segment.deployment,
@@ -374,21 +368,6 @@ def _log(tx: Transaction, deployment: str) -> Log:
             f"no deployment {deployment!r}", hint="see homeostat status", name=deployment
         )
     return Log(**row)
-
-
-def _note_failures(tx: Transaction, sealed: Sealed) -> None:
-    rows: list[dict[str, Any]] = [
-        {
-            "project": tx.project,
-            "segment": sealed.id,
-            "position": position,
-            "deployment": sealed.deployment,
-            **msgspec.structs.asdict(failure),
-        }
-        for position, failure in enumerate(sealed.failures)
-    ]
-    if rows:
-        tx.execute(records.INSERT_FAILURE, rows)
 
 
 def _integer(value: Any) -> int | None:

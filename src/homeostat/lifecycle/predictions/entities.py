@@ -41,6 +41,12 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
         Of both.
     first_served_at, last_served_at
         Of its predictions; None without any.
+    predictions_at, labels_at
+        Where its rows begin in what the digests name: more than 0 once segments were stored
+        together.
+    first_id, last_id, first_key, last_key
+        Least and greatest of its predictions, as text; None without any, and for segments of
+        an earlier release.
     """
 
     id: str
@@ -59,6 +65,12 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     last_served_at: int | None
     accepted_at: int
     accepted_by: str
+    predictions_at: int = 0
+    labels_at: int = 0
+    first_id: str | None = None
+    last_id: str | None = None
+    first_key: str | None = None
+    last_key: str | None = None
 
     @property
     def reference(self) -> str:
@@ -116,6 +128,21 @@ class Sealed(msgspec.Struct, frozen=True, kw_only=True):
     last_served_at: int | None
     failures: tuple[Failed, ...]
     touched: Touched = Touched()
+    first_id: str | None = None
+    last_id: str | None = None
+    first_key: str | None = None
+    last_key: str | None = None
+    members: tuple[Answered, ...] = ()
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """How many rows a member scored, alone or with others: for answers, or in the shadow."""
+
+    member: str
+    n_answered: int
+    n_shadow: int
+    first_served_at: int
+    last_served_at: int
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import polars as pl
 import sqlalchemy as sa
@@ -15,6 +15,22 @@ from homeostat.lifecycle.predictions.entities import Failed, Segment
 
 END = 2**62
 _LONGEST_ANSWER_MS = 120_000
+
+
+def owner(deployment: str) -> str:
+    """Return whose key seals a deployment's log.
+
+    Parameters
+    ----------
+    deployment
+        Its name.
+
+    Returns
+    -------
+    str
+        The same for every segment, so that one destroyed key erases the whole log.
+    """
+    return f"deployment:{deployment}"
 
 
 class Unsealing(Protocol):
@@ -62,13 +78,10 @@ def predictions(
     """
     end = END if end_row is None else end_row
     found = _segments(tx, records.SEGMENTS_WITH_ROWS, deployment, first=first_row, end=end)
-    parts = []
-    for segment in found:
-        data = _unseal(house, tx, segment, segment.predictions)
-        table = segments.completed(_load(data, columns), columns)
-        table = table.with_row_index("row", offset=segment.first_row)
-        table = table.with_columns(pl.col("row").cast(pl.Int64))
-        parts.append(_within(table, first_row - segment.first_row, end - segment.first_row))
+    parts = [
+        load(house, run, tx.project, first_row=first_row, end_row=end, columns=columns)
+        for run in stored_together(found)
+    ]
     if not parts:
         empty = segments.empty_predictions()
         parts = [empty.insert_column(0, pl.Series("row", [], dtype=pl.Int64()))]
@@ -111,7 +124,8 @@ def labels(
     found = _segments(tx, records.SEGMENTS_WITH_LABELS, deployment, first=first_label, end=end)
     parts = []
     for segment in found:
-        table = _load(_unseal(house, tx, segment, segment.labels), None)
+        data = house.get_blob(owner(deployment), segment.labels, project=tx.project)
+        table = pl.read_parquet(io.BytesIO(data)).slice(segment.labels_at, segment.n_labels)
         first, last = first_label - segment.first_label, end - segment.first_label
         parts.append(_within(table, first, last))
     together = segments.stack(parts or [segments.empty_labels()])
@@ -141,15 +155,43 @@ def find(house: Unsealing, tx: Transaction, prediction: str) -> tuple[str, pl.Da
         since = int(prediction[:12], 16)
     except ValueError:
         return None
-    window = {"since": since, "until": since + _LONGEST_ANSWER_MS}
-    rows = tx.execute(records.SEGMENTS_SERVED, {"in_project": tx.project, **window}).mappings()
+    which = {"in_project": tx.project, "in_id": prediction, "since": since}
+    which["until"] = since + _LONGEST_ANSWER_MS
+    rows = tx.execute(records.SEGMENTS_WITH_ID, which).mappings()
     for segment in [Segment(**row) for row in rows]:
-        table = _load(_unseal(house, tx, segment, segment.predictions), None)
-        table = table.with_row_index("row", offset=segment.first_row)
-        hit = table.filter(pl.col("id") == prediction)
+        hit = rows_of(house, tx, segment, pl.col("id") == prediction)
         if len(hit):
             return segment.deployment, hit
     return None
+
+
+def rows_of(
+    house: Unsealing, tx: Transaction, segment: Segment, wanted: pl.Expr
+) -> pl.DataFrame:
+    """Return the rows of one segment that fulfil a condition, with their row numbers.
+
+    Parameters
+    ----------
+    house
+        What returns stored bytes.
+    tx
+        Any transaction.
+    segment
+        With predictions.
+    wanted
+        On the columns of `predictions`; only ids and keys are unpacked for it.
+
+    Returns
+    -------
+    polars.DataFrame
+        As `predictions`.
+    """
+    run = Run((segment,))
+    keys = load(house, run, tx.project, columns=("id", "key"))
+    found = keys.filter(wanted)
+    if found.is_empty():
+        return found
+    return load(house, run, tx.project).join(found.select("row"), on="row", how="semi")
 
 
 def failures(
@@ -226,16 +268,93 @@ def _segments(
     return [Segment(**row) for row in tx.execute(statement, which).mappings()]
 
 
-def _unseal(house: Unsealing, tx: Transaction, segment: Segment, digest: str) -> bytes:
-    return house.get_blob(f"deployment:{segment.deployment}", digest, project=tx.project)
+class Run(NamedTuple):
+    """Segments whose predictions follow each other in one stored object; often a single one."""
+
+    segments: tuple[Segment, ...]
+
+    @property
+    def first_row(self) -> int:
+        """In the log."""
+        return self.segments[0].first_row
+
+    @property
+    def n_rows(self) -> int:
+        """In all its segments."""
+        return sum(one.n_rows for one in self.segments)
 
 
-def _load(data: bytes, columns: Sequence[str] | None) -> pl.DataFrame:
-    source = io.BytesIO(data)
-    if columns is None:
-        return pl.read_parquet(source)
-    there = pl.read_parquet_schema(io.BytesIO(data))
-    return pl.read_parquet(source, columns=[name for name in columns if name in there])
+def stored_together(found: Iterable[Segment]) -> list[Run]:
+    """Group segments by the object their predictions are stored in.
+
+    Parameters
+    ----------
+    found
+        Segments with predictions, in the order of the log.
+
+    Returns
+    -------
+    list of Run
+        In the same order.
+    """
+    runs: list[list[Segment]] = []
+    for one in found:
+        last = runs[-1][-1] if runs else None
+        if (
+            last is not None
+            and last.predictions == one.predictions
+            and last.predictions_at + last.n_rows == one.predictions_at
+        ):
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return [Run(tuple(run)) for run in runs]
+
+
+def load(
+    house: Unsealing,
+    run: Run,
+    project: str,
+    *,
+    first_row: int = 0,
+    end_row: int = END,
+    columns: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """Read what is stored together, as far as it is wanted.
+
+    Parameters
+    ----------
+    house
+        What returns stored bytes.
+    run
+        From `stored_together`.
+    project
+        Namespace of the deployment.
+    first_row, end_row
+        Rows of the log [first_row, end_row).
+    columns
+        As for `predictions`.
+
+    Returns
+    -------
+    polars.DataFrame
+        As `predictions`.
+    """
+    first = run.segments[0]
+    start = max(first_row - run.first_row, 0)
+    length = max(min(end_row - run.first_row, run.n_rows) - start, 0)
+    data = house.get_blob(owner(first.deployment), first.predictions, project=project)
+    # Row groups outside of the slice are not unpacked.
+    scanned = pl.scan_parquet(io.BytesIO(data)).slice(first.predictions_at + start, length)
+    if columns is not None:
+        there = pl.read_parquet_schema(io.BytesIO(data))
+        needed = (*columns, "score") if "served_score" in columns else columns
+        scanned = scanned.select([name for name in dict.fromkeys(needed) if name in there])
+    table = segments.completed(scanned.collect(), columns)
+    if columns is not None:
+        table = table.select([name for name in columns if name in table.columns])
+    table = table.with_row_index("row", offset=run.first_row + start)
+    return table.with_columns(pl.col("row").cast(pl.Int64))
 
 
 def _within(table: pl.DataFrame, first: int, end: int) -> pl.DataFrame:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
 from homeostat.foundation.database.metadata import metadata
+
+# Compared as Polars and SQLite compare, whatever the language of the server.
+_BYTEWISE = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 logs = sa.Table(
     "prediction_logs",
@@ -35,6 +41,12 @@ segments = sa.Table(
     sa.Column("last_served_at", sa.BigInteger, nullable=True),
     sa.Column("accepted_at", sa.BigInteger, nullable=False),
     sa.Column("accepted_by", sa.Text, nullable=False),
+    sa.Column("predictions_at", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("labels_at", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("first_id", _BYTEWISE, nullable=True),
+    sa.Column("last_id", _BYTEWISE, nullable=True),
+    sa.Column("first_key", _BYTEWISE, nullable=True),
+    sa.Column("last_key", _BYTEWISE, nullable=True),
     sa.Index("segments_number", "project", "deployment", "number", unique=True),
     sa.Index("segments_row", "project", "deployment", "first_row"),
     sa.Index("segments_label", "project", "deployment", "first_label"),
@@ -55,6 +67,29 @@ failures = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("sentence", sa.Text, nullable=False),
     sa.Index("member_failures_generation", "project", "deployment", "generation"),
+)
+
+segment_members = sa.Table(
+    "segment_members",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("segment", sa.Text, primary_key=True),
+    sa.Column("member", sa.Text, primary_key=True),
+    sa.Column("deployment", sa.Text, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("n_answered", sa.BigInteger, nullable=False),
+    sa.Column("n_shadow", sa.BigInteger, nullable=False),
+    sa.Column("first_served_at", sa.BigInteger, nullable=False),
+    sa.Column("last_served_at", sa.BigInteger, nullable=False),
+    sa.Index("segment_members_number", "project", "deployment", "member", "number"),
+)
+released = sa.Table(
+    "released_blobs",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("deployment", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("released_at", sa.BigInteger, nullable=False),
 )
 
 PROJECT: sa.BindParameter[str] = sa.bindparam("in_project")
@@ -86,34 +121,112 @@ LATEST_SEGMENTS = (
     .order_by(segments.c.number.desc())
     .limit(sa.bindparam("n"))
 )
-SEGMENTS_WITH_ROWS = (
+
+
+def _range(first: sa.Column[int], n: sa.Column[int]) -> sa.Select[Any]:
+    """Return the segments that hold a range; the index finds the one that it begins in."""
+    wanted = sa.bindparam("first", type_=sa.BigInteger)
+    other = segments.alias()
+    begin = (
+        sa.select(sa.func.max(other.c[first.name]))
+        .where(
+            other.c.project == PROJECT,
+            other.c.deployment == DEPLOYMENT,
+            other.c[n.name] > 0,
+            other.c[first.name] <= wanted,
+        )
+        .scalar_subquery()
+    )
+    return (
+        sa.select(*_ALL)
+        .where(
+            *_OURS,
+            n > 0,
+            first >= sa.func.coalesce(begin, 0),
+            first < sa.bindparam("end", type_=sa.BigInteger),
+            first + n > wanted,
+        )
+        .order_by(first)
+    )
+
+
+SEGMENTS_WITH_ROWS = _range(segments.c.first_row, segments.c.n_rows)
+SEGMENTS_WITH_LABELS = _range(segments.c.first_label, segments.c.n_labels)
+# Segments sealed before they said which ids they hold are looked into.
+SEGMENTS_WITH_ID = (
+    sa.select(*_ALL)
+    .where(
+        segments.c.project == PROJECT,
+        segments.c.last_served_at >= sa.bindparam("since", type_=sa.BigInteger),
+        segments.c.first_served_at <= sa.bindparam("until", type_=sa.BigInteger),
+        sa.or_(
+            segments.c.first_id.is_(None),
+            sa.and_(
+                segments.c.first_id <= sa.bindparam("in_id"),
+                segments.c.last_id >= sa.bindparam("in_id"),
+            ),
+        ),
+    )
+    .order_by(segments.c.last_served_at)
+)
+SEGMENTS_WITH_KEY = (
     sa.select(*_ALL)
     .where(
         *_OURS,
         segments.c.n_rows > 0,
-        segments.c.first_row < sa.bindparam("end"),
-        segments.c.first_row + segments.c.n_rows > sa.bindparam("first"),
+        segments.c.number < sa.bindparam("before"),
+        sa.or_(
+            segments.c.first_key.is_(None),
+            sa.and_(
+                segments.c.first_key <= sa.bindparam("in_key"),
+                segments.c.last_key >= sa.bindparam("in_key"),
+            ),
+        ),
     )
-    .order_by(segments.c.first_row)
+    .order_by(segments.c.number.desc())
 )
-SEGMENTS_WITH_LABELS = (
+INSERT_MEMBERS = segment_members.insert()
+COUNT_MEMBERS = (
+    sa.select(
+        segment_members.c.member,
+        sa.func.sum(segment_members.c.n_answered).label("n_answered"),
+        sa.func.sum(segment_members.c.n_shadow).label("n_shadow"),
+        sa.func.min(segment_members.c.first_served_at).label("first_served_at"),
+        sa.func.max(segment_members.c.last_served_at).label("last_served_at"),
+    )
+    .where(
+        segment_members.c.project == PROJECT,
+        segment_members.c.deployment == DEPLOYMENT,
+        segment_members.c.member.in_(sa.bindparam("in_members", expanding=True)),
+    )
+    .group_by(segment_members.c.member)
+    .order_by(segment_members.c.member)
+)
+SEGMENTS_OF_MEMBERS = (
     sa.select(*_ALL)
     .where(
         *_OURS,
-        segments.c.n_labels > 0,
-        segments.c.first_label < sa.bindparam("end"),
-        segments.c.first_label + segments.c.n_labels > sa.bindparam("first"),
+        segments.c.n_rows > 0,
+        segments.c.first_row + segments.c.n_rows > sa.bindparam("first", type_=sa.BigInteger),
+        segments.c.number.in_(
+            sa.select(segment_members.c.number).where(
+                segment_members.c.project == PROJECT,
+                segment_members.c.deployment == DEPLOYMENT,
+                segment_members.c.member.in_(sa.bindparam("in_members", expanding=True)),
+            )
+        ),
     )
-    .order_by(segments.c.first_label)
+    .order_by(segments.c.number)
+    .limit(sa.bindparam("n"))
 )
-SEGMENTS_SERVED = (
+_COUNTED = sa.exists().where(
+    segment_members.c.project == segments.c.project, segment_members.c.segment == segments.c.id
+)
+UNCOUNTED = (
     sa.select(*_ALL)
-    .where(
-        segments.c.project == PROJECT,
-        segments.c.last_served_at >= sa.bindparam("since"),
-        segments.c.first_served_at <= sa.bindparam("until"),
-    )
-    .order_by(segments.c.last_served_at)
+    .where(*_OURS, segments.c.n_rows > 0, ~_COUNTED)
+    .order_by(segments.c.number)
+    .limit(sa.bindparam("n"))
 )
 INSERT_FAILURE = failures.insert()
 COUNT_FAILED = (
