@@ -1,4 +1,4 @@
-"""CSV text to a frame, refusing what Polars would quietly mend; `tables` calls it."""
+"""CSV text to a frame, refusing what Polars would quietly mend; for `tables` and `batches`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from homeostat.foundation.errors import InvalidInputError
 _SEPARATORS = (",", ";", "\t", "|")
 # What pandas, R and SQL clients write for "no value"; counts as missing in a column of numbers,
 # and stays text in a column of texts, where NA may be Namibia.
-_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M")
 _ZONED_FORMATS = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
@@ -53,7 +53,7 @@ def parse(data: bytes, separator: str | None, *, where: str) -> pl.DataFrame:
         raise InvalidInputError(
             f"{where}, line {line}: the text is not UTF-8", hint="save it as UTF-8"
         ) from None
-    chosen = separator or _separator_of(text)
+    chosen = separator or separator_of(text)
     _refuse_ragged(text, chosen, where)
     # Polars tries every field of every row as a time when asked to; ten times slower.
     frame = pl.read_csv(io.BytesIO(data), separator=chosen, infer_schema_length=None)
@@ -64,7 +64,8 @@ def parse(data: bytes, separator: str | None, *, where: str) -> pl.DataFrame:
     )
 
 
-def _separator_of(text: str) -> str:
+def separator_of(text: str) -> str:
+    """Return the separator of a CSV: of the known ones, the most frequent in its first line."""
     first = text[: text.find("\n")] if "\n" in text else text
     return max(_SEPARATORS, key=first.count)
 
@@ -74,7 +75,7 @@ def _refuse_ragged(text: str, separator: str, where: str) -> None:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         names = next(rows, [])
-        _refuse_names(names, where)
+        refuse_names(names, where)
         for row in rows:
             # A blank line is no row of a table with several columns, and an empty value of one.
             if len(row) != len(names) and row:
@@ -88,7 +89,8 @@ def _refuse_ragged(text: str, separator: str, where: str) -> None:
         raise InvalidInputError(f"{where}, line {rows.line_num}: {error}") from None
 
 
-def _refuse_names(names: list[str], where: str) -> None:
+def refuse_names(names: list[str], where: str) -> None:
+    """Refuse a first line that names a column twice or not at all."""
     counted = Counter(names)
     twice = [name for name, n in counted.items() if n > 1]
     if twice:
@@ -102,7 +104,7 @@ def _refuse_names(names: list[str], where: str) -> None:
 
 def _as_numbers(values: pl.Series) -> pl.Series | None:
     """Return a column of texts as numbers, when all that is not missing is a number."""
-    shown = values.set(values.is_in(_MISSING), None)
+    shown = values.set(values.is_in(MISSING), None)
     if shown.null_count() == len(shown) or shown.null_count() == values.null_count():
         return None
     numbers = shown.cast(pl.Float64, strict=False)
