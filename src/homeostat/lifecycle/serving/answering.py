@@ -31,9 +31,13 @@ class Request:
         Features in the order of the layout, each of `n_rows` values.
     context
         Context columns in the order of the layout.
+    arm
+        Index of the arm that the caller asked for, if any; None lets the plan decide.
+    unseen
+        Categories that training never saw, by column; None when there are none.
     """
 
-    __slots__ = ("columns", "context", "ids", "keys", "n_rows")
+    __slots__ = ("arm", "columns", "context", "ids", "keys", "n_rows", "unseen")
 
     def __init__(
         self,
@@ -48,6 +52,8 @@ class Request:
         self.keys = keys
         self.context = context
         self.n_rows = len(ids)
+        self.arm: int | None = None
+        self.unseen: dict[str, list[str]] | None = None
 
     def pick(self, indices: Sequence[int]) -> Request:
         """Return the request of some of its rows.

@@ -33,6 +33,7 @@ class Prediction(NamedTuple):
     versions: list[str]
     arms: list[str]
     generation: int
+    unseen: dict[str, list[str]] | None = None
 
 
 class Label(NamedTuple):
@@ -350,10 +351,14 @@ class _Parts:
             for at, score, said in places:
                 scores[at], answers[at] = score, said
                 versions[at], arms[at] = answer.version, answer.arm
-        generation = self._now.document.plan.generation
-        return Prediction(
-            request.ids, request.keys, scores, answers, versions, arms, generation
-        )
+        return _prediction(self._now, request, scores, answers, versions, arms)
+
+
+def _prediction(
+    now: served.Served, request: answering.Request, *answered: Any
+) -> Prediction:
+    generation = now.document.plan.generation
+    return Prediction(request.ids, request.keys, *answered, generation, request.unseen)
 
 
 def _tell(
@@ -374,17 +379,8 @@ def _whole(
         done(answer)
         return
     n = request.n_rows
-    done(
-        Prediction(
-            request.ids,
-            request.keys,
-            answer.scores,
-            answer.answers,
-            [answer.version] * n,
-            [answer.arm] * n,
-            now.document.plan.generation,
-        )
-    )
+    versions, arms = [answer.version] * n, [answer.arm] * n
+    done(_prediction(now, request, answer.scores, answer.answers, versions, arms))
     if now.shadows.is_watching:
         now.shadows.offer(request)
 

@@ -43,6 +43,7 @@ def load(files: Mapping[str, bytes], *, is_trusted: bool = False) -> served.Load
         columns=tuple((column.name, column.kind) for column in about.schema.columns),
         validate=rows.compile_row(about.schema),
         read=rows.compile_columns(about.schema),
+        unseen=rows.compile_unseen(about.schema),
     )
 
 

@@ -66,6 +66,12 @@ FAMILIES: Final = (
         "counter",
         ("deployment", "member"),
     ),
+    Family(
+        "unseen_total",
+        "Requests with a category that training never saw.",
+        "counter",
+        ("deployment", "column"),
+    ),
     Family("labels_total", "Late labels taken.", "counter", ("deployment",)),
     Family("loads_total", "Versions loaded into memory.", "counter"),
     Family("load_failures_total", "Versions that could not be loaded.", "counter"),
@@ -149,6 +155,7 @@ class Meters:
         self.faults: Counter[tuple[str, str, str]] = Counter()  # deployment, member, kind
         self.fallbacks: Counter[tuple[str, str]] = Counter()  # deployment, arm
         self.shadow_dropped: Counter[tuple[str, str]] = Counter()  # deployment, member
+        self.unseen: Counter[tuple[str, str]] = Counter()  # deployment, column
         self.labels: Counter[str] = Counter()  # deployment
         self.seconds: dict[str, Histogram] = {}  # deployment
         self.batch_rows: dict[tuple[str, str], Histogram] = {}  # deployment, arm
@@ -207,6 +214,7 @@ class Meters:
             "member_failures_total": list(self.faults.items()),
             "fallbacks_total": list(self.fallbacks.items()),
             "shadow_dropped_total": list(self.shadow_dropped.items()),
+            "unseen_total": list(self.unseen.items()),
             "labels_total": [((name,), n) for name, n in self.labels.items()],
             "loads_total": [((), self.loads)],
             "load_failures_total": [((), self.load_failures)],

@@ -16,6 +16,7 @@ from homeostat.lifecycle.serving import (
     entities,
     plan,
     router,
+    rules,
     shadowing,
 )
 
@@ -29,6 +30,7 @@ class Loaded(NamedTuple):
     on; both empty for a regression. `columns` are its features as (name, kind of the schema);
     ``validate(row, index)`` returns a request's row with the types of the schema or raises
     InvalidInputError naming its path; ``read(names, columns, n_rows)`` does so for columns.
+    ``unseen(columns)`` names the categories among them that training never saw.
     """
 
     predictor: composite.Predictor
@@ -37,6 +39,7 @@ class Loaded(NamedTuple):
     columns: tuple[tuple[str, str], ...]
     validate: Callable[..., dict[str, Any]]
     read: Callable[..., list[list[Any]]]
+    unseen: Callable[[list[list[Any]]], dict[str, list[str]]] | None = None
 
 
 class Served:
@@ -65,6 +68,8 @@ class Served:
         self.columns = champion.columns
         self._validate = champion.validate
         self._read = champion.read
+        self._find_unseen = champion.unseen
+        self._meters = post.meters
         features = self.features = tuple(name for name, _ in champion.columns)
         self._context = tuple(name for name in document.protected if name not in features)
         self._aside = frozenset({*self._context, document.key, ""}.difference(features, [""]))
@@ -72,7 +77,8 @@ class Served:
         layout = frames.Layout(
             features, tuple(kind for _, kind in champion.columns), self._context
         )
-        self._router = router.Router(document.plan)
+        place = rules.Place(features, self._context, document.key)
+        self._router = router.Router(document.plan, place=place)
         self.arms = tuple(
             _arm(document, one, layout=layout, loaded=loaded, post=post)
             for one in document.plan.arms
@@ -145,9 +151,11 @@ class Served:
             found = columns[self._key_at]
         checked = self._read(names, columns, n_rows)
         named = _ids(n_rows)
-        return answering.Request(
+        request = answering.Request(
             checked, named, keys=_keys(named, keys, found), context=context
         )
+        self._look(request)
+        return request
 
     def admit_rows(
         self, rows: Sequence[dict[str, Any]], keys: Sequence[str | None] | None = None
@@ -183,12 +191,14 @@ class Served:
             checked.append(self._validate(given, at))
         named = _ids(len(rows))
         key = self.document.key
-        return answering.Request(
+        request = answering.Request(
             [[row[name] for row in checked] for name in self.features],
             named,
             keys=_keys(named, keys, [row.get(key) for row in rows] if key else None),
             context=[[_plain(row.get(name)) for row in rows] for name in self._context],
         )
+        self._look(request)
+        return request
 
     def route(self, request: answering.Request) -> dict[int, list[int]] | int:
         """Deal the rows of a request to the arms.
@@ -204,14 +214,69 @@ class Served:
             Index of the arm that answers all of it, or indices of rows by arm.
         """
         keys = request.keys
+        if request.arm is not None:
+            return request.arm
         if len(self.arms) == 1:
             return 0
-        if len(keys) == 1:
+        if len(keys) == 1 and not self._router.is_ruled:
             return self._router.arm(keys[0])
         dealt: dict[int, list[int]] = {}
-        for at, key in enumerate(keys):
-            dealt.setdefault(self._router.arm(key), []).append(at)
+        chosen = self._router.choose(keys, request.columns, request.context)
+        for at, arm in enumerate(chosen):
+            dealt.setdefault(arm, []).append(at)
         return next(iter(dealt)) if len(dealt) == 1 else dealt
+
+    def ask_for(self, request: answering.Request, version: str, *, token: str | None) -> None:
+        """Let a caller say which version answers, where it may.
+
+        Parameters
+        ----------
+        request
+            An admitted request.
+        version
+            Such as ``4``, ``3+4``, or the name of an arm.
+        token
+            What the caller showed, if anything.
+
+        Raises
+        ------
+        NotFoundError
+            When no arm of the plan is called so.
+        NotAllowedError
+            When the plan does not let this caller choose, and does not choose so by itself.
+        """
+        name = self.document.deployment
+        arm = self._router.named(version)
+        if arm is None:
+            known = ", ".join(one.place.version for one in self.arms)
+            raise errors.NotFoundError(
+                f"no version {version[:40]!r} of deployment {name!r} answers here",
+                hint=f"those that do: {known}",
+            )
+        if len(self.arms) > 1 and not self._router.may_override(token):
+            raise errors.NotAllowedError(
+                f"the plan of deployment {name!r} does not let you choose version {version!r}",
+                hint="leave the version out, or ask for a plan with an override for you",
+            )
+        request.arm = arm
+
+    def _look(self, request: answering.Request) -> None:
+        """Note categories that training never saw; refuse them where the policy says so."""
+        if self._find_unseen is None:
+            return
+        found = self._find_unseen(request.columns)
+        if not found:
+            return
+        for name in found:
+            self._meters.unseen[self.document.deployment, name] += 1
+        if self.document.unseen == "refuse":
+            name, (value, *_) = next(iter(found.items()))
+            at = request.columns[self.features.index(name)].index(value)
+            path = f"rows[{at}].{name}"
+            raise errors.InvalidInputError(
+                f"{path}: training never saw {value[:40]!r}", path=path
+            )
+        request.unseen = found
 
     async def idle(self) -> None:
         """Wait until everything admitted is answered and logged."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,7 +14,8 @@ from homeostat.foundation import errors
 from homeostat.lifecycle.data import rows
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.predictions import segments, spool
-from homeostat.lifecycle.serving import composite, engine, entities, plan, served
+from homeostat.lifecycle.serving import composite, engine, entities, plan, router, served
+from homeostat.lifecycle.serving import rules as serving_rules
 
 
 class Scaled:
@@ -30,6 +33,7 @@ class Scaled:
         return np.where(incomes == -1, np.nan, incomes * self.factor)
 
 
+REGION = Column(name="region", kind="category", categories=("north", "south"))
 SCHEMA = Schema((Column(name="income", kind="number"),))
 
 
@@ -311,5 +315,75 @@ def test_too_many_rows_are_refused(tmp_path):
                 await made.engine.predict("credit", [{"income": 1}] * 10_001)
             with pytest.raises(errors.InvalidInputError, match="at least one row"):
                 await made.engine.predict("credit", [])
+
+    run(story())
+
+
+def ruled(**more):
+    arms = (
+        entities.Arm("stable", 1.0, (entities.Member(1, 1.0),)),
+        entities.Arm("rich", 0.0, (entities.Member(2, 1.0),)),
+    )
+    told = (serving_rules.parse("income >= 5 -> rich"), serving_rules.parse("sex = m -> rich"))
+    return document(entities.Plan(generation=1, arms=arms, rules=told, **more))
+
+
+def test_a_rule_decides_row_by_row_on_features_and_context(tmp_path):
+    async def story():
+        async with bench(tmp_path) as made:
+            made.engine.install(ruled(), {1: loaded(0.1), 2: loaded(0.01)})
+            rows = [{"income": 2}, {"income": 9}, {"income": 1, "sex": "m"}]
+            got = await made.engine.predict("credit", rows)
+            assert got.versions == ["1", "2", "2"]
+            assert got.scores == pytest.approx([0.2, 0.09, 0.01])
+
+    run(story())
+
+
+@pytest.mark.parametrize(
+    ("version", "token", "answer"),
+    [("2", "secret", 1), ("rich", "secret", 1), ("1", "secret", 0), ("7", "secret", None)],
+)
+def test_who_may_names_the_version_that_answers(tmp_path, version, token, answer):
+    async def story():
+        async with bench(tmp_path) as made:
+            keeper = entities.Override((router.token_digest("secret"),))
+            made.engine.install(ruled(override=keeper), {1: loaded(), 2: loaded()})
+            now = made.engine.get("credit")
+            request = now.admit(["income"], [[2]], n_rows=1)
+            if answer is None:
+                with pytest.raises(errors.NotFoundError, match="no version '7'"):
+                    now.ask_for(request, version, token=token)
+                return
+            now.ask_for(request, version, token=token)
+            assert now.route(request) == answer
+            with pytest.raises(errors.NotAllowedError, match="does not let you choose"):
+                now.ask_for(request, version, token="guess")
+
+    run(story())
+
+
+@pytest.mark.parametrize("unseen", ["accept", "refuse"])
+def test_a_category_never_seen_is_told_or_refused(tmp_path, unseen):
+    schema = Schema((Column(name="income", kind="number"), REGION))
+    seat = loaded()._replace(
+        columns=(("income", "number"), ("region", "category")),
+        read=rows.compile_columns(schema),
+        unseen=rows.compile_unseen(schema),
+    )
+
+    async def story():
+        async with bench(tmp_path) as made:
+            told = msgspec.structs.replace(document(plan.single(1)), unseen=unseen)
+            made.engine.install(told, {1: seat})
+            now = made.engine.get("credit")
+            asked = functools.partial(now.admit, ["income", "region"], n_rows=2)
+            assert asked([[1, 2], ["north", "north"]]).unseen is None
+            if unseen == "refuse":
+                with pytest.raises(errors.InvalidInputError, match=r"rows\[1\]\.region"):
+                    asked([[1, 2], ["north", "moon"]])
+            else:
+                assert asked([[1, 2], ["north", "moon"]]).unseen == {"region": ["moon"]}
+            assert made.engine.meters.unseen["credit", "region"] == 1
 
     run(story())
