@@ -354,11 +354,10 @@ class _Parts:
         return _prediction(self._now, request, scores, answers, versions, arms)
 
 
-def _prediction(
-    now: served.Served, request: answering.Request, *answered: Any
-) -> Prediction:
-    generation = now.document.plan.generation
-    return Prediction(request.ids, request.keys, *answered, generation, request.unseen)
+def _prediction(now: served.Served, request: answering.Request, *answered: Any) -> Prediction:
+    scores, answers, versions, arms = answered
+    named, generation = (request.ids, request.keys), now.document.plan.generation
+    return Prediction(*named, scores, answers, versions, arms, generation, request.unseen)
 
 
 def _tell(
