@@ -21,7 +21,7 @@ from homeostat.lifecycle.predictions.entities import (
     Sealed,
     Segment,
 )
-from homeostat.lifecycle.serving import actions, classes
+from homeostat.lifecycle.serving import actions, classes, correcting
 from homeostat.lifecycle.serving.entities import Deployment, Plan, PlanChange, PlanDocument
 
 SEGMENT_LIMIT_BYTES = 128 * 1024 * 1024
@@ -206,7 +206,7 @@ async def accept_segment(call: routing.Call) -> Segment:
             call.house, name, segment=segment, raw=raw, project=call.project
         )
     )
-    return await call.write(lambda tx: predictions.accept_segment(tx, call.actor, sealed))
+    return await call.write(lambda tx: correcting.accept_segment(tx, call.actor, sealed))
 
 
 async def list_segments(call: routing.Call) -> list[Segment]:

@@ -12,11 +12,11 @@ from homeostat.lifecycle.corrections.entities import (
     YEAR_MS,
     Abstain,
     Body,
-    Condition,
+    Clause,
     Fallback,
     GroupThreshold,
     Recalibration,
-    Rule,
+    Ruling,
     Threshold,
 )
 from homeostat.lifecycle.predictions.entities import ABSTAINED
@@ -71,7 +71,7 @@ def check(body: Body, place: Place) -> None:
         case Recalibration():
             _need_classes(body, place)
             _check_map(body)
-        case Rule():
+        case Ruling():
             _check_rule(body, place)
         case Abstain():
             _check_abstain(body, place)
@@ -122,7 +122,7 @@ def _check_map(body: Recalibration) -> None:
             )
 
 
-def _check_rule(body: Rule, place: Place) -> None:
+def _check_rule(body: Ruling, place: Place) -> None:
     if not body.when:
         raise _wrong("a rule needs a condition or more")
     if (body.answer is None) == (body.score is None):
@@ -149,7 +149,7 @@ def _check_abstain(body: Abstain, place: Place) -> None:
     _check_conditions(body.when, place)
 
 
-def _check_conditions(when: Sequence[Condition], place: Place) -> None:
+def _check_conditions(when: Sequence[Clause], place: Place) -> None:
     for at, one in enumerate(when):
         where = f"when[{at}]"
         _known_column(one.column, place, where=where)

@@ -20,7 +20,7 @@ from homeostat.lifecycle.corrections.entities import (
     Fallback,
     GroupThreshold,
     Recalibration,
-    Rule,
+    Ruling,
     Threshold,
 )
 from homeostat.lifecycle.predictions.entities import ABSTAINED
@@ -198,7 +198,7 @@ class _Force:
         self.fallback: Fallback | None = None
         self.fallback_mark = ""
         self.fallback_when: conditions.Holds | None = None
-        self.rules: list[tuple[conditions.Holds, Rule, str]] = []
+        self.rules: list[tuple[conditions.Holds, Ruling, str]] = []
         self.abstains: list[tuple[conditions.Holds, float, float, str]] = []
         for one in working:
             self._take(one)
@@ -219,7 +219,7 @@ class _Force:
                 self.group, self.group_mark = one.body, one.mark
             case Recalibration():
                 self.maps = mapped(one.body), one.mark
-            case Rule(when=when):
+            case Ruling(when=when):
                 self.rules.append((conditions.compile_all(when), one.body, one.mark))
             case Abstain(low=low, high=high, when=when):
                 least = -math.inf if low is None else low

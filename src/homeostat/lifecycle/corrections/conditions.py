@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from homeostat.lifecycle.corrections.entities import Condition
+from homeostat.lifecycle.corrections.entities import Clause
 
 Columns = Mapping[str, Sequence[Any]]
 Context = Sequence[Mapping[str, Any]]
@@ -56,7 +56,7 @@ def value_of(column: str, at: int, context: Context, columns: Columns) -> Any:
     return context[at].get(column) if context else None
 
 
-def compile_all(wanted: Sequence[Condition]) -> Holds:
+def compile_all(wanted: Sequence[Clause]) -> Holds:
     """Return a function that says whether every condition holds of a row.
 
     Parameters
@@ -71,7 +71,7 @@ def compile_all(wanted: Sequence[Condition]) -> Holds:
 
     Examples
     --------
-    >>> holds = compile_all([Condition("age", "lt", 18), Condition("region", "eq", "east")])
+    >>> holds = compile_all([Clause("age", "lt", 18), Clause("region", "eq", "east")])
     >>> holds(0, [{}], {"age": [17.0], "region": ["east"]})
     True
     >>> holds(0, [{"region": "east"}], {"age": [None]})
@@ -88,7 +88,7 @@ def compile_all(wanted: Sequence[Condition]) -> Holds:
     return holds
 
 
-def _compile(one: Condition) -> Callable[[Any], bool]:
+def _compile(one: Clause) -> Callable[[Any], bool]:
     if one.op == "is_null":
         return _is_null
     if one.op in _ORDER:

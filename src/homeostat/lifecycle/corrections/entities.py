@@ -38,7 +38,7 @@ Column = Annotated[str, Meta(min_length=1, max_length=200)]
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
-class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Clause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What must hold of one column of a row, a feature or protected context.
 
     Attributes
@@ -58,7 +58,7 @@ class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     value: Value | tuple[Value, ...] | None = None
 
 
-When = Annotated[tuple[Condition, ...], Meta(max_length=CONDITIONS_AT_MOST)]
+When = Annotated[tuple[Clause, ...], Meta(max_length=CONDITIONS_AT_MOST)]
 
 
 class _Body(
@@ -148,7 +148,7 @@ class Recalibration(_Body, frozen=True, tag="recalibration"):
     evidence: Evidence | None = None
 
 
-class Rule(_Body, frozen=True, tag="rule"):
+class Ruling(_Body, frozen=True, tag="rule"):
     """Where every condition holds, a fixed answer (it blocks) or a fixed score.
 
     Attributes
@@ -203,7 +203,7 @@ class Fallback(_Body, frozen=True, tag="fallback"):
     when: When = ()
 
 
-Body = Threshold | GroupThreshold | Recalibration | Rule | Abstain | Fallback
+Body = Threshold | GroupThreshold | Recalibration | Ruling | Abstain | Fallback
 
 
 class Correction(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,6 +80,12 @@ SET_POLICY = (
         changed_at=sa.bindparam("to_at"),
     )
 )
+# What a deployment answers changed, but not its plan or policy.
+TOUCH = (
+    deployments.update()
+    .where(deployments.c.project == PROJECT, deployments.c.name == NAME)
+    .values(changed=sa.bindparam("to_changed"))
+)
 INSERT_PLAN = plans.insert()
 PLAN = sa.select(*_HISTORY).where(
     plans.c.project == PROJECT,

@@ -7,6 +7,8 @@ import blake3
 from homeostat.foundation import access
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle import policy as policies
+from homeostat.lifecycle.corrections import stored as corrections
+from homeostat.lifecycle.corrections.entities import Fallback
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import adopted
 from homeostat.lifecycle.registry.entities import Version
@@ -27,11 +29,14 @@ def document(tx: Transaction, actor: access.Actor, deployment: Deployment) -> Pl
     Returns
     -------
     PlanDocument
-        Its plan and the files of every version that the plan names.
+        Its plan, its corrections, and the files of every version that they name.
     """
+    found = tuple(corrections.in_force(tx, deployment.name))
+    bodies = [one.body for one in found]
+    others = [one.version for one in bodies if isinstance(one, Fallback) and one.version]
     named = [
         registry.get_version(tx, actor, deployment.model, number)
-        for number in plans.versions(deployment.plan)
+        for number in sorted({*plans.versions(deployment.plan), *others})
     ]
     policy = policies.parse(deployment.policy)
     return PlanDocument(
@@ -40,13 +45,28 @@ def document(tx: Transaction, actor: access.Actor, deployment: Deployment) -> Pl
         key=deployment.key,
         protected=policy.data.protected,
         plan=deployment.plan,
-        versions=tuple(_files(tx, one) for one in named),
+        versions=tuple(files(tx, one) for one in named),
         changed=deployment.changed,
         unseen=policy.serving.unseen,
+        corrections=found,
     )
 
 
-def _files(tx: Transaction, version: Version) -> VersionFiles:
+def files(tx: Transaction, version: Version) -> VersionFiles:
+    """Return what a process fetches to load a version, and whether its code may run.
+
+    Parameters
+    ----------
+    tx
+        Any transaction.
+    version
+        As read.
+
+    Returns
+    -------
+    VersionFiles
+        Digests of its files, and of the description that a judgement added.
+    """
     how = adopted.loadable(tx, version)
     digest = version.digest
     if how.description:

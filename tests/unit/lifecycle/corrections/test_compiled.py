@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from homeostat.lifecycle.corrections import compiled
 from homeostat.lifecycle.corrections.entities import (
     Abstain,
-    Condition,
+    Clause,
     Correction,
     Fallback,
     GroupThreshold,
     Recalibration,
-    Rule,
+    Ruling,
     Threshold,
 )
 
@@ -98,11 +98,11 @@ def test_a_recalibration_is_left_out_for_another_composite():
 
 
 def test_blocking_rules_come_first_and_the_first_that_holds_decides():
-    young = (Condition("age", "lt", 18),)
+    young = (Clause("age", "lt", 18),)
     found = applied(
-        Rule(when=young, score=0.9),
-        Rule(when=young, answer="0"),
-        Rule(when=(Condition("region", "in", ("east", "north")),), score=0.8),
+        Ruling(when=young, score=0.9),
+        Ruling(when=young, answer="0"),
+        Ruling(when=(Clause("region", "in", ("east", "north")),), score=0.8),
         scores=[0.7, 0.1, 0.1],
         features={"age": [17.0, 40.0, 40.0], "region": ["east", "north", "south"]},
     )
@@ -114,7 +114,7 @@ def test_blocking_rules_come_first_and_the_first_that_holds_decides():
 def test_a_person_decides_a_band_of_scores_but_not_what_a_rule_decided():
     found = applied(
         Abstain(low=0.4, high=0.6),
-        Rule(when=(Condition("age", "ge", 99),), answer="1"),
+        Ruling(when=(Clause("age", "ge", 99),), answer="1"),
         scores=[0.4, 0.6, 0.5],
         features={"age": [30.0, 30.0, 100.0]},
     )
@@ -125,7 +125,7 @@ def test_a_person_decides_a_band_of_scores_but_not_what_a_rule_decided():
 def test_a_constant_answers_where_the_model_fails_and_rules_hold_all_the_same():
     found = applied(
         Fallback(score=0.2),
-        Rule(when=(Condition("age", "lt", 18),), answer="1"),
+        Ruling(when=(Clause("age", "lt", 18),), answer="1"),
         Recalibration(method="platt", intercept=9.0),
         scores=[math.nan, math.nan],
         features={"age": [30.0, 17.0]},
@@ -137,7 +137,7 @@ def test_a_constant_answers_where_the_model_fails_and_rules_hold_all_the_same():
 
 
 def test_the_engine_is_told_which_rows_the_other_version_is_to_score():
-    one = ready(Fallback(version=2, when=(Condition("age", "is_null"),)), Threshold(at=0.3))
+    one = ready(Fallback(version=2, when=(Clause("age", "is_null"),)), Threshold(at=0.3))
     assert one.fallback_version == 2
     scores, features = [0.1, math.nan, 0.9], {"age": [None, 30.0, 30.0]}
     asked = one.apply(scores, [], features, NOW)
@@ -178,7 +178,7 @@ def test_of_several_other_classes_none_is_meant():
 def test_a_regression_keeps_its_score_but_for_rules_and_people():
     found = applied(
         Threshold(at=0.3),
-        Rule(when=(Condition("age", "lt", 18),), score=0.0),
+        Ruling(when=(Clause("age", "lt", 18),), score=0.0),
         Abstain(low=1000.0),
         scores=[5.0, 5.0, 2000.0],
         features={"age": [30.0, 17.0, 30.0]},
@@ -202,7 +202,7 @@ def test_a_regression_keeps_its_score_but_for_rules_and_people():
 )
 def test_a_condition_holds_of_the_values_it_means(op, value, holding):
     seen = [1, 1.0, "1", 2.0, "x", None, math.nan, True]
-    rule = Rule(when=(Condition("c", op, value),), answer="1")
+    rule = Ruling(when=(Clause("c", op, value),), answer="1")
     found = applied(rule, scores=[0.0] * len(seen), features={"c": seen})
     held = [one for one, fired in zip(seen, found.fired or [""] * 8, strict=True) if fired]
     assert [repr(one) for one in held] == [repr(one) for one in seen if _in(one, holding)]
