@@ -31,6 +31,7 @@ _PLACES = {
     "UserCodeError": "homeostat.foundation.errors",
     "WrongMethodError": "homeostat.foundation.errors",
     "connect": "homeostat.doors.local",
+    "drift_report": "homeostat.lifecycle.monitoring.report",
     "pipeline": "homeostat.lifecycle.pipeline.steps",
     "step": "homeostat.lifecycle.pipeline.steps",
 }
@@ -50,6 +51,7 @@ __all__ = [
     "UserCodeError",
     "WrongMethodError",
     "connect",
+    "drift_report",
     "pipeline",
     "step",
 ]

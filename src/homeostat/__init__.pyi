@@ -12,6 +12,7 @@ from homeostat.foundation.errors import UnauthenticatedError as UnauthenticatedE
 from homeostat.foundation.errors import UnavailableError as UnavailableError
 from homeostat.foundation.errors import UserCodeError as UserCodeError
 from homeostat.foundation.errors import WrongMethodError as WrongMethodError
+from homeostat.lifecycle.monitoring.report import drift_report as drift_report
 from homeostat.lifecycle.pipeline.steps import pipeline as pipeline
 from homeostat.lifecycle.pipeline.steps import step as step
 
@@ -31,6 +32,7 @@ __all__ = [
     "UserCodeError",
     "WrongMethodError",
     "connect",
+    "drift_report",
     "pipeline",
     "step",
 ]

@@ -1,0 +1,404 @@
+"""What a drift report says of one column, under each convention; called by `report`."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.measures import bins, drift, evidently, noise, samples, summary
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+Kind = Literal["number", "time", "category", "boolean", "text", "other"]
+
+STATISTICS = ("psi", "ks", "ks_p", "wasserstein", "js", "chi2_p")
+LEAST_ROWS = 30
+LEAST_EFFECT = 0.1
+LEVEL = 0.01
+GROUPS = 10
+_FEW_VALUES = 10
+_BARS = 24
+_TAIL = 0.005
+_MOST_BARS = 16
+_LEAST_EXPECTED = 5.0
+_SLICE_ROWS = 131_072
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """Share of each table in one cell of the chart."""
+
+    label: str
+    reference: float
+    current: float
+
+
+class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a report.
+
+    `values` has the six statistics of `STATISTICS`, None where one does not apply; `noise`
+    the mean of some of them when nothing has changed. `test` is what decides `is_drifted`,
+    by `score` against `threshold`; `p_value` is not yet adjusted for the number of columns.
+    """
+
+    name: str
+    kind: Kind
+    n_reference: int = 0
+    n_current: int = 0
+    missing_reference: float | None = None
+    missing_current: float | None = None
+    values: dict[str, float | None]
+    noise: dict[str, float] = {}
+    test: str | None = None
+    score: float | None = None
+    threshold: float | None = None
+    p_value: float | None = None
+    is_drifted: bool = False
+    note: str = ""
+    bars: tuple[Bar, ...] = ()
+
+
+def nothing(name: str, kind: Kind, note: str) -> ColumnDrift:
+    """Return a column that cannot be compared, and why."""
+    return ColumnDrift(name=name, kind=kind, values=dict.fromkeys(STATISTICS), note=note)
+
+
+def kind_of(values: pl.Series) -> Kind:
+    """Say what a column holds, by its type alone."""
+    kind = values.dtype
+    if kind == pl.Boolean:
+        return "boolean"
+    if kind.is_numeric():
+        return "number"
+    if kind.is_temporal():
+        return "time"
+    is_text = kind in {pl.String, pl.Categorical, pl.Enum, pl.Null}
+    return "category" if is_text else "other"
+
+
+def compare(
+    reference: pl.Series, current: pl.Series, *, convention: Literal["homeostat", "evidently"]
+) -> ColumnDrift:
+    """Compare one column of two tables.
+
+    Parameters
+    ----------
+    reference, current
+        The column in either table, any number of rows.
+    convention
+        See `report.drift_report`.
+
+    Returns
+    -------
+    ColumnDrift
+        With a note where there is nothing to compare.
+    """
+    kinds = [kind_of(values) for values in (reference, current)]
+    if reference.dtype == pl.Null:
+        kinds[0] = kinds[1]
+    if current.dtype == pl.Null:
+        kinds[1] = kinds[0]
+    name, kind = reference.name, kinds[0]
+    if kinds[0] != kinds[1]:
+        told = f"a {kinds[0]} ({reference.dtype}) became a {kinds[1]} ({current.dtype})"
+        return nothing(name, kind, told)
+    if kind == "other":
+        return nothing(name, kind, f"values of type {reference.dtype} are not compared")
+    if kind in {"number", "time"}:
+        by = _numbers_evidently if convention == "evidently" else _numbers
+        return by(reference, current, kind)
+    return _categories(reference, current, kind, is_exact=convention == "evidently")
+
+
+def _missing(known: int, rows: int) -> float | None:
+    return 1 - known / rows if rows else None
+
+
+def _numbers_evidently(reference: pl.Series, current: pl.Series, kind: Kind) -> ColumnDrift:
+    n_values = len(reference), len(current)
+    x, y = _finite(reference), _finite(current)
+    found = ColumnDrift(
+        name=reference.name,
+        kind=kind,
+        n_reference=len(x),
+        n_current=len(y),
+        missing_reference=_missing(len(x), n_values[0]),
+        missing_current=_missing(len(y), n_values[1]),
+        values=dict.fromkeys(STATISTICS),
+    )
+    if not len(x) or not len(y):
+        return msgspec.structs.replace(found, note="no values to compare")
+    if kind == "time":
+        return msgspec.structs.replace(found, note="Evidently does not compare times")
+    deviation = evidently.pandas_deviation(x)
+    x.sort()
+    y.sort()
+    n_distinct = _n_distinct(y)
+    by_value = y.dtype.kind == "i" and n_distinct <= _FEW_VALUES
+    scores = evidently.compare_numbers(x, y, deviation=deviation, by_value=by_value)
+    chosen = evidently.choose(
+        scores,
+        kind="category" if by_value else "number",
+        n_reference=len(x),
+        n_values=_n_both(x, y),
+    )
+    return msgspec.structs.replace(
+        found,
+        values=_values(scores),
+        test=chosen.test,
+        score=chosen.score,
+        threshold=chosen.threshold,
+        is_drifted=chosen.is_drifted,
+        bars=_sample_bars(x, y),
+    )
+
+
+def _values(scores: evidently.Scores) -> dict[str, float | None]:
+    return {name: getattr(scores, name) for name in STATISTICS}
+
+
+def _finite(values: pl.Series) -> samples.Numbers:
+    """Return finite values as numpy, in a piece of memory of its own.
+
+    Integers beside nulls become floating-point numbers, as pandas reads them.
+    """
+    known = values.drop_nulls() if values.null_count() else values
+    if known.dtype.is_temporal():
+        known = known.to_physical()
+    if known.dtype.is_decimal() or (known.dtype.is_integer() and len(known) < len(values)):
+        known = known.cast(pl.Float64)
+    found = known.to_numpy(writable=True) if len(known) else np.zeros(0)  # it will be sorted
+    if found.dtype.kind == "f":
+        is_finite = np.isfinite(found)
+        return found if is_finite.all() else found[is_finite]
+    return found
+
+
+def _n_distinct(ordered: samples.Numbers) -> int:
+    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + 1
+
+
+def _n_both(x: samples.Numbers, y: samples.Numbers) -> int:
+    """Count the distinct values of both; many are not counted exactly, nobody asks."""
+    most = max(_n_distinct(x), _n_distinct(y))
+    if most > evidently.FEW_VALUES:
+        return most
+    return len({value for rows in (x, y) for value in samples.distinct(rows)[0].tolist()})
+
+
+def _sample_bars(x: samples.Numbers, y: samples.Numbers) -> tuple[Bar, ...]:
+    def at(rows: samples.Numbers, share: float) -> float:
+        return float(rows[min(len(rows) - 1, int(share * len(rows)))])
+
+    low, high = min(at(x, _TAIL), at(y, _TAIL)), max(at(x, 1 - _TAIL), at(y, 1 - _TAIL))
+    edges = _chart_edges(low, high)
+    places = (rows.searchsorted(edges[1:-1]) for rows in (x, y))
+    r, c = (
+        np.diff(np.concatenate([[0], place, [len(rows)]])) / len(rows)
+        for place, rows in zip(places, (x, y), strict=True)
+    )
+    return _bars(edges, r, c)
+
+
+def _chart_edges(low: float, high: float) -> Floats:
+    if not math.isfinite(high - low) or high <= low:
+        low, high = low - abs(low) / 2 - 0.5, low + abs(low) / 2 + 0.5
+    return np.linspace(low, high, _BARS + 1)
+
+
+def _bars(edges: Floats, r: Floats, c: Floats) -> tuple[Bar, ...]:
+    return tuple(
+        Bar(f"{left:.4g} to {right:.4g}", float(a), float(b))
+        for left, right, a, b in zip(edges[:-1], edges[1:], r, c, strict=True)
+    )
+
+
+def _numbers(reference: pl.Series, current: pl.Series, kind: Kind) -> ColumnDrift:
+    kept = bins.freeze_column(reference.cast(pl.Float64) if kind == "number" else reference)
+    seen = [summary.summarise_column(values, kept) for values in (reference, current)]
+    assert isinstance(kept, bins.NumericBins)
+    before, after = seen
+    assert isinstance(before, summary.NumericSummary)
+    assert isinstance(after, summary.NumericSummary)
+    return numbers_from_summaries(reference.name, kind, kept, (before, after))
+
+
+def numbers_from_summaries(
+    name: str,
+    kind: Kind,
+    kept: bins.NumericBins,
+    seen: tuple[summary.NumericSummary, summary.NumericSummary],
+) -> ColumnDrift:
+    """Compare two summaries of one numeric column, without its rows.
+
+    Parameters
+    ----------
+    name, kind
+        Of the column.
+    kept
+        The bins both were counted on.
+    seen
+        Of the reference and of the current rows.
+
+    Returns
+    -------
+    ColumnDrift
+        `psi`, `js` on about ten groups of equal share; `ks`, `wasserstein` on all bins.
+    """
+    before, after = seen
+    r, c = before.count_values, after.count_values
+    found = ColumnDrift(
+        name=name,
+        kind=kind,
+        n_reference=before.n_finite,
+        n_current=after.n_finite,
+        missing_reference=_missing(before.n_finite, before.n),
+        missing_current=_missing(after.n_finite, after.n),
+        values=dict.fromkeys(STATISTICS),
+    )
+    if not before.n_finite or not after.n_finite:
+        return msgspec.structs.replace(found, note="no values to compare")
+    groups = drift.group_bins(r, groups=GROUPS)
+    grouped = [np.bincount(groups, weights=x).astype(np.int64) for x in (r, c)]
+    found = _judged(found, grouped[0], grouped[1])
+    ks = drift.kolmogorov_smirnov(r, c)
+    deviation = math.sqrt(before.variance or 0.0) or evidently.LEAST_DEVIATION
+    far, usual = noise.wasserstein(r, c, kept.edge_values)
+    return msgspec.structs.replace(
+        found,
+        values={
+            **found.values,
+            "ks": ks.value,
+            "ks_p": ks.p_value,
+            "wasserstein": far / deviation,
+            "chi2_p": None,
+        },
+        noise={**found.noise, "ks": ks.noise, "wasserstein": usual / deviation},
+        bars=_summary_bars(kept, before, after),
+    )
+
+
+def _summary_bars(
+    kept: bins.NumericBins, before: summary.NumericSummary, after: summary.NumericSummary
+) -> tuple[Bar, ...]:
+    ends = [
+        summary.quantile(seen, kept, share)
+        for seen in (before, after)
+        for share in (_TAIL, 1 - _TAIL)
+    ]
+    known = [end for end in ends if end is not None]
+    edges = _chart_edges(min(known), max(known))
+    places = kept.edge_values.searchsorted(edges[1:-1])
+    shares = []
+    for seen in (before, after):
+        above = np.concatenate([[0], np.cumsum(seen.count_values)])
+        shares.append(np.diff(np.concatenate([[0], above[places], above[-1:]])) / above[-1])
+    return _bars(edges, shares[0], shares[1])
+
+
+def _judged(found: ColumnDrift, reference: Counts, current: Counts) -> ColumnDrift:
+    """Add what two histograms say, and whether it is more than the noise of their sizes."""
+    psi = drift.population_stability_index(reference, current)
+    js = drift.jensen_shannon(reference, current)
+    r, c = join_rare(reference, current)
+    chi2 = drift.chi_square(r, c)
+    values = {**found.values, "psi": psi.value, "js": js.value, "chi2_p": chi2.p_value}
+    few = min(found.n_reference, found.n_current)
+    return msgspec.structs.replace(
+        found,
+        values=values,
+        noise={"psi": psi.noise, "js": js.noise},
+        test="psi above noise",
+        score=psi.value - psi.noise,
+        threshold=LEAST_EFFECT,
+        p_value=chi2.p_value if few >= LEAST_ROWS else None,
+        note=f"not enough data: {few} rows, {LEAST_ROWS} needed" if few < LEAST_ROWS else "",
+    )
+
+
+def join_rare(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
+    """Join cells with fewer than five expected rows, or chi-square would be too sure."""
+    n, m = int(reference.sum()), int(current.sum())
+    rare = (reference + current) * (min(n, m) / (n + m)) < _LEAST_EXPECTED
+    if not rare.any():
+        return reference, current
+    return (
+        np.append(reference[~rare], reference[rare].sum()),
+        np.append(current[~rare], current[rare].sum()),
+    )
+
+
+def _categories(
+    reference: pl.Series, current: pl.Series, kind: Kind, *, is_exact: bool
+) -> ColumnDrift:
+    counted = _aligned(reference, current)
+    r, c = (counted[side].to_numpy().astype(np.int64) for side in ("r", "c"))
+    found = ColumnDrift(
+        name=reference.name,
+        kind=kind,
+        n_reference=int(r.sum()),
+        n_current=int(c.sum()),
+        missing_reference=_missing(int(r.sum()), len(reference)),
+        missing_current=_missing(int(c.sum()), len(current)),
+        values=dict.fromkeys(STATISTICS),
+    )
+    if not found.n_reference or not found.n_current:
+        return msgspec.structs.replace(found, note="no values to compare")
+    is_text = current.dtype == pl.String and np.count_nonzero(c) > found.n_current / 2
+    if is_text:
+        found = msgspec.structs.replace(found, kind="text", note="nearly every value differs")
+    else:
+        found = msgspec.structs.replace(found, bars=_category_bars(counted, r, c))
+    if not is_exact:
+        return found if is_text else _judged(found, r, c)
+    scores = evidently.compare_categories(r, c)
+    chosen = evidently.choose(
+        scores,
+        kind="text" if is_text else "category",
+        n_reference=found.n_reference,
+        n_values=len(r),
+    )
+    return msgspec.structs.replace(
+        found,
+        values=_values(scores),
+        test=chosen.test,
+        score=chosen.score,
+        threshold=chosen.threshold,
+        is_drifted=chosen.is_drifted,
+    )
+
+
+def _aligned(reference: pl.Series, current: pl.Series) -> pl.DataFrame:
+    """Return ``value r c``: rows of each category in both tables, in order of the values."""
+    sides = [_counted(values, side) for values, side in ((reference, "r"), (current, "c"))]
+    both = sides[0].join(sides[1], on="value", how="full", coalesce=True)
+    return both.with_columns(pl.col("r", "c").fill_null(0)).sort("value")
+
+
+def _counted(values: pl.Series, side: str) -> pl.DataFrame:
+    """Count the rows of each category, some rows at a time: the tables stay small."""
+    kind = pl.Boolean if values.dtype == pl.Boolean else pl.String
+    parts = [
+        values.slice(start, _SLICE_ROWS).drop_nulls().alias("value").value_counts(name=side)
+        for start in range(0, max(1, len(values)), _SLICE_ROWS)
+    ]
+    whole = parts[0]
+    if len(parts) > 1:
+        whole = pl.concat(parts).group_by("value").agg(pl.col(side).sum())
+    return whole.with_columns(pl.col("value").cast(kind))
+
+
+def _category_bars(counted: pl.DataFrame, r: Counts, c: Counts) -> tuple[Bar, ...]:
+    p, q = r / r.sum(), c / c.sum()
+    order = np.argsort(-np.maximum(p, q), kind="stable")
+    shown = np.sort(order[:_MOST_BARS])
+    names = counted["value"].cast(pl.String).gather(shown).to_list()
+    found = [Bar(name, float(p[i]), float(q[i])) for name, i in zip(names, shown, strict=True)]
+    if len(order) > _MOST_BARS:
+        rest = order[_MOST_BARS:]
+        found.append(Bar(f"{len(rest)} others", float(p[rest].sum()), float(q[rest].sum())))
+    return tuple(found)

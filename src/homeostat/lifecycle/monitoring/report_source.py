@@ -1,0 +1,93 @@
+"""The two tables of a drift report, read one column at a time; called by `report`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from homeostat.foundation import errors
+
+_PARQUET = b"PAR1"
+
+
+class Table(NamedTuple):
+    """Names of the columns, rows, and a function that reads one column."""
+
+    names: tuple[str, ...]
+    n_rows: int
+    column: Callable[[str], pl.Series]
+
+
+def open_table(given: Any, *, role: str) -> Table:
+    """Open a table without reading it, where that is possible.
+
+    Parameters
+    ----------
+    given
+        Path of a Parquet or CSV file; Polars, pandas or Arrow table; columns by name.
+    role
+        What the caller calls it (``reference``, ``current``), for messages.
+
+    Returns
+    -------
+    Table
+        Parquet files are read column by column, so memory holds one at a time.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is none of these, or the file cannot be read.
+    """
+    if isinstance(given, str | Path):
+        return _file(Path(given), role)
+    if isinstance(given, pl.LazyFrame):
+        given = given.collect()
+    if isinstance(given, pl.DataFrame):
+        return _frame(given)
+    if isinstance(given, Mapping):
+        return _frame(pl.DataFrame(given, strict=False))
+    if hasattr(given, "iloc") and hasattr(given, "columns"):
+        names = tuple(str(name) for name in given.columns)
+        places = {name: i for i, name in enumerate(names)}
+        return Table(names, len(given), lambda name: _pandas(given.iloc[:, places[name]], name))
+    if hasattr(given, "__arrow_c_stream__") or hasattr(given, "__arrow_c_array__"):
+        return _frame(pl.DataFrame(given))
+    raise errors.InvalidInputError(
+        f"the {role} table is a {type(given).__name__}; needed is a path of a Parquet or CSV "
+        "file, or a Polars, pandas or Arrow table"
+    )
+
+
+def _frame(frame: pl.DataFrame) -> Table:
+    return Table(tuple(frame.columns), frame.height, frame.get_column)
+
+
+def _pandas(column: Any, name: str) -> pl.Series:
+    try:
+        return pl.Series(name, column.array if str(column.dtype) == "object" else column)
+    except (TypeError, ValueError, pl.exceptions.PolarsError):  # values of several types
+        known = column.notna()
+        return pl.Series(name, [str(v) if ok else None for v, ok in zip(column, known)])  # noqa: B905 - one length
+
+
+def _file(path: Path, role: str) -> Table:
+    try:
+        with path.open("rb") as opened:
+            is_parquet = opened.read(len(_PARQUET)) == _PARQUET
+        if not is_parquet:
+            return _frame(pl.read_csv(path, infer_schema_length=None))
+        n_rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+        names = tuple(pl.read_parquet_schema(path))
+    except (OSError, pl.exceptions.PolarsError) as broken:
+        raise errors.InvalidInputError(
+            f"the {role} table {str(path)!r} cannot be read: {broken}",
+            hint="give a Parquet file, or a CSV file with a line of names",
+        ) from broken
+    return Table(names, n_rows, lambda name: _parquet_column(path, name))
+
+
+def _parquet_column(path: Path, name: str) -> pl.Series:
+    return pl.read_parquet(path, columns=[name], use_statistics=False).get_column(name)
