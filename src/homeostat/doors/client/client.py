@@ -20,6 +20,7 @@ from homeostat.doors.client import (
     jobs,
     lineage,
     models,
+    predictions,
     reports,
     runs,
     training,
@@ -67,6 +68,7 @@ class Client:
         self.imports = imports.Imports(speaking)
         self.jobs = jobs.Jobs(speaking)
         self.models = models.Models(speaking)
+        self.predictions = predictions.Predictions(speaking)
         self.reports = reports.Reports(speaking)
         self.lineage = lineage.Lineage(speaking)
         self.runs = runs.Runs(speaking)

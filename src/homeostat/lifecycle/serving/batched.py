@@ -279,7 +279,7 @@ class Bench:
         ]
         loaded = self._loaded[members[0].version]
         applied = compiled.compile(
-            getattr(self.document, "corrections", ()),
+            self.document.corrections,
             classes=loaded.classes,
             positive=loaded.labels[1] if loaded.labels else None,
             now_ms=clock.now_ms(),

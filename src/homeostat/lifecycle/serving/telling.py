@@ -49,6 +49,8 @@ def document(tx: Transaction, actor: access.Actor, deployment: Deployment) -> Pl
         changed=deployment.changed,
         unseen=policy.serving.unseen,
         corrections=found,
+        explain=policy.explain,
+        favourable=policy.model.favourable,
     )
 
 
