@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from homeostat.lifecycle.corrections.entities import Correction
+from homeostat.lifecycle.policy import Explain
 
 MEMBERS_AT_MOST = 3
 
@@ -169,6 +170,9 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
         As in `Deployment`; a follower asks for what is newer.
     corrections
         Approved ones that are not over; each begins and ends by the prediction server's clock.
+    explain, favourable
+        What the policy says of explanations, and whether the positive class is good for the
+        person it is said of.
     """
 
     deployment: str
@@ -180,3 +184,5 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     changed: int
     corrections: tuple[Correction, ...] = ()
     unseen: Literal["accept", "refuse"] = "accept"
+    explain: Explain = Explain()
+    favourable: bool = True
