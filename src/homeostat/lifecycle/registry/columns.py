@@ -1,23 +1,36 @@
 """Rows as an estimator wants them: a float matrix or a table; one rule for fitting and serving.
 
-Only numpy at import: pandas is loaded when an estimator was fitted by column name.
+Only numpy at import, as prediction workers import this: pandas is loaded when an estimator was
+fitted by column name, and a Polars frame is known by what it can do.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.data.entities import Column, Schema
 
 Floats = NDArray[np.float64]
-Rows = Mapping[str, Sequence[Any]] | pl.DataFrame
+
+
+class Frame(Protocol):
+    """A table as Polars has it."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of its columns."""
+
+    def get_column(self, name: str) -> Any:
+        """Return a column, with `to_list`."""
+
+
+Rows = Mapping[str, Sequence[Any]] | Frame
 
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 - rows carry naive UTC instants
 TEXTS = frozenset({"category", "text"})
@@ -43,14 +56,14 @@ def lists(rows: Rows, schema: Schema) -> dict[str, Sequence[Any]]:
     InvalidInputError
         When a column is missing or lengths differ.
     """
-    known = rows.columns if isinstance(rows, pl.DataFrame) else rows
+    known = rows if isinstance(rows, Mapping) else rows.columns
     missing = [name for name in schema.names if name not in known]
     if missing:
         raise errors.InvalidInputError(
             f"the rows have no column {missing[0]!r}, which the model needs",
             column=missing[0],
         )
-    if isinstance(rows, pl.DataFrame):
+    if not isinstance(rows, Mapping):
         return {name: rows.get_column(name).to_list() for name in schema.names}
     found = {name: rows[name] for name in schema.names}
     sizes = {len(values) for values in found.values()}

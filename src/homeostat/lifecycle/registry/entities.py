@@ -220,6 +220,26 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
     means: tuple[float, ...] = ()
 
 
+class Twin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The same model in ONNX, which answers in its place; or why there is none.
+
+    Attributes
+    ----------
+    file
+        Its path; empty where the original answers.
+    rows, gap
+        On how many rows the two were compared, and the largest difference of two scores.
+    refused
+        Why there is none, in a sentence without its full stop; empty for a version that is
+        older than twins.
+    """
+
+    file: str = ""
+    rows: int = 0
+    gap: float = 0.0
+    refused: str = ""
+
+
 class Description(msgspec.Struct, frozen=True, kw_only=True):
     """What serving needs to know of a model beside its file.
 
@@ -261,4 +281,5 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     packages: dict[str, str]
     loader: str = "skops"
     file: str = "model.skops"
+    twin: Twin = Twin()
     reference: Reference | None = None

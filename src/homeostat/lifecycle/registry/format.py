@@ -20,12 +20,13 @@ import yaml
 
 from homeostat.foundation import clock, errors, ids
 from homeostat.lifecycle.data.entities import Schema
-from homeostat.lifecycle.registry import columns, predictor, reference, trust
+from homeostat.lifecycle.registry import columns, described, predictor, reference, trust, twin
 from homeostat.lifecycle.registry.entities import Description
 
 MLMODEL = "MLmodel"
 MODEL = "model.skops"
-DESCRIPTION = "homeostat.json"
+DESCRIPTION = described.DESCRIPTION
+read = described.read
 EXAMPLE = "input_example.json"
 EXAMPLE_ROWS = 20
 PACKAGES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
@@ -98,57 +99,14 @@ def pack(
         packages={name: metadata.version(name) for name in PACKAGES},
         reference=reference.of(estimator, example, schema, by_name=by_name),
     )
-    scores = predictor.Predictor(trust.loads(skops_file), draft).scores(rows).tolist()
-    described = msgspec.structs.replace(draft, scores=tuple(scores))
-    files = {MODEL: skops_file, DESCRIPTION: msgspec.json.encode(described)}
-    files.update(_for_mlflow(described, classes, run_id=run_id, size_bytes=len(skops_file)))
+    opened = trust.loads(skops_file)
+    original = predictor.Predictor(opened, draft)
+    scores = original.scores(rows).tolist()
+    twins, more = twin.made(opened, original, example)
+    about = msgspec.structs.replace(draft, scores=tuple(scores), twin=twins)
+    files = {MODEL: skops_file, DESCRIPTION: msgspec.json.encode(about), **more}
+    files.update(_for_mlflow(about, classes, run_id=run_id, size_bytes=len(skops_file)))
     return files
-
-
-def read(files: Mapping[str, bytes]) -> Description:
-    """Return what the files of a version say of themselves.
-
-    Parameters
-    ----------
-    files
-        Path to bytes.
-
-    Returns
-    -------
-    Description
-        Of the model.
-
-    Raises
-    ------
-    InvalidInputError
-        When a file is missing or is not what it should be.
-    NotAllowedError
-        When the model is pickled.
-    """
-    if DESCRIPTION not in files:
-        raise _lacks(DESCRIPTION, files)
-    try:
-        described = msgspec.json.decode(files[DESCRIPTION], type=Description)
-    except msgspec.DecodeError as error:
-        raise errors.InvalidInputError(f"{DESCRIPTION} cannot be read: {error}") from None
-    if described.file and described.file not in files:
-        raise _lacks(described.file, files)
-    return described
-
-
-def _lacks(path: str, files: Mapping[str, bytes]) -> errors.HomeostatError:
-    pickled = [path for path in files if path.endswith((".pkl", ".pickle", ".joblib"))]
-    if pickled:
-        return errors.NotAllowedError(
-            f"{pickled[0]} is pickled and is not loaded: a pickle can run any code",
-            hint="save the model with serialization_format='skops'; a version that mlflow "
-            "logged is loaded once it is trusted and judged: see homeostat model trust",
-        )
-    return errors.InvalidInputError(
-        f"the version has no file {path}",
-        hint="write it with registry.format.pack; a version that mlflow logged gets it from "
-        "homeostat model judge",
-    )
 
 
 def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
@@ -224,13 +182,13 @@ def _dump(estimator: Any) -> bytes:
 
 
 def _for_mlflow(
-    described: Description, classes: list[Any], *, run_id: str, size_bytes: int
+    about: Description, classes: list[Any], *, run_id: str, size_bytes: int
 ) -> dict[str, bytes]:
     """Return the files that MLflow reads beside the model."""
-    requirements = [f"{name}=={version}" for name, version in described.packages.items()]
+    requirements = [f"{name}=={version}" for name, version in about.packages.items()]
     requirements.append("mlflow>=3.0")
     python = platform.python_version()
-    rows = [list(row) for row in zip(*described.example.values(), strict=True)]
+    rows = [list(row) for row in zip(*about.example.values(), strict=True)]
     conda = {
         "channels": ["conda-forge"],
         "dependencies": [f"python={python}", "pip", {"pip": requirements}],
@@ -241,10 +199,10 @@ def _for_mlflow(
         "build_dependencies": ["pip", "setuptools", "wheel"],
         "dependencies": ["-r requirements.txt"],
     }
-    example = {"columns": list(described.schema.names), "data": rows}
-    about = _about(described, classes, run_id=run_id, size_bytes=size_bytes)
+    example = {"columns": list(about.schema.names), "data": rows}
+    model = _about(about, classes, run_id=run_id, size_bytes=size_bytes)
     return {
-        MLMODEL: _yaml(about),
+        MLMODEL: _yaml(model),
         "requirements.txt": ("\n".join(requirements) + "\n").encode(),
         "conda.yaml": _yaml(conda),
         "python_env.yaml": _yaml(environment),
@@ -253,7 +211,7 @@ def _for_mlflow(
 
 
 def _about(
-    described: Description, classes: list[Any], *, run_id: str, size_bytes: int
+    description: Description, classes: list[Any], *, run_id: str, size_bytes: int
 ) -> dict[str, Any]:
     inputs = [
         {
@@ -264,7 +222,7 @@ def _about(
             "name": column.name,
             "required": not column.nullable,
         }
-        for column in described.schema.columns
+        for column in description.schema.columns
     ]
     is_text = isinstance(classes[0], str)
     label = "string" if is_text else "long" if isinstance(classes[0], int) else "double"
@@ -281,8 +239,8 @@ def _about(
                 "code": None,
                 "pickled_model": MODEL,
                 "serialization_format": "skops",
-                "sklearn_version": described.packages["scikit-learn"],
-                "skops_trusted_types": list(described.trusted),
+                "sklearn_version": description.packages["scikit-learn"],
+                "skops_trusted_types": list(description.trusted),
             },
         },
         "model_size_bytes": size_bytes,

@@ -1,17 +1,21 @@
-"""From the files of a version to a predictor; unpickled is only what is trusted."""
+"""From the files of a version to what answers; unpickled is only what is trusted."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
 
-from homeostat.lifecycle.registry import format as folder
-from homeostat.lifecycle.registry import opening
+from homeostat.foundation import errors, log
+from homeostat.lifecycle.registry import described, opening
+from homeostat.lifecycle.registry.entities import Description
 from homeostat.lifecycle.registry.predictor import Predictor
+from homeostat.lifecycle.registry.twinned import Twinned
+
+_log = log.get(__name__)
 
 
 def load(files: Mapping[str, bytes], *, is_trusted: bool = False) -> Predictor:
-    """Return what answers for a version.
+    """Return the original of a version, as pipelines and the loop ask it.
 
     Parameters
     ----------
@@ -35,7 +39,7 @@ def load(files: Mapping[str, bytes], *, is_trusted: bool = False) -> Predictor:
     UserCodeError
         When it scores its example differently on this machine.
     """
-    description = folder.read(files)
+    description = described.read(files)
     with warnings.catch_warnings():
         # Another release of scikit-learn warns; whether it matters, the example proves.
         warnings.simplefilter("ignore")
@@ -49,3 +53,44 @@ def load(files: Mapping[str, bytes], *, is_trusted: bool = False) -> Predictor:
     predictor = Predictor(estimator, description)
     predictor.prove()
     return predictor
+
+
+def load_for_serving(
+    files: Mapping[str, bytes], *, is_trusted: bool = False
+) -> Predictor | Twinned:
+    """Return the verified twin of a version where it has one that proves itself here.
+
+    Parameters
+    ----------
+    files
+        As for `load`; with a twin, the original's file is not asked for.
+    is_trusted
+        As for `load`.
+
+    Returns
+    -------
+    Predictor or Twinned
+        The original where there is no twin, onnxruntime is not installed, or the twin scores
+        the example differently here; the log says which.
+
+    Raises
+    ------
+    InvalidInputError, NotAllowedError, UserCodeError
+        As `load`.
+    """
+    description = described.read(files)
+    if description.twin.file:
+        try:
+            return _twinned(files, description)
+        except errors.HomeostatError as error:
+            _log.warning("the twin is not used", why=error.message, hint=error.hint)
+    return load(files, is_trusted=is_trusted)
+
+
+def _twinned(files: Mapping[str, bytes], description: Description) -> Twinned:
+    data = files.get(description.twin.file)
+    if data is None:
+        raise errors.InvalidInputError(f"the version has no file {description.twin.file}")
+    found = Twinned(data, description)
+    found.prove()
+    return found

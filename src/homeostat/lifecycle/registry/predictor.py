@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,11 @@ class Predictor:
         self._trees = trees.compiled(estimator, description)
         if self._trees is not None and not self._is_proved():
             self._trees = None
+
+    @property
+    def kind(self) -> Literal["trees", "estimator"]:
+        """What answers: its trees directly, or the estimator."""
+        return "estimator" if self._trees is None else "trees"
 
     @property
     def is_fast(self) -> bool:

@@ -119,7 +119,7 @@ def _through(
 
     made: dict[int, Encoding] = {}
     for name, part, chosen in step.transformers_:
-        taken = _places(chosen, len(encodings), names)
+        taken = places(chosen, len(encodings), names)
         if part == "drop" or taken == []:
             continue
         if taken is None:
@@ -137,7 +137,23 @@ def _through(
     return [made[place] for place in sorted(made)]
 
 
-def _places(chosen: Any, n_columns: int, names: Sequence[str]) -> list[int] | None:
+def places(chosen: Any, n_columns: int, names: Sequence[str]) -> list[int] | None:
+    """Return the places of the columns that a part of a column transformer takes.
+
+    Parameters
+    ----------
+    chosen
+        As its ``transformers_`` has it: names, places, a mask or a slice.
+    n_columns
+        Of its table.
+    names
+        Of its columns; empty where it takes a matrix.
+
+    Returns
+    -------
+    list of int or None
+        None when it names a column that is not there.
+    """
     picked: list[Any] = (
         list(range(n_columns))[chosen] if isinstance(chosen, slice) else list(chosen)
     )

@@ -50,6 +50,9 @@ ALLOWED = frozenset(
         "sklearn.utils._metadata_requests.MetadataRequest",
         "sklearn.utils._metadata_requests.MethodMetadataRequest",
         "sklearn.utils.validation.check_array",
+        # Its state is the model's own bytes, handed to the same parser as a model.xgb.
+        "xgboost.core.Booster",
+        "xgboost.sklearn.XGBClassifier",
     }
 )
 MOST_BYTES = 2_000_000_000

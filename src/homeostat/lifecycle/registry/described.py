@@ -1,0 +1,91 @@
+"""What the files of a version say of themselves; light, so that a prediction worker reads it.
+
+Called by `load` and by whoever has the files of a version; `format` writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+
+from homeostat.foundation import errors
+from homeostat.lifecycle.registry.entities import Description
+
+DESCRIPTION = "homeostat.json"
+
+
+def read(files: Mapping[str, bytes]) -> Description:
+    """Return what the files of a version say of themselves.
+
+    Parameters
+    ----------
+    files
+        Path to bytes; only the description is read.
+
+    Returns
+    -------
+    Description
+        Of the model.
+
+    Raises
+    ------
+    InvalidInputError
+        When a file is missing or is not what it should be.
+    NotAllowedError
+        When the model is pickled.
+    """
+    if DESCRIPTION not in files:
+        raise _lacks(DESCRIPTION, files)
+    try:
+        found = msgspec.json.decode(files[DESCRIPTION], type=Description)
+    except msgspec.DecodeError as error:
+        raise errors.InvalidInputError(f"{DESCRIPTION} cannot be read: {error}") from None
+    if found.file and found.file not in files:
+        raise _lacks(found.file, files)
+    return found
+
+
+class Kept(Mapping[str, bytes]):
+    """Files on a disk, each read when it is asked for: a twin answers without its original.
+
+    Parameters
+    ----------
+    places
+        Path of each file in the version, and where its bytes are.
+    """
+
+    def __init__(self, places: Mapping[str, Path]) -> None:
+        self._places = dict(places)
+
+    def __getitem__(self, path: str) -> bytes:
+        """Return the bytes of a file."""
+        return self._places[path].read_bytes()
+
+    def __contains__(self, path: object) -> bool:
+        """Say whether the version has a file, without reading it."""
+        return path in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        """Walk over the paths."""
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        """Return how many files there are."""
+        return len(self._places)
+
+
+def _lacks(path: str, files: Mapping[str, bytes]) -> errors.HomeostatError:
+    pickled = [path for path in files if path.endswith((".pkl", ".pickle", ".joblib"))]
+    if pickled:
+        return errors.NotAllowedError(
+            f"{pickled[0]} is pickled and is not loaded: a pickle can run any code",
+            hint="save the model with serialization_format='skops'; a version that mlflow "
+            "logged is loaded once it is trusted and judged: see homeostat model trust",
+        )
+    return errors.InvalidInputError(
+        f"the version has no file {path}",
+        hint="write it with registry.format.pack; a version that mlflow logged gets it from "
+        "homeostat model judge",
+    )

@@ -1,0 +1,200 @@
+"""The ONNX twin of a fitted classifier: made at registration, kept where it answers the same.
+
+Called by `format.pack`. A twin never stands in the way: where none can be made, or where it
+differs, the original answers and the description says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.foundation import errors
+from homeostat.lifecycle.registry import (
+    columns,
+    trees,
+    twin_features,
+    twin_graph,
+    twin_models,
+    twinned,
+)
+from homeostat.lifecycle.registry.entities import Description, Twin
+from homeostat.lifecycle.registry.predictor import Predictor
+from homeostat.lifecycle.registry.twin_features import NoTwinError
+
+FILE = "model.onnx"
+SAMPLE_ROWS = 2_000
+NEAR_ROWS = 256
+ODD_ROWS = 64
+CUT = 0.5
+
+Floats = NDArray[np.float64]
+Rows = Mapping[str, Sequence[Any]]
+
+
+def made(
+    estimator: Any, original: Predictor, rows: pl.DataFrame
+) -> tuple[Twin, dict[str, bytes]]:
+    """Return the twin of an estimator if it has one, and how that was verified.
+
+    Parameters
+    ----------
+    estimator
+        Fitted.
+    original
+        The same, ready to answer; it tells of schema and classes.
+    rows
+        That the two are compared on, beside generated ones; up to `SAMPLE_ROWS` are taken.
+
+    Returns
+    -------
+    Twin, dict
+        What the description says, and the file by its path; no file where there is no twin.
+    """
+    try:
+        data = write(estimator, original.description)
+        found = twinned.Twinned(data, original.description)
+        seen, gap = compare(original, found, rows)
+    except NoTwinError as error:
+        return Twin(refused=str(error)), {}
+    except errors.HomeostatError as error:
+        return Twin(refused=error.message), {}
+    except Exception as error:  # noqa: BLE001 - a model must be registered whatever it is
+        told = str(error).strip().partition("\n")[0][:200]
+        return Twin(refused=f"making it raised {type(error).__name__}: {told}"), {}
+    return Twin(file=FILE, rows=seen, gap=gap), {FILE: data}
+
+
+def write(estimator: Any, description: Description) -> bytes:
+    """Return an estimator as an ONNX model, unverified.
+
+    Parameters
+    ----------
+    estimator
+        A fitted classifier, alone or behind the steps of a scikit-learn pipeline.
+    description
+        Its schema, classes and the positive one.
+
+    Raises
+    ------
+    NoTwinError
+        When a step or the classifier has no counterpart.
+    """
+    is_pipeline = type(estimator).__name__ == "Pipeline"
+    steps = [step for _, step in estimator.steps] if is_pipeline else [estimator]
+    features = twin_features.first(description)
+    inner = getattr(steps[-1], "_preprocessor", None)
+    before = [*steps[:-1], *([] if inner is None else [inner])]
+    names = description.schema.names if description.by_name else ()
+    for step in before:
+        if step is None or isinstance(step, str):
+            continue
+        features = twin_features.through(step, features, names=names)
+        names = ()
+    model = twin_models.read(steps[-1], description.positive)
+    return twin_graph.write(model, features, positive=description.positive)
+
+
+def compare(
+    original: Predictor, other: twinned.Twinned, rows: pl.DataFrame
+) -> tuple[int, float]:
+    """Return on how many rows two predictors were compared, and how far they are apart.
+
+    Parameters
+    ----------
+    original, other
+        What ought to answer the same.
+    rows
+        Of the training data, as a rule.
+
+    Returns
+    -------
+    int, float
+        Rows; largest difference of two scores, at most `twinned.TOLERANCE`.
+
+    Raises
+    ------
+    NoTwinError
+        When a score differs by more, a label at all, or one of them refuses what the other
+        answers.
+
+    Notes
+    -----
+    Compared are rows of the data, spread over all of it; generated ones with every category,
+    a missing and an unknown one; and mixtures of the rows whose scores are nearest to 0.5,
+    where a small difference changes the label.
+    """
+    description = original.description
+    step = max(1, len(rows) // SAMPLE_ROWS)
+    sample = columns.lists(rows.gather_every(step).head(SAMPLE_ROWS), description.schema)
+    n_rows, gap = 0, 0.0
+    scores = np.empty(0)
+    for made_rows in (sample, trees.trial_rows(description)):
+        for expected, found in _both(original, other, made_rows):
+            scores = scores if len(scores) else expected
+            gap = max(gap, _gap(expected, found))
+            n_rows += len(found)
+    if len(scores) == len(next(iter(sample.values()))):
+        for expected, found in _both(original, other, _mixed(sample, scores)):
+            gap = max(gap, _gap(expected, found))
+            n_rows += len(found)
+    return n_rows, gap
+
+
+def _gap(expected: Floats, found: Floats) -> float:
+    gap = float(np.abs(expected - found).max(initial=0.0))
+    if not gap <= twinned.TOLERANCE:
+        at = int(np.abs(expected - found).argmax())
+        raise NoTwinError(
+            f"it answered {found[at]:.6g} where the original answered {expected[at]:.6g}; "
+            f"{twinned.TOLERANCE:g} is the most they may differ"
+        )
+    changed = np.flatnonzero((expected >= CUT) != (found >= CUT))
+    if len(changed):
+        at = int(changed[0])
+        raise NoTwinError(
+            f"it answered {found[at]:.17g} where the original answered {expected[at]:.17g}, "
+            "which is another label"
+        )
+    return gap
+
+
+def _mixed(rows: Rows, scores: Floats) -> dict[str, list[Any]]:
+    """Return rows made of the values of those near the cut, each column drawn for itself."""
+    rng = np.random.default_rng(0)
+    nearest = np.argsort(np.abs(scores - CUT), kind="stable")[:NEAR_ROWS]
+    drawn = {}
+    for name, values in rows.items():
+        is_own = rng.random(len(nearest)) < 0.7  # noqa: PLR2004 - most stay near
+        places = np.where(is_own, nearest, rng.permutation(nearest))
+        drawn[name] = [values[int(at)] for at in places]
+    return drawn
+
+
+def _both(
+    original: Predictor, other: twinned.Twinned, rows: Rows
+) -> Iterator[tuple[Floats, Floats]]:
+    """Yield the scores of the two; row by row, and not for all, where they refuse some."""
+    expected, found = _answered(original, rows), _answered(other, rows)
+    if expected is not None and found is not None:
+        yield expected, found
+        return
+    for at in range(min(ODD_ROWS, len(next(iter(rows.values()))))):
+        row = {name: values[at : at + 1] for name, values in rows.items()}
+        expected, found = _answered(original, row), _answered(other, row)
+        if (expected is None) != (found is None):
+            ours = "refuses" if expected is None else "answers"
+            raise NoTwinError(f"the original {ours} a row where the twin does otherwise")
+        if expected is not None and found is not None:
+            yield expected, found
+
+
+def _answered(asked: Predictor | twinned.Twinned, rows: Rows) -> Floats | None:
+    try:
+        return asked.scores(rows)
+    except errors.HomeostatError:
+        return None

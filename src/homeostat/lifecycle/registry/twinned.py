@@ -1,0 +1,218 @@
+"""A version that answers by its ONNX twin; made by `load`, asked by serving.
+
+Imports numpy and onnxruntime and nothing of scikit-learn, pandas or polars, so that a worker
+stays small. Texts become codes by dictionaries here; the graph takes one matrix of numbers.
+"""
+
+from __future__ import annotations
+
+import array
+import importlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.foundation import errors
+from homeostat.lifecycle.data.entities import Column
+from homeostat.lifecycle.registry import columns
+from homeostat.lifecycle.registry.entities import Description
+
+Floats = NDArray[np.float64]
+
+INPUTS = "homeostat.inputs"
+# A twin may differ from its original by this, and from itself on another machine.
+TOLERANCE = 1e-5
+
+
+class Input(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One column of the graph's matrix.
+
+    Attributes
+    ----------
+    column
+        Of the rows.
+    codes
+        Known values with the numbers that stand for them; None where the value is a number.
+    unknown, missing
+        What stands for an unknown and a missing value; None where the original refuses it.
+    """
+
+    column: str
+    codes: list[tuple[Any, float]] | None = None
+    unknown: float | None = None
+    missing: float | None = None
+
+
+class _Codes(dict[Any, float]):
+    """Known values and their codes; a value that is not there is unknown or missing."""
+
+    def __init__(self, told: Input) -> None:
+        super().__init__(told.codes or ())
+        self._told = told
+
+    def __missing__(self, value: Any) -> float:
+        is_missing = value is None or value != value  # noqa: PLR0124 - NaN
+        code = self._told.missing if is_missing else self._told.unknown
+        if code is None:
+            what = "a missing value" if is_missing else f"the unknown value {value!r}"
+            raise ValueError(f"column {self._told.column!r} has {what}")
+        return code
+
+
+class Twinned:
+    """Scores rows with onnxruntime.
+
+    Parameters
+    ----------
+    data
+        Of the ONNX model, as `twin.make` writes it.
+    description
+        Of the version.
+
+    Attributes
+    ----------
+    description
+        As given.
+
+    Raises
+    ------
+    InvalidInputError
+        When onnxruntime is not installed, or cannot read it.
+    """
+
+    kind = "onnx"
+    is_fast = True
+
+    def __init__(self, data: bytes, description: Description) -> None:
+        self.description = description
+        self._session = _session(data)
+        self._run = self._session.run
+        try:
+            told = self._session.get_modelmeta().custom_metadata_map.get(INPUTS, "")
+            self._inputs = msgspec.json.decode(told, type=list[Input])
+        except msgspec.DecodeError as error:
+            raise errors.InvalidInputError(
+                f"the twin does not say its inputs: {error}"
+            ) from None
+        known = {one.name: one for one in description.schema.columns}
+        lacking = next((one.column for one in self._inputs if one.column not in known), None)
+        if lacking is not None:
+            raise errors.InvalidInputError(f"the twin takes {lacking!r}, which is no feature")
+        self._readers = [(one.column, _reader(one, known[one.column])) for one in self._inputs]
+        self._first = next(iter(description.schema.names), "")
+
+    def scores(self, rows: columns.Rows) -> Floats:
+        """Return the probability of the positive class for each row.
+
+        Parameters
+        ----------
+        rows
+            Columns by name, of one length.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(n,)``, in [0, 1].
+
+        Raises
+        ------
+        InvalidInputError
+            When a column is missing, or columns differ in length.
+        UserCodeError
+            When the twin raises, as the original would, or answers no probability.
+        """
+        values = rows if type(rows) is dict else columns.lists(rows, self.description.schema)
+        try:
+            n_rows = len(values[self._first])
+            if n_rows == 0:
+                return np.empty(0)
+            found: Floats = self._run(None, {"rows": self._matrix(values, n_rows)})[0]
+        except Exception as error:
+            # Tells which column is missing, or of another length.
+            columns.lists(rows, self.description.schema)
+            first_line = str(error).strip().partition("\n")[0]
+            raise errors.UserCodeError(
+                f"the model raised {type(error).__name__}: {first_line}",
+                hint="score the same rows in the pipeline to see it there",
+            ) from error
+        # Written so that NaN fails it too.
+        is_chance = (
+            0.0 <= found[0] <= 1.0 if n_rows == 1 else found.min() >= 0.0 and found.max() <= 1.0
+        )
+        if not is_chance:
+            raise errors.UserCodeError(
+                "the model answered with numbers that are no probability"
+            )
+        return found
+
+    def prove(self) -> None:
+        """Score the example that came with the model.
+
+        Raises
+        ------
+        UserCodeError
+            When the scores are further from those at training than a twin may be.
+        """
+        if not self.description.scores:
+            return
+        seen = self.scores(self.description.example)
+        gap = float(np.abs(seen - np.asarray(self.description.scores)).max())
+        if not gap <= TOLERANCE:
+            raise errors.UserCodeError(
+                f"the twin scores the example differently here, by up to {gap:.2g}"
+            )
+
+    def _matrix(self, values: Mapping[str, Sequence[Any]], n_rows: int) -> Floats:
+        parts = [
+            values[name] if read is None else read(values[name]) for name, read in self._readers
+        ]
+        flat = list(itertools.chain.from_iterable(parts))
+        try:
+            made = np.frombuffer(array.array("d", flat))
+        except TypeError:
+            # A None among them is a missing number.
+            made = np.array(flat, dtype=np.float64)
+        if n_rows == 1:
+            return made.reshape(1, len(parts))
+        return np.ascontiguousarray(made.reshape(len(parts), n_rows).T)
+
+
+def _reader(told: Input, column: Column) -> Callable[[Sequence[Any]], Any] | None:
+    """Return what turns the values of a column into numbers; None where they are."""
+    if told.codes is None:
+        if column.kind != "timestamp":
+            return None
+        return lambda values: columns.numbers(values, column).tolist()
+    code = _Codes(told).__getitem__
+    return lambda values: map(code, values)
+
+
+def _session(data: bytes) -> Any:
+    try:
+        onnxruntime: Any = importlib.import_module("onnxruntime")
+    except ImportError:
+        raise errors.InvalidInputError(
+            "the twin needs the package onnxruntime, which is not installed here",
+            hint="pip install onnxruntime, where predictions are made",
+            package="onnxruntime",
+        ) from None
+    options = onnxruntime.SessionOptions()
+    # One row takes microseconds: more threads would only wait for each other.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    # Matrices are small; an arena would keep the largest for ever.
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        told = str(error).strip().partition("\n")[0][:300]
+        raise errors.InvalidInputError(f"the twin cannot be read: {told}") from error
