@@ -33,6 +33,10 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("homeostat.doors.cli.imports:imports", "Copy what MLflow has."),
     "deploy": Entry("homeostat.doors.cli.deploy:deploy", "Serve a model under a name."),
     "predict": Entry("homeostat.doors.cli.predict:predict", "Ask a deployment for answers."),
+    "correction": Entry(
+        "homeostat.doors.cli.corrections:correction", "Change answers without a new model."
+    ),
+    "review": Entry("homeostat.doors.cli.reviews:review", "Decide what was left to a person."),
     "monitor": Entry("homeostat.doors.cli.monitor:monitor", "Show what monitoring has found."),
     "backtest": Entry(
         "homeostat.doors.cli.backtest:backtest", "Replay history under a policy."

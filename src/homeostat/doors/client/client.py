@@ -12,6 +12,7 @@ from homeostat.doors.client import (
     adoptions,
     alerts,
     audit,
+    corrections,
     data,
     decisions,
     deployments,
@@ -22,6 +23,7 @@ from homeostat.doors.client import (
     models,
     predictions,
     reports,
+    reviews,
     runs,
     training,
     transport,
@@ -61,6 +63,7 @@ class Client:
         self.access = access.Access(speaking)
         self.alerts = alerts.Alerts(speaking)
         self.audit = audit.Audit(speaking)
+        self.corrections = corrections.Corrections(speaking)
         self.data = data.Data(speaking)
         self.decisions = decisions.Decisions(speaking)
         self.deployments = deployments.Deployments(speaking, predict_url=predict_url)
@@ -70,6 +73,7 @@ class Client:
         self.models = models.Models(speaking)
         self.predictions = predictions.Predictions(speaking)
         self.reports = reports.Reports(speaking)
+        self.reviews = reviews.Reviews(speaking)
         self.lineage = lineage.Lineage(speaking)
         self.runs = runs.Runs(speaking)
         self.training = training.Training(speaking)
