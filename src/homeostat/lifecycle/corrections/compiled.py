@@ -68,6 +68,7 @@ def compile(  # noqa: A001 - what it does; callers write compiled.compile
     positive: str | None,
     now_ms: int,
     version: str = "",
+    mends: bool = True,
 ) -> Applied | None:
     """Prepare a deployment's corrections for its batches.
 
@@ -84,6 +85,8 @@ def compile(  # noqa: A001 - what it does; callers write compiled.compile
     version
         What the arm's rows are logged under, such as ``3+4``; a recalibration that was fitted
         to another composite is left out. Empty takes every one.
+    mends
+        Whether a fallback answers where the members fail; not where another arm does.
 
     Returns
     -------
@@ -101,7 +104,7 @@ def compile(  # noqa: A001 - what it does; callers write compiled.compile
     if positive is not None:
         others = [one for one in classes if one != positive]
         labels = (others[0] if len(others) == 1 else None), positive
-    return Applied(wanted, labels=labels, now_ms=now_ms)
+    return Applied(wanted, labels=labels, now_ms=now_ms, mends=mends)
 
 
 class Applied:
@@ -115,14 +118,22 @@ class Applied:
         What is answered below the threshold and from it on; None answers the score.
     now_ms
         Milliseconds UTC.
+    mends
+        Whether a fallback answers where the members fail.
     """
 
     def __init__(
-        self, corrections: Sequence[Correction], *, labels: Labels | None, now_ms: int
+        self,
+        corrections: Sequence[Correction],
+        *,
+        labels: Labels | None,
+        now_ms: int,
+        mends: bool = True,
     ) -> None:
         self._all = sorted(corrections, key=lambda one: one.id)
         self._labels = labels
-        self._force = _Force([], labels)
+        self._mends = mends
+        self._force = _Force([], labels, mends=mends)
         self._from_ms = self._until_ms = 0
         self._choose(now_ms)
 
@@ -135,8 +146,7 @@ class Applied:
     def apply(
         self,
         scores: Sequence[float],
-        context: conditions.Context,
-        features: conditions.Columns,
+        columns: conditions.Columns,
         now_ms: int,
         *,
         fallback: Mapping[int, float] = _NOTHING,
@@ -147,10 +157,8 @@ class Applied:
         ----------
         scores
             One per row as the members gave it; NaN where they failed.
-        context
-            Protected attributes by row; empty where requests have none.
-        features
-            Validated values by column.
+        columns
+            Validated features and context, by name.
         now_ms
             Decides which corrections work; milliseconds UTC.
         fallback
@@ -167,7 +175,7 @@ class Applied:
         force = self._force
         if force.is_plain:
             return _plain(force, scores)
-        return _whole(force, scores, _Batch(context, features), fallback)
+        return _whole(force, scores, columns, fallback)
 
     def _choose(self, now_ms: int) -> None:
         """Put those in force that work at this instant, until the next one begins or ends."""
@@ -175,22 +183,17 @@ class Applied:
         self._from_ms = max((at for at in instants if at <= now_ms), default=0)
         self._until_ms = min((at for at in instants if at > now_ms), default=_FOREVER)
         working = [one for one in self._all if one.starts_at <= now_ms < one.expires_at]
-        self._force = _Force(working, self._labels)
-
-
-class _Batch(NamedTuple):
-    context: conditions.Context
-    features: conditions.Columns
-
-    def fulfils(self, holds: conditions.Holds, at: int) -> bool:
-        return holds(at, self.context, self.features)
+        self._force = _Force(working, self._labels, mends=self._mends)
 
 
 class _Force:
     """Corrections that work at one instant, by what they do."""
 
-    def __init__(self, working: Sequence[Correction], labels: Labels | None) -> None:
+    def __init__(
+        self, working: Sequence[Correction], labels: Labels | None, *, mends: bool
+    ) -> None:
         self.labels = labels
+        self.mends = mends
         self.threshold, self.threshold_mark = EVEN, ""
         self.group: GroupThreshold | None = None
         self.group_mark = ""
@@ -230,15 +233,14 @@ class _Force:
                 self.fallback, self.fallback_mark = one.body, one.mark
                 self.fallback_when = conditions.compile_all(when) if when else None
 
-    def said(self, score: float, at: int, batch: _Batch, fired: list[str]) -> Any:
+    def said(self, score: float, at: int, columns: conditions.Columns, fired: list[str]) -> Any:
         """Return the answer that a score means for a row."""
         labels = self.labels
         if labels is None:
             return score
         threshold, base, mark = self.threshold, EVEN, self.threshold_mark
         if self.group is not None:
-            column = self.group.column
-            value = conditions.value_of(column, at, batch.context, batch.features)
+            value = conditions.value_of(self.group.column, at, columns)
             own = None if value is None else self.group.at.get(conditions.text(value))
             if own is not None:
                 threshold, base, mark = own, self.threshold, self.group_mark
@@ -264,7 +266,10 @@ def _plain(force: _Force, scores: Sequence[float]) -> Outcome:
 
 
 def _whole(
-    force: _Force, scores: Sequence[float], batch: _Batch, answered: Mapping[int, float]
+    force: _Force,
+    scores: Sequence[float],
+    columns: conditions.Columns,
+    answered: Mapping[int, float],
 ) -> Outcome:
     served: list[float] = []
     answers: list[Any] = []
@@ -273,14 +278,14 @@ def _whole(
     failed: list[int] = []
     for at, score in enumerate(scores):
         fired: list[str] = []
-        own, wanted = _scored(force, score, at, batch, answered, fired)
+        own, wanted = _scored(force, score, at, columns, answered, fired)
         answer: Any = None
         if wanted:
             to_fallback.append(at)
         elif own != own:  # noqa: PLR0124 - NaN
             failed.append(at)
         else:
-            own, answer = _decided(force, own, at, batch, fired)
+            own, answer = _decided(force, own, at, columns, fired)
         served.append(own)
         answers.append(answer)
         marks.append(",".join(fired) if fired else "")
@@ -291,14 +296,15 @@ def _scored(  # noqa: PLR0917 - once a row: what the loop holds, by place
     force: _Force,
     score: float,
     at: int,
-    batch: _Batch,
+    columns: conditions.Columns,
     answered: Mapping[int, float],
     fired: list[str],
 ) -> tuple[float, bool]:
     """Return a row's score, and whether the fallback's version must be asked for it first."""
     fallback, when = force.fallback, force.fallback_when
     is_bad = score != score  # noqa: PLR0124 - NaN
-    if fallback is not None and (is_bad or (when is not None and batch.fulfils(when, at))):
+    is_due = (is_bad and force.mends) or (when is not None and when(at, columns))
+    if fallback is not None and is_due:
         other = fallback.score
         if fallback.version is not None:
             if at not in answered:
@@ -316,21 +322,21 @@ def _scored(  # noqa: PLR0917 - once a row: what the loop holds, by place
 
 
 def _decided(  # noqa: PLR0917 - as `_scored`
-    force: _Force, score: float, at: int, batch: _Batch, fired: list[str]
+    force: _Force, score: float, at: int, columns: conditions.Columns, fired: list[str]
 ) -> tuple[float, Any]:
     """Return score and answer of a row: by the first rule, by a person, or by the score."""
     for holds, rule, mark in force.rules:
-        if batch.fulfils(holds, at):
+        if holds(at, columns):
             fired.append(mark)
             if rule.answer is not None:
                 return score, rule.answer
             fixed = score if rule.score is None else rule.score
-            return fixed, force.said(fixed, at, batch, fired)
+            return fixed, force.said(fixed, at, columns, fired)
     for holds, low, high, mark in force.abstains:
-        if low <= score < high and batch.fulfils(holds, at):
+        if low <= score < high and holds(at, columns):
             fired.append(mark)
             return score, None if force.labels is None else ABSTAINED
-    return score, force.said(score, at, batch, fired)
+    return score, force.said(score, at, columns, fired)
 
 
 def mapped(body: Recalibration) -> Callable[[float], float]:

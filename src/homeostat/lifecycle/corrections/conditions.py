@@ -8,8 +8,7 @@ from typing import Any
 from homeostat.lifecycle.corrections.entities import Clause
 
 Columns = Mapping[str, Sequence[Any]]
-Context = Sequence[Mapping[str, Any]]
-Holds = Callable[[int, Context, Columns], bool]
+Holds = Callable[[int, Columns], bool]
 _ORDER: dict[str, Callable[[float, float], bool]] = {
     "lt": lambda seen, wanted: seen < wanted,
     "le": lambda seen, wanted: seen <= wanted,
@@ -36,8 +35,8 @@ def text(value: Any) -> str:
     return str(value)
 
 
-def value_of(column: str, at: int, context: Context, columns: Columns) -> Any:
-    """Return a row's value of a column: a feature, or else context; None where it has none.
+def value_of(column: str, at: int, columns: Columns) -> Any:
+    """Return a row's value of a column; None where there is no such column.
 
     Parameters
     ----------
@@ -45,15 +44,11 @@ def value_of(column: str, at: int, context: Context, columns: Columns) -> Any:
         Its name.
     at
         The row.
-    context
-        Protected attributes by row.
     columns
-        Features by column.
+        Features and context, by name.
     """
     found = columns.get(column)
-    if found is not None:
-        return found[at]
-    return context[at].get(column) if context else None
+    return None if found is None else found[at]
 
 
 def compile_all(wanted: Sequence[Clause]) -> Holds:
@@ -67,21 +62,21 @@ def compile_all(wanted: Sequence[Clause]) -> Holds:
     Returns
     -------
     callable
-        Of the row's number, context by row and features by column.
+        Of the row's number and the columns.
 
     Examples
     --------
     >>> holds = compile_all([Clause("age", "lt", 18), Clause("region", "eq", "east")])
-    >>> holds(0, [{}], {"age": [17.0], "region": ["east"]})
+    >>> holds(0, {"age": [17.0], "region": ["east"]})
     True
-    >>> holds(0, [{"region": "east"}], {"age": [None]})
+    >>> holds(0, {"age": [None], "region": ["east"]})
     False
     """
     tests = [(one.column, _compile(one)) for one in wanted]
 
-    def holds(at: int, context: Context, columns: Columns) -> bool:
+    def holds(at: int, columns: Columns) -> bool:
         for column, test in tests:  # noqa: SIM110 - a generator costs more than the loop
-            if not test(value_of(column, at, context, columns)):
+            if not test(value_of(column, at, columns)):
                 return False
         return True
 

@@ -40,15 +40,15 @@ def correction(body, *, name="a", starts_at=0, expires_at=2000):
     )
 
 
-def ready(*bodies, classes=("0", "1"), positive="1", version=""):
+def ready(*bodies, classes=("0", "1"), positive="1", version="", mends=True):
     made = [correction(body, name=name) for name, body in zip(NAMES, bodies, strict=False)]
     return compiled.compile(
-        made, classes=classes, positive=positive, now_ms=NOW, version=version
+        made, classes=classes, positive=positive, now_ms=NOW, version=version, mends=mends
     )
 
 
-def applied(*bodies, scores, context=(), features=None, **told):
-    return ready(*bodies, **told).apply(scores, context, features or {}, NOW)
+def applied(*bodies, scores, columns=None, **told):
+    return ready(*bodies, **told).apply(scores, columns or {}, NOW)
 
 
 def test_no_corrections_cost_nothing():
@@ -68,7 +68,7 @@ def test_a_group_has_its_threshold_and_the_rest_the_global_one():
         Threshold(at=0.6),
         GroupThreshold(column="sex", at={"f": 0.4}),
         scores=[0.45, 0.55, 0.55, 0.7],
-        context=[{"sex": "f"}, {"sex": "f"}, {"sex": "m"}, {}],
+        columns={"sex": ["f", "f", "m", None]},
     )
     assert found.answers == ["1", "1", "0", "1"]
     assert found.fired == ["b@1", "b@1", "a@1", ""]
@@ -78,7 +78,7 @@ def test_a_group_may_be_a_number_and_be_written_as_text():
     found = applied(
         GroupThreshold(column="branch", at={"7": 0.1}),
         scores=[0.2, 0.2],
-        features={"branch": [7.0, 8.0]},
+        columns={"branch": [7.0, 8.0]},
     )
     assert found.answers == ["1", "0"]
 
@@ -104,7 +104,7 @@ def test_blocking_rules_come_first_and_the_first_that_holds_decides():
         Ruling(when=young, answer="0"),
         Ruling(when=(Clause("region", "in", ("east", "north")),), score=0.8),
         scores=[0.7, 0.1, 0.1],
-        features={"age": [17.0, 40.0, 40.0], "region": ["east", "north", "south"]},
+        columns={"age": [17.0, 40.0, 40.0], "region": ["east", "north", "south"]},
     )
     assert found.answers == ["0", "1", "0"]
     assert found.scores == [0.7, 0.8, 0.1]
@@ -116,7 +116,7 @@ def test_a_person_decides_a_band_of_scores_but_not_what_a_rule_decided():
         Abstain(low=0.4, high=0.6),
         Ruling(when=(Clause("age", "ge", 99),), answer="1"),
         scores=[0.4, 0.6, 0.5],
-        features={"age": [30.0, 30.0, 100.0]},
+        columns={"age": [30.0, 30.0, 100.0]},
     )
     assert found.answers == ["abstain", "1", "1"]
     assert found.fired == ["a@1", "", "b@1"]
@@ -128,7 +128,7 @@ def test_a_constant_answers_where_the_model_fails_and_rules_hold_all_the_same():
         Ruling(when=(Clause("age", "lt", 18),), answer="1"),
         Recalibration(method="platt", intercept=9.0),
         scores=[math.nan, math.nan],
-        features={"age": [30.0, 17.0]},
+        columns={"age": [30.0, 17.0]},
     )
     assert found.scores == [0.2, 0.2]
     assert found.answers == ["0", "1"]
@@ -139,15 +139,22 @@ def test_a_constant_answers_where_the_model_fails_and_rules_hold_all_the_same():
 def test_the_engine_is_told_which_rows_the_other_version_is_to_score():
     one = ready(Fallback(version=2, when=(Clause("age", "is_null"),)), Threshold(at=0.3))
     assert one.fallback_version == 2
-    scores, features = [0.1, math.nan, 0.9], {"age": [None, 30.0, 30.0]}
-    asked = one.apply(scores, [], features, NOW)
+    scores, columns = [0.1, math.nan, 0.9], {"age": [None, 30.0, 30.0]}
+    asked = one.apply(scores, columns, NOW)
     assert asked.to_fallback == [0, 1]
     assert asked.answers == [None, None, "1"]
-    done = one.apply(scores, [], features, NOW, fallback={0: 0.4, 1: math.nan})
+    done = one.apply(scores, columns, NOW, fallback={0: 0.4, 1: math.nan})
     assert done.scores[0] == 0.4
     assert done.answers == ["1", None, "1"]
     assert done.fired == ["a@1,b@1", "", ""]
     assert done.failed == [1]
+
+
+def test_where_another_arm_answers_for_one_that_fails_the_fallback_does_not():
+    one = ready(Fallback(score=0.2, when=(Clause("age", "lt", 18),)), mends=False)
+    found = one.apply([math.nan, 0.9], {"age": [30.0, 17.0]}, NOW)
+    assert found.failed == [0]
+    assert found.answers == [None, "0"]
 
 
 def test_without_a_fallback_failed_rows_stay_failed():
@@ -160,9 +167,9 @@ def test_without_a_fallback_failed_rows_stay_failed():
 def test_a_correction_begins_and_ends_by_the_clock_it_is_given():
     one = correction(Threshold(at=0.3), starts_at=1500, expires_at=1800)
     made = compiled.compile([one], classes=("0", "1"), positive="1", now_ms=NOW)
-    seen = [made.apply([0.4], [], {}, at).answers[0] for at in (1000, 1499, 1500, 1799, 1800)]
+    seen = [made.apply([0.4], {}, at).answers[0] for at in (1000, 1499, 1500, 1799, 1800)]
     assert seen == ["0", "0", "1", "1", "0"]
-    assert made.apply([0.4], [], {}, 1600).answers == ["1"]  # a clock that was set back
+    assert made.apply([0.4], {}, 1600).answers == ["1"]  # a clock that was set back
 
 
 def test_what_has_ended_is_nothing_to_apply():
@@ -181,7 +188,7 @@ def test_a_regression_keeps_its_score_but_for_rules_and_people():
         Ruling(when=(Clause("age", "lt", 18),), score=0.0),
         Abstain(low=1000.0),
         scores=[5.0, 5.0, 2000.0],
-        features={"age": [30.0, 17.0, 30.0]},
+        columns={"age": [30.0, 17.0, 30.0]},
         classes=(),
         positive=None,
     )
@@ -203,7 +210,7 @@ def test_a_regression_keeps_its_score_but_for_rules_and_people():
 def test_a_condition_holds_of_the_values_it_means(op, value, holding):
     seen = [1, 1.0, "1", 2.0, "x", None, math.nan, True]
     rule = Ruling(when=(Clause("c", op, value),), answer="1")
-    found = applied(rule, scores=[0.0] * len(seen), features={"c": seen})
+    found = applied(rule, scores=[0.0] * len(seen), columns={"c": seen})
     held = [one for one, fired in zip(seen, found.fired or [""] * 8, strict=True) if fired]
     assert [repr(one) for one in held] == [repr(one) for one in seen if _in(one, holding)]
 
