@@ -14,7 +14,16 @@ from collections.abc import Awaitable, Callable
 from importlib import metadata
 from typing import Final
 
-from homeostat.doors.predict import answers, asked, invocations, labelling, metrics, quick, v2
+from homeostat.doors.predict import (
+    answers,
+    asked,
+    explaining,
+    invocations,
+    labelling,
+    metrics,
+    quick,
+    v2,
+)
 from homeostat.doors.wire import connection, heads
 from homeostat.foundation import errors, ids, log
 from homeostat.foundation.access import callers
@@ -75,6 +84,8 @@ class Predictions:
         Whether plans are known.
     body_limit_bytes
         Largest request.
+    explains
+        What explains answers; nothing does when None.
     """
 
     def __init__(
@@ -83,10 +94,12 @@ class Predictions:
         standing: Standing,
         *,
         body_limit_bytes: int = BODY_LIMIT_BYTES,
+        explains: explaining.Explaining | None = None,
     ) -> None:
         self.most_body_bytes = body_limit_bytes
         self._engine = served
         self._standing = standing
+        self._explains = explains
         self._tasks: set[asyncio.Task[None]] = set()
         self.pages: dict[str, Page] = {
             "/health": self._health,
@@ -121,7 +134,9 @@ class Predictions:
         found = read(exchange.body)
         if found is None:
             return False
-        now = self._engine.get(way.name or self._only(exchange.head))
+        now = self._engine.find(way.name or self._only(exchange.head))
+        if now is None:  # not known, or not in memory: that may take a while
+            return False
         keys = None
         if way.key is not None:
             keys = asked.keys_of(None, n_rows=found.n_rows, header=way.key)
@@ -178,9 +193,9 @@ class Predictions:
             self._fail(exchange, way, error)
 
     async def _predict(self, exchange: connection.Exchange, way: Way) -> None:
-        """Answer a prediction in an unusual form."""
+        """Answer a prediction in an unusual form, or of a deployment that is not in memory."""
         name = way.name or self._only(exchange.head)
-        now = self._engine.get(name)
+        now = await self._engine.reach(name)
         request: asked.Asked
         if way.kind is _INFER:
             request = v2.read(exchange.body, now, key=way.key)
@@ -200,10 +215,14 @@ class Predictions:
             if verb == "labels":
                 _need(method, "POST", path)
                 return await self._label(name, exchange)
-            return self._model(method, path, name=name, verb=verb)
+            if verb == "explain":
+                return await self._explain(name, exchange)
+            return await self._model(method, path, name=name, verb=verb)
         if path == "/labels":
             _need(method, "POST", path)
             return await self._label("", exchange)
+        if path == "/explain":
+            return await self._explain("", exchange)
         page = self.pages.get(path.rstrip("/") or "/")
         if page is None:
             raise errors.NotFoundError(
@@ -213,13 +232,12 @@ class Predictions:
         shown = page()
         return await shown if inspect.isawaitable(shown) else shown
 
-    def _model(self, method: str, path: str, *, name: str, verb: str) -> answers.Reply:
+    async def _model(self, method: str, path: str, *, name: str, verb: str) -> answers.Reply:
         if verb in {"", "ready"}:
             _need(method, "GET", path)
-            now = self._engine.get(name)
-            if verb == "ready":
+            if verb == "ready" and name in self._engine.names:
                 return answers.json({"name": name, "ready": True})
-            return answers.json(v2.describe(now))
+            return answers.json(v2.describe(await self._engine.reach(name)))
         if verb == "infer":
             _need(method, "POST", path)
         raise errors.NotFoundError(f"there is nothing at {path}", hint=f"see {_MODELS}{name}")
@@ -228,6 +246,16 @@ class Predictions:
         told, labels = labelling.read(exchange.body)
         taken = await self._engine.label(name or told or self._only(exchange.head), labels)
         return answers.json({"accepted": taken}, status=202)
+
+    async def _explain(self, name: str, exchange: connection.Exchange) -> answers.Reply:
+        head = exchange.head
+        _need(head.method, "POST", head.path)
+        if self._explains is None:
+            raise errors.UnavailableError("this process does not explain")
+        now = await self._engine.reach(name or self._only(head))
+        key = _text(head, KEY_HEADER)
+        call = asked.Call(self._engine, now, head.headers, exchange.body, key=key)
+        return await self._explains.answer(call)
 
     def _only(self, head: heads.Head) -> str:
         """Return the deployment that a path without a name means."""

@@ -6,13 +6,9 @@ asked writes the sum.
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Mapping
-from pathlib import Path
 
-from homeostat.lifecycle.serving import engine, meters
-
-_PAGE_BYTES = resource.getpagesize()
+from homeostat.lifecycle.serving import engine, loading, meters
 
 
 def measure(answering: engine.Engine, *, held_bytes: int = 0) -> meters.Snapshot:
@@ -31,7 +27,7 @@ def measure(answering: engine.Engine, *, held_bytes: int = 0) -> meters.Snapshot
         Counts and gauges.
     """
     counted = answering.meters.snapshot()
-    warm = [(name, answering.get(name)) for name in answering.names]
+    warm = [(one.document.deployment, one) for one in answering.warm()]
     gauges: dict[str, list[tuple[meters.Labels, float]]] = {
         "spool_lost_rows": [((), answering.log.lost_rows)],
         "spool_open_rows": [((), answering.log.waiting_rows())],
@@ -42,18 +38,10 @@ def measure(answering: engine.Engine, *, held_bytes: int = 0) -> meters.Snapshot
         "deployments_known": [((), len(answering.names))],
         "deployments_warm": [((), len(warm))],
         "versions_bytes": [((), held_bytes)],
-        "memory_bytes": [((), resident_bytes())],
+        "memory_bytes": [((), loading.resident_bytes())],
         "workers": [((), 1)],
     }
     return meters.Snapshot(numbers={**counted.numbers, **gauges}, histograms=counted.histograms)
-
-
-def resident_bytes() -> int:
-    """Return the memory of this process that is in RAM; 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_bytes().split()[1]) * _PAGE_BYTES
-    except OSError:
-        return 0
 
 
 def expose(told: meters.Snapshot) -> bytes:

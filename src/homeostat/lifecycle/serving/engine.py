@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from homeostat.foundation import clock, errors
 from homeostat.lifecycle.predictions import frames, labelling, spool
 from homeostat.lifecycle.serving import (
+    answered,
     answering,
     composite,
     entities,
@@ -22,18 +23,7 @@ from homeostat.lifecycle.serving import (
 )
 from homeostat.lifecycle.serving import threads as threading
 
-
-class Prediction(NamedTuple):
-    """What is answered; lists run over the rows of the request."""
-
-    ids: list[str]
-    keys: list[str]
-    scores: list[float]
-    answers: list[Any]
-    versions: list[str]
-    arms: list[str]
-    generation: int
-    unseen: dict[str, list[str]] | None = None
+Prediction = answered.Prediction
 
 
 class Label(NamedTuple):
@@ -58,6 +48,9 @@ class Engine:
     -----
     `install` replaces a deployment's plan by one assignment. A request that began under the old
     plan ends under it. The plan before stays in memory, so going back needs no loading.
+
+    A deployment that is expected is known but cold: `reach` has it loaded. One that has not
+    been asked for longest may be put out of memory again, by `evict`.
     """
 
     def __init__(self, log: spool.Spool, *, threads: int | None = None) -> None:
@@ -67,11 +60,55 @@ class Engine:
         self._post = answering.Post(log, self._threads, self.meters)
         self._served: dict[str, served.Served] = {}
         self._previous: dict[str, served.Served] = {}
+        self._cold: dict[str, None] = {}  # in the order in which they were told
+        self._n_asked = 0
+        self.load: Callable[[str], Awaitable[None]] = _cannot_load
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The deployments that it answers for."""
-        return tuple(self._served)
+        """The deployments that it answers for, those in memory first."""
+        return (*self._served, *self._cold)
+
+    def expect(self, name: str) -> None:
+        """Let a deployment be known that `load` can load.
+
+        Parameters
+        ----------
+        name
+            A deployment; one that is in memory stays as it is.
+        """
+        if name not in self._served:
+            self._cold[name] = None
+
+    def holds(self, name: str) -> entities.PlanDocument | None:
+        """Return the plan by which a deployment in memory answers; None when it is cold."""
+        found = self._served.get(name)
+        return None if found is None else found.document
+
+    def warm(self) -> tuple[served.Served, ...]:
+        """Return the deployments in memory, the one not asked for longest first."""
+        return tuple(sorted(self._served.values(), key=lambda one: one.asked))
+
+    def evict(self, name: str) -> bool:
+        """Put a deployment out of memory; it is cold then.
+
+        Parameters
+        ----------
+        name
+            A deployment.
+
+        Returns
+        -------
+        bool
+            False when it is at work, or not in memory.
+        """
+        held = [one[name] for one in (self._served, self._previous) if name in one]
+        if name not in self._served or any(one.is_busy for one in held):
+            return False
+        del self._served[name]
+        self._previous.pop(name, None)
+        self._cold[name] = None
+        return True
 
     def install(
         self, document: entities.PlanDocument, loaded: Mapping[int, served.Loaded]
@@ -91,7 +128,11 @@ class Engine:
         coming = served.Served(document, loaded=loaded, post=self._post)
         if now is not None:
             self._previous[document.deployment] = now
+            coming.asked = now.asked
+        else:
+            coming.asked = self._n_asked
         self._served[document.deployment] = coming
+        self._cold.pop(document.deployment, None)
 
     def report(
         self, document: entities.PlanDocument, fault: composite.Fault, *, n_rows: int = 1
@@ -150,14 +191,54 @@ class Engine:
         ------
         NotFoundError
             When nothing is served under that name.
+        UnavailableError
+            When it is known but not in memory; see `reach`.
         """
-        found = self._served.get(name)
+        found = self.find(name)
         if found is None:
+            if name in self._cold:
+                raise errors.UnavailableError(
+                    f"deployment {name!r} is not in memory yet", retry_after_s=1
+                )
             known = ", ".join(sorted(self._served)) or "none yet"
             raise errors.NotFoundError(
                 f"no deployment {name!r} is served here", hint=f"served: {known}"
             )
         return found
+
+    def find(self, name: str) -> served.Served | None:
+        """Return a deployment's present generation; None when it is not in memory."""
+        found = self._served.get(name)
+        if found is not None:
+            self._n_asked += 1
+            found.asked = self._n_asked
+        return found
+
+    async def reach(self, name: str) -> served.Served:
+        """Return a deployment's present generation, once it is in memory.
+
+        Parameters
+        ----------
+        name
+            A deployment.
+
+        Returns
+        -------
+        Served
+            What answers now.
+
+        Raises
+        ------
+        NotFoundError
+            When nothing is served under that name.
+        UserCodeError
+            When its versions cannot be loaded.
+        UnavailableError
+            When a file of it is being fetched again.
+        """
+        if name in self._cold:
+            await self.load(name)
+        return self.get(name)
 
     def begin(
         self,
@@ -187,9 +268,11 @@ class Engine:
         """
         dealt = now.route(request)
         if isinstance(dealt, int):
-            self._ask(now, dealt, request, done=functools.partial(_whole, now, request, done))
+            self._ask(
+                now, dealt, request, done=functools.partial(answered.whole, now, request, done)
+            )
             return
-        parts = _Parts(now, request, dealt, done)
+        parts = answered.Parts(now, request, dealt, done)
         for arm, at in dealt.items():
             try:
                 self._ask(now, arm, request.pick(at), done=functools.partial(parts.put, arm))
@@ -230,10 +313,10 @@ class Engine:
         UnavailableError
             When the log cannot be written or too much is waiting.
         """
-        now = self.get(name)
+        now = await self.reach(name)
         waiter: asyncio.Future[Prediction | BaseException]
         waiter = asyncio.get_running_loop().create_future()
-        told_to = functools.partial(_tell, waiter)
+        told_to = functools.partial(answered.tell, waiter)
         self.begin(now, now.admit_rows(rows, keys), done=told_to)
         told = await waiter
         if isinstance(told, BaseException):
@@ -264,7 +347,7 @@ class Engine:
         UnavailableError
             When the log cannot be written.
         """
-        classes = self.get(name).classes
+        classes = (await self.reach(name)).classes
         known = labelling.meant([one.label for one in labels], classes, deployment=name)
         frame = frames.Labels(
             clock.now_ms(),
@@ -300,7 +383,7 @@ class Engine:
                 return
             name = now.document.deployment
             if arm == 0:
-                done(_refused(name, answer.faults))
+                done(answered.refused(name, answer.faults))
                 return
             self.meters.fallbacks[name, now.arms[arm].place.arm] += request.n_rows
             try:
@@ -311,87 +394,5 @@ class Engine:
         now.arms[arm].lane.submit(request, told)
 
 
-class _Parts:
-    """The answer of a request whose rows were dealt to several arms."""
-
-    def __init__(
-        self,
-        now: served.Served,
-        request: answering.Request,
-        dealt: dict[int, list[int]],
-        done: Callable[[Prediction | BaseException], None],
-    ) -> None:
-        self._now = now
-        self._request = request
-        self._dealt = dealt
-        self._done = done
-        self._missing = len(dealt)
-        self._found: dict[int, answering.Answer] = {}
-        self._error: BaseException | None = None
-
-    def put(self, arm: int, answer: answering.Answer | BaseException) -> None:
-        """Take the part of an arm; the last one completes the answer."""
-        self._missing -= 1
-        if isinstance(answer, BaseException):
-            self._error = self._error or answer
-        else:
-            self._found[arm] = answer
-        if not self._missing:
-            self._done(self._error or self._assembled())
-            if self._error is None:
-                self._now.shadows.offer(self._request)
-
-    def _assembled(self) -> Prediction:
-        request = self._request
-        n = request.n_rows
-        scores, answers = [0.0] * n, [None] * n
-        versions, arms = [""] * n, [""] * n
-        for arm, answer in self._found.items():
-            places = zip(self._dealt[arm], answer.scores, answer.answers, strict=True)
-            for at, score, said in places:
-                scores[at], answers[at] = score, said
-                versions[at], arms[at] = answer.version, answer.arm
-        return _prediction(self._now, request, scores, answers, versions, arms)
-
-
-def _prediction(now: served.Served, request: answering.Request, *answered: Any) -> Prediction:
-    scores, answers, versions, arms = answered
-    named, generation = (request.ids, request.keys), now.document.plan.generation
-    return Prediction(*named, scores, answers, versions, arms, generation, request.unseen)
-
-
-def _tell(
-    waiter: asyncio.Future[Prediction | BaseException], told: Prediction | BaseException
-) -> None:
-    if not waiter.done():  # its caller went away
-        waiter.set_result(told)
-
-
-def _whole(
-    now: served.Served,
-    request: answering.Request,
-    done: Callable[[Prediction | BaseException], None],
-    answer: answering.Answer | BaseException,
-) -> None:
-    """Complete the answer of a request that one arm answered."""
-    if isinstance(answer, BaseException):
-        done(answer)
-        return
-    n = request.n_rows
-    versions, arms = [answer.version] * n, [answer.arm] * n
-    done(_prediction(now, request, answer.scores, answer.answers, versions, arms))
-    if now.shadows.is_watching:
-        now.shadows.offer(request)
-
-
-def _refused(name: str, faults: Mapping[int, composite.Fault]) -> errors.UserCodeError:
-    first = min(faults)
-    which = ", ".join(f"rows[{at}]" for at in sorted(faults)[:5])
-    more = f" and {len(faults) - 5} more" if len(faults) > 5 else ""  # noqa: PLR2004
-    return errors.UserCodeError(
-        f"the model of deployment {name!r} failed on {which}{more}: {faults[first].sentence}",
-        hint="no other request is affected; see the version's run, or roll the plan back",
-        deployment=name,
-        version=faults[first].version,
-        kind=faults[first].kind,
-    )
+async def _cannot_load(name: str) -> None:
+    raise errors.UnavailableError(f"nothing loads deployment {name!r} here")

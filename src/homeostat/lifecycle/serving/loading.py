@@ -17,7 +17,7 @@ import blake3
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.data import rows
-from homeostat.lifecycle.registry import format as formats
+from homeostat.lifecycle.registry import described
 from homeostat.lifecycle.registry import load as registry_load
 from homeostat.lifecycle.serving import entities, meters, served
 
@@ -194,7 +194,7 @@ class Shelf:
     def _read(self, version: entities.VersionFiles) -> Held:
         files = {path: self._file(digest) for path, digest in version.files.items()}
         if version.description:
-            files[formats.DESCRIPTION] = self._file(version.description)
+            files[described.DESCRIPTION] = self._file(version.description)
         files_bytes = sum(map(len, files.values()))
         n_modules, resident = len(sys.modules), resident_bytes()
         try:

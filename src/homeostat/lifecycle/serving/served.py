@@ -53,6 +53,13 @@ class Served:
         Every version the plan names.
     post
         The log, threads and counts of this process.
+
+    Attributes
+    ----------
+    asked
+        Which request of its process it answered last; the engine's to set.
+    form
+        What the door has compiled for its requests; the door's to set.
     """
 
     def __init__(
@@ -63,6 +70,8 @@ class Served:
         post: answering.Post,
     ) -> None:
         self.document = document
+        self.asked = 0
+        self.form: Any = None
         champion = loaded[plan.champion(document.plan)]
         self.classes = champion.classes
         self.columns = champion.columns
@@ -154,6 +163,31 @@ class Served:
         request = answering.Request(
             checked, named, keys=_keys(named, keys, found), context=context
         )
+        self._look(request)
+        return request
+
+    def admit_checked(
+        self, columns: list[list[Any]], key: str | None = None
+    ) -> answering.Request:
+        """Let one row in whose columns were checked by the form that the door compiled.
+
+        Parameters
+        ----------
+        columns
+            Features in their order, each of one value of the schema's type, none missing.
+        key
+            What it is known by, where the request said so outside of its columns.
+
+        Returns
+        -------
+        Request
+            As `admit` makes it.
+        """
+        named = [ids.new_id()]
+        found = None if self._key_at is None else columns[self._key_at]
+        keys = named if key is None and found is None else _keys(named, [key], found)
+        context = _nothing(len(self._context), 1)
+        request = answering.Request(columns, named, keys=keys, context=context)
         self._look(request)
         return request
 
@@ -277,6 +311,11 @@ class Served:
                 f"{path}: training never saw {value[:40]!r}", path=path
             )
         request.unseen = found
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything admitted is not answered or not logged yet."""
+        return self.shadows.is_busy or any(arm.lane.is_busy for arm in self.arms)
 
     async def idle(self) -> None:
         """Wait until everything admitted is answered and logged."""

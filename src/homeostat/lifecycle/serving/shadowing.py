@@ -60,6 +60,11 @@ class Shadows:
         """Whether there is any shadow."""
         return bool(self._watchers)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether any offered row is not scored or not logged yet."""
+        return self._task is not None
+
     def offer(self, request: answering.Request) -> None:
         """Let the shadows see an answered request; returns at once.
 
