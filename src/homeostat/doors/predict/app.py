@@ -130,12 +130,23 @@ class Predictions:
 
     def _begin(self, exchange: connection.Exchange, way: Way) -> bool:
         """Let a prediction in its usual form begin; tell whether it did."""
+        now = self._engine.find(way.name or self._only(exchange.head))
+        if now is None:  # not known, or not in memory: that may take a while
+            return False
+        if way.kind is _INFER:
+            form = now.form
+            if form is None:
+                form = now.form = quick.Form(now.columns)
+            row = form.read(exchange.body)
+            if row is not None:
+                columns, request_id = row
+                request = now.admit_checked(columns, way.key)
+                told = functools.partial(self._told, exchange, way, request_id)
+                self._engine.begin(now, request, done=told)
+                return True
         read = quick.infer if way.kind is _INFER else quick.invocation
         found = read(exchange.body)
         if found is None:
-            return False
-        now = self._engine.find(way.name or self._only(exchange.head))
-        if now is None:  # not known, or not in memory: that may take a while
             return False
         keys = None
         if way.key is not None:
@@ -299,6 +310,8 @@ def _way(head: heads.Head, client: str | None) -> Way:
         site=_text(head, b"sec-fetch-site"),
     )
     key = _text(head, KEY_HEADER)
+    if key is not None:
+        key = asked.key_text(key, where=KEY_HEADER.decode())
     kind, name, path = _OTHER, "", head.path
     if path == "/invocations":
         _need(head.method, "POST", path)

@@ -6,8 +6,9 @@ returns None, and the full reader takes the request or says what is wrong with i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -55,8 +56,70 @@ class _Invocation(msgspec.Struct):
     params: msgspec.Raw | None = None
 
 
+_TYPES: dict[str, Any] = {"number": float | None, "boolean": bool | None}
+_TEXTS = frozenset({"category", "text"})
 _infer = msgspec.json.Decoder(_Infer)
 _invocation = msgspec.json.Decoder(_Invocation)
+
+
+class Form:
+    """A request to infer one row, compiled: names, shapes and types are checked by msgspec.
+
+    Parameters
+    ----------
+    columns
+        Features as (name, kind of the schema), in their order.
+
+    Notes
+    -----
+    It knows the row with every feature in its place and no gap; all others are left to `infer`.
+    """
+
+    def __init__(self, columns: Sequence[tuple[str, str]]) -> None:
+        self._ones = [1] * len(columns)
+        self._numbers = [at for at, (_, kind) in enumerate(columns) if kind == "number"]
+        self._decoder: msgspec.json.Decoder[Any] | None = None
+        if columns and all(kind in _TYPES or kind in _TEXTS for _, kind in columns):
+            tensors = tuple(_tensor(at, name, kind) for at, (name, kind) in enumerate(columns))
+            fields: list[Any] = [("inputs", tuple[tensors]), ("id", str, "")]  # type: ignore[valid-type]
+            form = msgspec.defstruct("Infer", fields, forbid_unknown_fields=True, gc=False)
+            self._decoder = msgspec.json.Decoder(form)
+
+    def read(self, body: bytes) -> tuple[list[list[Any]], str] | None:
+        """Read a request.
+
+        Parameters
+        ----------
+        body
+            JSON of the Open Inference Protocol.
+
+        Returns
+        -------
+        tuple or None
+            The columns, checked, and the caller's name for it; None when it is anything else.
+        """
+        if self._decoder is None:
+            return None
+        try:
+            request = self._decoder.decode(body)
+        except msgspec.MsgspecError:
+            return None
+        columns = [tensor.data for tensor in request.inputs]
+        if list(map(len, columns)) != self._ones or [None] in columns:
+            return None
+        if not math.isfinite(sum([columns[at][0] for at in self._numbers])):
+            return None
+        return columns, request.id
+
+
+def _tensor(at: int, name: str, kind: str) -> type[msgspec.Struct]:
+    fields: list[Any] = [
+        ("name", Literal[name]),  # type: ignore[valid-type]
+        ("shape", tuple[Literal[1]]),
+        ("datatype", Literal["FP64", "FP32", "INT64", "INT32", "BOOL", "BYTES"]),
+        ("data", list[_TYPES.get(kind, str | None)]),  # type: ignore[misc]
+    ]
+    return msgspec.defstruct(f"Tensor{at}", fields, forbid_unknown_fields=True, gc=False)
 
 
 def infer(body: bytes) -> Columns | None:

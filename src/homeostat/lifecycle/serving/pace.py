@@ -31,10 +31,10 @@ class Pace:
 
     Notes
     -----
-    An exponential mean with weight 0.2 decides. In a thread the processor's time counts, since
-    the clock also shows how long the interpreter was busy elsewhere, unless the call took so
-    long that it must have waited for something itself. Three batches of over 5 ms on the loop,
-    fewer than one in a hundred apart, settle it: from then on a thread.
+    An exponential mean with weight 0.2 decides. The processor's time counts, since the clock
+    also shows how long the interpreter or the machine was busy elsewhere, unless the call took
+    so long that it must have waited for something itself. Three batches of over 5 ms on the
+    loop, fewer than one in a hundred apart, settle it: from then on a thread.
     """
 
     def __init__(self, *, is_fast: bool) -> None:
@@ -59,9 +59,7 @@ class Pace:
         object
             What it returned.
         """
-        began = time.perf_counter()
-        found = work()
-        seconds = time.perf_counter() - began
+        found, seconds = _timed(work)
         self._mean_s += _SMOOTHING * (seconds - self._mean_s)
         if seconds > _LONG_S:
             self._strikes += 1
@@ -82,10 +80,13 @@ class Pace:
         object
             What it returned.
         """
-        began, spent = time.perf_counter(), time.thread_time()
-        found = work()
-        seconds = time.perf_counter() - began
-        if seconds < _WAITING_S:
-            seconds = time.thread_time() - spent
+        found, seconds = _timed(work)
         self._mean_s += _SMOOTHING * (seconds - self._mean_s)
         return found
+
+
+def _timed(work: Callable[[], Found]) -> tuple[Found, float]:
+    began, spent = time.perf_counter(), time.thread_time()
+    found = work()
+    seconds = time.perf_counter() - began
+    return found, seconds if seconds > _WAITING_S else time.thread_time() - spent
