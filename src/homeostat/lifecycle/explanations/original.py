@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.registry import columns, opening
-from homeostat.lifecycle.registry import format as folder
+from homeostat.lifecycle.registry import columns, described, opening
 from homeostat.lifecycle.registry.entities import Description
 
 Floats = NDArray[np.float64]
@@ -116,7 +115,7 @@ def open_version(files: Mapping[str, bytes], *, is_trusted: bool = False) -> Ori
     NotAllowedError
         When the model is pickled and not trusted, or holds a type that is not trusted.
     """
-    description = folder.read(files)
+    description = described.read(files)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # another release warns; the example proves
         estimator = opening.estimator(
