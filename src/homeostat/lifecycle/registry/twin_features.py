@@ -110,6 +110,17 @@ def through(step: Any, features: Sequence[Feature], *, names: Sequence[str]) -> 
     raise NoTwinError(f"the step {_told(step)} has no counterpart in ONNX here")
 
 
+def without_zeros(features: Sequence[Feature]) -> list[Feature]:
+    """Return features whose zeros are missing: XGBoost reads a sparse matrix so.
+
+    Parameters
+    ----------
+    features
+        Numbers, or encoded.
+    """
+    return [_with_operation(one, "drop", 0.0) for one in features]
+
+
 def operated(values: NDArray[Any], operations: Sequence[Operation]) -> NDArray[np.float64]:
     """Return numbers after some operations, rounded as scikit-learn rounds.
 
@@ -118,7 +129,8 @@ def operated(values: NDArray[Any], operations: Sequence[Operation]) -> NDArray[n
     values
         Any shape.
     operations
-        ``fill`` a missing value, ``sub``, ``div``, ``mul``, ``add``, ``is-missing``.
+        ``fill`` a missing value, ``sub``, ``div``, ``mul``, ``add``, ``is-missing``,
+        ``drop`` a zero so that it is missing.
     """
     found = np.asarray(values, dtype=np.float64)
     for name, operand in operations:
@@ -133,6 +145,7 @@ _OPERATIONS: dict[str, Callable[[NDArray[np.float64], float], NDArray[np.float64
     "mul": lambda x, operand: x * operand,
     "add": lambda x, operand: x + operand,
     "is-missing": lambda x, _: np.isnan(x).astype(np.float64),
+    "drop": lambda x, _: np.where(x == 0.0, np.nan, x),
 }
 
 

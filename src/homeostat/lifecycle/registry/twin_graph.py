@@ -20,7 +20,16 @@ from homeostat.lifecycle.registry.twin_models import Linear, Model
 Floats = NDArray[np.float64]
 
 _OPSET, _ML_OPSET, _IR = 18, 5, 10
-_NEUTRAL = {"fill": np.nan, "sub": 0.0, "div": 1.0, "mul": 1.0, "add": 0.0, "is-missing": 0.0}
+_NEUTRAL = {
+    "fill": np.nan,
+    "sub": 0.0,
+    "div": 1.0,
+    "mul": 1.0,
+    "add": 0.0,
+    "is-missing": 0.0,
+    "drop": 0.0,
+}
+_FLAGGED = frozenset({"is-missing", "drop"})
 
 
 def write(model: Model, features: Sequence[Feature], *, positive: int) -> bytes:
@@ -155,7 +164,7 @@ def _numbers(graph: _Graph, numbers: Sequence[Feature], sources: Sequence[Source
                 place += 1
             if place == len(slots):
                 slots.append((name, np.full(len(numbers), _NEUTRAL[name])))
-            slots[place][1][at] = 1.0 if name == "is-missing" else operand
+            slots[place][1][at] = 1.0 if name in _FLAGGED else operand
             place += 1
     taken = [list(sources).index(one.source) for one in numbers]
     if not slots and taken == list(range(len(sources))):
@@ -173,6 +182,10 @@ def _operated(graph: _Graph, name: str, operation: str, operands: Floats) -> str
     if operation == "is-missing":
         flag = graph.add("Cast", graph.add("IsNaN", name), to=11)
         return graph.add("Where", graph.constant(operands == 1.0), flag, name)
+    if operation == "drop":
+        is_zero = graph.add("Equal", name, graph.constant(np.array(0.0)))
+        is_dropped = graph.add("And", is_zero, graph.constant(operands == 1.0))
+        return graph.add("Where", is_dropped, graph.constant(np.array(np.nan)), name)
     return graph.add(operation.capitalize(), name, graph.constant(operands))
 
 
