@@ -37,6 +37,9 @@ COMMANDS: dict[str, Entry] = {
         "homeostat.doors.cli.corrections:correction", "Change answers without a new model."
     ),
     "review": Entry("homeostat.doors.cli.reviews:review", "Decide what was left to a person."),
+    "predictions": Entry(
+        "homeostat.doors.cli.predictions:predictions", "Export the prediction log."
+    ),
     "monitor": Entry("homeostat.doors.cli.monitor:monitor", "Show what monitoring has found."),
     "backtest": Entry(
         "homeostat.doors.cli.backtest:backtest", "Replay history under a policy."

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import blake3
+import polars as pl
 
 from homeostat.doors.client import transport
 from homeostat.foundation import errors
@@ -19,6 +21,7 @@ from homeostat.lifecycle.serving.scorings import NewScoring, Scoring
 
 ListOfScorings = list[Scoring]
 _MODELS = "models:/"
+_FORMS = {".parquet": "parquet", ".arrow": "arrow", ".jsonl": "json", ".ndjson": "json"}
 
 
 class Target(NamedTuple):
@@ -186,6 +189,117 @@ class Predictions:
         )
         return self._transport.call("POST", "/api/scorings", body=told, answer=Scoring)
 
+    def read(
+        self,
+        deployment: str,
+        *,
+        as_of: int | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        versions: Sequence[str] = (),
+        columns: Sequence[str] = (),
+        with_labels: bool = False,
+        answered: bool | None = True,
+    ) -> pl.DataFrame:
+        """Return rows of the prediction log.
+
+        Parameters
+        ----------
+        deployment
+            Its name.
+        as_of
+            Only what was served and known then; milliseconds UTC, now when None.
+        since, until
+            Served from the first on and before the second; milliseconds UTC.
+        versions
+            Only rows scored by one of these: a member such as ``3``, a composite ``3+4``.
+        columns
+            Only these; all when empty: row, id, key, served_at, generation, arm, answered,
+            version, score, served_score, corrections, propensity, answer, members,
+            member_scores, ``x.<feature>``, ``c.<context>``.
+        with_labels
+            Whether label, event_at and known_at stand beside each row.
+        answered
+            Only answers, or with False only what was scored in the shadow; both when None.
+
+        Returns
+        -------
+        polars.DataFrame
+            In log order; ``.to_arrow()`` makes an Arrow table of it. For a log larger than
+            memory see `export`.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such deployment.
+        """
+        query: transport.Query = {
+            "as_of": as_of,
+            "since": since,
+            "until": until,
+            "versions": list(versions) or None,
+            "columns": list(columns) or None,
+            "with_labels": with_labels,
+            "answered": answered,
+        }
+        data = b"".join(self._transport.stream(_log(deployment), query=query))
+        return pl.read_ipc_stream(data)
+
+    def export(self, deployment: str, output: str | Path, **narrowed: Any) -> int:
+        """Write rows of the prediction log into a file, in bounded memory.
+
+        Parameters
+        ----------
+        deployment
+            Its name.
+        output
+            ``.parquet``, ``.arrow`` (an IPC stream) or ``.jsonl``; appears when it is whole.
+        **narrowed
+            What narrows the rows, as for `read`.
+
+        Returns
+        -------
+        int
+            Bytes written.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such deployment.
+        InvalidInputError
+            When the ending is not known.
+        """
+        path = Path(output)
+        form = _FORMS.get(path.suffix.lower())
+        if form is None:
+            raise errors.InvalidInputError(
+                f"cannot tell the format of {path} from its name",
+                hint=f"known endings are {', '.join(_FORMS)}",
+            )
+        many = {"versions", "columns"}
+        query: dict[str, Any] = {
+            name: (list(value) or None) if name in many else value
+            for name, value in {"answered": True, **narrowed}.items()
+        }
+        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with draft.open("wb") as file:
+                for piece in self._transport.stream(
+                    _log(deployment), query={**query, "format": form}
+                ):
+                    file.write(piece)
+                file.flush()
+                os.fsync(file.fileno())
+                size = file.tell()
+            draft.replace(path)
+        except OSError as error:
+            raise errors.UnavailableError(
+                f"{path} cannot be written: {error.strerror}", hint="name another place"
+            ) from error
+        finally:
+            draft.unlink(missing_ok=True)
+        return size
+
     def scorings(self, model: str, *, before: str = "", limit: int = 100) -> ListOfScorings:
         """Return the tables that versions of a model scored, the latest first.
 
@@ -231,3 +345,7 @@ class Predictions:
         where = f"/api/deployments/{transport.part(document.deployment)}/segments/{segment}"
         taken = self._transport.call("POST", where, body=path.read_bytes(), answer=Segment)
         return taken.n_rows
+
+
+def _log(deployment: str) -> str:
+    return f"/api/deployments/{transport.part(deployment)}/predictions"

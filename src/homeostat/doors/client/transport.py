@@ -57,6 +57,27 @@ class Carrier(Protocol):
             Its answer.
         """
 
+    def stream(self, path: str, *, headers: dict[str, str]) -> Iterator[bytes]:
+        """Get an answer piece by piece, as far as that goes.
+
+        Parameters
+        ----------
+        path
+            From the root, with its query.
+        headers
+            Names to values.
+
+        Yields
+        ------
+        bytes
+            Of a successful answer.
+
+        Raises
+        ------
+        HomeostatError
+            What the server raised.
+        """
+
     def close(self) -> None:
         """Let go of connections and threads."""
 
@@ -112,6 +133,19 @@ class HttpCarrier:
             ) from error
         return Reply(answer.status_code, answer.content)
 
+    def stream(self, path: str, *, headers: dict[str, str]) -> Iterator[bytes]:
+        """Get an answer piece by piece; see `Carrier.stream`."""
+        try:
+            with self._http.stream("GET", path, headers=headers) as answer:
+                if not answer.is_success:
+                    raise _error(Reply(answer.status_code, answer.read()))
+                yield from answer.iter_bytes()
+        except httpx.TransportError as error:
+            raise errors.UnavailableError(
+                f"the answer of {self._url} ended early: {str(error) or type(error).__name__}",
+                hint="see the server's log, and try again",
+            ) from error
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -159,6 +193,13 @@ class AppCarrier:
         asking = self._http.request(method, path, headers=headers, content=content)
         answer = asyncio.run_coroutine_threadsafe(asking, self._loop).result()
         return Reply(answer.status_code, answer.content)
+
+    def stream(self, path: str, *, headers: dict[str, str]) -> Iterator[bytes]:
+        """Get an answer, whole: the application is in this process; see `Carrier.stream`."""
+        reply = self.carry("GET", path, headers=headers, body=b"")
+        if not 200 <= reply.status < 300:  # noqa: PLR2004 - success
+            raise _error(reply)
+        yield reply.body
 
     def close(self) -> None:
         """Stop the loop and let go of the application."""
@@ -273,6 +314,26 @@ class Transport:
         if answer is None:
             return None
         return reply.body if answer is bytes else msgspec.json.decode(reply.body, type=answer)
+
+    def stream(self, path: str, *, query: Query | None = None) -> Iterator[bytes]:
+        """Get a file piece by piece.
+
+        Parameters
+        ----------
+        path, query
+            As for `call`.
+
+        Yields
+        ------
+        bytes
+            In order; from a server not all of them are in memory at once.
+
+        Raises
+        ------
+        HomeostatError
+            The same class the server raised.
+        """
+        return self._carrier.stream(path + _query(query), headers=dict(self._headers))
 
     def close(self) -> None:
         """Let go of connections and threads."""

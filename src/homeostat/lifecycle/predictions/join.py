@@ -30,13 +30,33 @@ def join(
         where nothing is known. Of several labels of one key the one known last counts; of
         those known at once, the one that came last. A key predicted twice has its label twice.
     """
+    return beside(predictions, last_known(labels, as_of=as_of))
+
+
+def last_known(labels: pl.DataFrame, *, as_of: int | None = None) -> pl.DataFrame:
+    """Return the label that counts for each key.
+
+    Parameters
+    ----------
+    labels, as_of
+        As for `join`.
+
+    Returns
+    -------
+    polars.DataFrame
+        As `labels`, each key once.
+    """
     known = labels if as_of is None else labels.filter(pl.col("known_at") <= as_of)
-    last = (
+    return (
         known.with_row_index("_order")
         .sort("known_at", "_order")
         .unique("key", keep="last", maintain_order=True)
         .drop("_order")
     )
+
+
+def beside(predictions: pl.DataFrame, last: pl.DataFrame) -> pl.DataFrame:
+    """Put beside each prediction the label of its key, found by `last_known` before."""
     return predictions.join(last, on="key", how="left", maintain_order="left")
 
 

@@ -82,13 +82,29 @@ def predictions(
         load(house, run, tx.project, first_row=first_row, end_row=end, columns=columns)
         for run in stored_together(found)
     ]
-    if not parts:
-        empty = segments.empty_predictions()
-        parts = [empty.insert_column(0, pl.Series("row", [], dtype=pl.Int64()))]
-    together = segments.stack(parts)
+    together = stacked(parts)
     if as_of is not None:
         together = together.filter(pl.col("served_at") <= as_of)
     return together
+
+
+def stacked(parts: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Put parts of the log under each other; without any it is a log without rows.
+
+    Parameters
+    ----------
+    parts
+        As `load` returns them.
+
+    Returns
+    -------
+    polars.DataFrame
+        As `predictions`.
+    """
+    if not parts:
+        empty = segments.empty_predictions()
+        return empty.insert_column(0, pl.Series("row", [], dtype=pl.Int64()))
+    return segments.stack(parts)
 
 
 def labels(

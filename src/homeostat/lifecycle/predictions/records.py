@@ -152,6 +152,16 @@ def _range(first: sa.Column[int], n: sa.Column[int]) -> sa.Select[Any]:
 
 SEGMENTS_WITH_ROWS = _range(segments.c.first_row, segments.c.n_rows)
 SEGMENTS_WITH_LABELS = _range(segments.c.first_label, segments.c.n_labels)
+SEGMENTS_BETWEEN = (
+    sa.select(*_ALL)
+    .where(
+        *_OURS,
+        segments.c.n_rows > 0,
+        segments.c.last_served_at >= sa.bindparam("since", type_=sa.BigInteger),
+        segments.c.first_served_at <= sa.bindparam("until", type_=sa.BigInteger),
+    )
+    .order_by(segments.c.first_row)
+)
 # Segments sealed before they said which ids they hold are looked into.
 SEGMENTS_WITH_ID = (
     sa.select(*_ALL)
