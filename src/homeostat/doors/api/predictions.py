@@ -1,0 +1,76 @@
+"""The prediction log over HTTP: rows as Arrow, Parquet or lines of JSON, of any size."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from homeostat.doors.api import routing
+from homeostat.foundation.blobs import flow
+from homeostat.lifecycle.predictions import scan
+
+Instant = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+MEDIA = {
+    "arrow": "application/vnd.apache.arrow.stream",
+    "parquet": "application/vnd.apache.parquet",
+    "json": "application/x-ndjson",
+}
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows and columns of a log, and how they are written."""
+
+    format: scan.Format = "arrow"
+    as_of: Annotated[
+        Instant | None, msgspec.Meta(description="milliseconds UTC; what was known then")
+    ] = None
+    since: Annotated[Instant | None, msgspec.Meta(description="served from then on")] = None
+    until: Annotated[Instant | None, msgspec.Meta(description="served before then")] = None
+    versions: Annotated[
+        tuple[str, ...], msgspec.Meta(description="members such as 3, composites such as 3+4")
+    ] = ()
+    columns: Annotated[tuple[str, ...], msgspec.Meta(description="only these")] = ()
+    with_labels: bool = False
+    answered: Annotated[
+        bool | None, msgspec.Meta(description="only answers, or only shadows; both")
+    ] = None
+
+
+async def read(call: routing.Call) -> Response:
+    """Return rows of a deployment's log, in its order, piece by piece."""
+    asked: Asked = call.query
+    wanted = scan.Wanted(
+        as_of=asked.as_of,
+        since=asked.since,
+        until=asked.until,
+        versions=asked.versions,
+        columns=asked.columns,
+        with_labels=asked.with_labels,
+        answered=asked.answered,
+    )
+    name = str(call.path_params["name"])
+    found = await call.read(
+        lambda tx: scan.prepare(tx, call.actor, call.house, deployment=name, wanted=wanted)
+    )
+    schema = await call.work(lambda: found.schema(call.house))
+    pieces = scan.written(call.house, found, schema, form=asked.format)
+    kind = MEDIA[asked.format]
+    data = await flow.give(pieces, on_thread=call.work)
+    if isinstance(data, bytes):
+        return Response(data, media_type=kind)
+    return StreamingResponse(data, media_type=kind)
+
+
+ROUTES = (
+    routing.Route(
+        "GET",
+        "/api/deployments/{name}/predictions",
+        "prediction.read",
+        read,
+        answer=bytes,
+        query=Asked,
+        summary="Rows of the log: as of an instant, by version and time, with labels",
+    ),
+)
