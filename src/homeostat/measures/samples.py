@@ -161,18 +161,18 @@ def sturges_edges(reference: Numbers, current: Numbers) -> Floats | None:
     kind = np.result_type(reference, current)
     is_integer = bool(np.issubdtype(kind, np.integer))
     low, high = min(reference[0], current[0]), max(reference[-1], current[-1])
-    if low == high:
-        low, high = low - 0.5, high + 0.5
     with np.errstate(over="ignore"):
         span = float(int(high) - int(low)) if is_integer else float(kind.type(high - low))
-    size = len(reference) + len(current)
-    width = span / float(np.log2(size) + 1)
-    if not math.isfinite(span) or width <= 0:
+    width = span / float(np.log2(len(reference) + len(current)) + 1)
+    if not math.isfinite(span) or (span > 0 and width == 0):
         return None
-    if is_integer:
+    if is_integer and width:
         width = max(1.0, width)
+    n_bins = math.ceil(span / width) if width else 1
+    if not width:
+        low, high = low - 0.5, high + 0.5
     edge_kind = np.result_type(kind, np.float64) if is_integer else kind
-    edges = np.linspace(low, high, math.ceil(span / width) + 1, dtype=edge_kind)
+    edges = np.linspace(low, high, n_bins + 1, dtype=edge_kind)
     return None if bool(np.any(edges[:-1] >= edges[1:])) else np.asarray(edges)
 
 

@@ -76,8 +76,9 @@ def kind_of(values: pl.Series) -> Kind:
         return "number"
     if kind.is_temporal():
         return "time"
-    is_text = kind in {pl.String, pl.Categorical, pl.Enum, pl.Null}
-    return "category" if is_text else "other"
+    # Types with parameters are not found in a set of types.
+    named = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+    return "category" if any(kind == one for one in named) else "other"
 
 
 def compare(
