@@ -244,11 +244,21 @@ def broken_run(tx: Transaction) -> None:
 
 
 def version(
-    opened: house.House, run_id: str, content: bytes, *, purpose: str, champion: str = ""
+    opened: house.House,
+    run_id: str,
+    content: bytes | dict[str, bytes],
+    *,
+    purpose: str,
+    champion: str = "",
 ) -> Version:
     """Judge a candidate on simulated scores and register it."""
-    blob = opened.put_blob("model:credit", content)
-    files = (File(path="model.skops", digest=blob.digest, size_bytes=blob.size_bytes),)
+    contents = content if isinstance(content, dict) else {"model.skops": content}
+    blobs = {path: opened.put_blob("model:credit", data) for path, data in contents.items()}
+    files = tuple(
+        File(path=path, digest=blob.digest, size_bytes=blob.size_bytes)
+        for path, blob in blobs.items()
+    )
+    size_bytes = sum(blob.size_bytes for blob in blobs.values())
     rules = policy.parse(POLICY)
     rng = np.random.default_rng(len(content))
     y = rng.integers(0, 2, size=400)
@@ -261,7 +271,7 @@ def version(
         protected={"sex": rng.choice(["f", "m"], size=400)},
         slice_needed=rules.gates.worst_slice_at_least,
     )
-    sat = exam.measured(sat, latency_p99_ms=3.1, size_bytes=blob.size_bytes)
+    sat = exam.measured(sat, latency_p99_ms=3.1, size_bytes=size_bytes)
     judged = gates.judge(sat, rules.gates)
 
     def write(tx: Transaction) -> Version:

@@ -1,0 +1,315 @@
+"""Tables scored in bulk, the log read back, and what led to what: over a house with models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from doors import furnishing
+from homeostat.doors import cli, local
+from homeostat.doors.client import predictions as sdk
+from homeostat.foundation import clock, errors, house, ids, settings
+from homeostat.lifecycle.corrections.entities import Correction, Threshold
+from homeostat.lifecycle.data import batches
+from homeostat.lifecycle.predictions import actions as predictions
+from homeostat.lifecycle.predictions import frames, spool
+from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry import format as folder
+from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving import batched, engine
+from homeostat.lifecycle.serving.entities import Arm, Member, Plan
+
+REGIONS = ("capital", "east", "north")
+ADA = furnishing.ADA
+
+
+def table(n, *, seed=0):
+    rng = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "id": [f"k{at:05}" for at in range(n)],
+            "income": rng.uniform(10_000, 200_000, n).round(2),
+            "region": rng.choice(REGIONS, n),
+            "sex": rng.choice(["f", "m"], n),
+            "note": [f"note {at}" for at in range(n)],
+        }
+    )
+
+
+def model(seed):
+    rows = table(300, seed=seed)
+    codes = [REGIONS.index(one) for one in rows["region"]]
+    x = np.column_stack([rows["income"].to_numpy() / 1e5, codes])
+    made = LogisticRegression().fit(
+        np.column_stack([rows["income"].to_numpy(), codes]),
+        (x[:, 0] + 0.3 * x[:, 1] + 0.2 * seed > 1.2).astype(int),
+    )
+    return folder.pack(
+        made,
+        schema=furnishing.SCHEMA,
+        example=rows.select("income", "region"),
+        target="defaulted",
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home with a composite of two versions and a canary of one."""
+    place = tmp_path_factory.mktemp("scored") / "home"
+    with house.open_house(settings.Settings(home=place)) as opened:
+        run = opened.write(lambda tx: furnishing.run(tx, "fit", n_points=2))
+        one = furnishing.version(opened, run, model(1), purpose="initial")
+        furnishing.version(opened, run, model(2), purpose="refresh", champion=one.reference)
+        opened.write(lambda tx: registry.approve(tx, ADA, "credit", 2, note="seen"))
+        opened.write(
+            lambda tx: serving.deploy(tx, ADA, "credit", policy=furnishing.POLICY, number=1)
+        )
+        plan = Plan(
+            generation=2,
+            arms=(
+                Arm("stable", 0.6, (Member(1, 0.25), Member(2, 0.75))),
+                Arm("canary", 0.4, (Member(1, 1.0),)),
+            ),
+            salt="s",
+        )
+        opened.write(lambda tx: serving.set_plan(tx, ADA, "credit", plan, reason="both"))
+    return place
+
+
+@pytest.fixture
+def client(home):
+    with local.open_client(settings.Settings(home=home)) as one:
+        yield one
+
+
+@pytest.fixture
+def document(client):
+    return client.predictions._document(sdk.target("credit"))
+
+
+def online(document, files, rows, tmp_path):
+    """Return what the engine of a prediction server answers."""
+
+    async def asked():
+        log = spool.Spool(tmp_path / "spool")
+        served = engine.Engine(log)
+        bundle = batched.Bundle(document=document, files=files)
+        loaded = {one.version: batched._load(bundle, one) for one in document.versions}
+        served.install(document, loaded)
+        told = await served.predict(
+            document.deployment,
+            rows.select("income", "region", "sex").to_dicts(),
+            keys=rows["id"].to_list(),
+        )
+        await served.close()
+        log.close()
+        return told
+
+    return asyncio.run(asked())
+
+
+@pytest.mark.parametrize("is_corrected", [False, True], ids=["plain", "corrected"])
+def test_a_table_gets_the_scores_that_the_prediction_server_answers(
+    client, document, tmp_path, is_corrected
+):
+    rows = table(500, seed=9)
+    if is_corrected:
+        now = clock.now_ms()
+        made = Correction(
+            id="c1",
+            version=1,
+            deployment="credit",
+            body=Threshold(at=0.3),
+            status="active",
+            reason="fewer losses",
+            made_by="ada",
+            made_at=now,
+            starts_at=now - 1000,
+            expires_at=now + 10**7,
+        )
+        document = type(document)(
+            **{
+                name: getattr(document, name)
+                for name in document.__struct_fields__
+                if name != "corrections"
+            },
+            corrections=(made,),
+        )
+    files = client.predictions._files(document)
+    bench = batched.Bench(batched.Bundle(document=document, files=files), key="id")
+    done = bench.score(rows, first_row=0, is_text=False).rows
+    told = online(document, files, rows, tmp_path)
+    assert done["score"].to_list() == told.scores
+    assert done["answer"].to_list() == told.answers
+    assert done["arm"].to_list() == told.arms
+    assert set(told.versions) == {"1", "1+2"}
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow"])
+def test_every_format_is_read_and_written_alike(client, tmp_path, ending):
+    rows = table(2500)
+    source, output = tmp_path / f"in.{ending}", tmp_path / f"out.{ending}"
+    writers = {"parquet": rows.write_parquet, "csv": rows.write_csv, "arrow": rows.write_ipc}
+    writers[ending](source)
+    seen = []
+    done = client.predictions.score(
+        "credit",
+        source,
+        output,
+        key="id",
+        keep=("id", "note"),
+        batch_rows=700,
+        progress=lambda share, n: seen.append((round(share, 2), n)),
+    )
+    readers = {"parquet": pl.read_parquet, "csv": pl.read_csv, "arrow": pl.read_ipc}
+    found = readers[ending](output)
+    assert found.columns == ["id", "note", "score", "answer", "version", "arm"]
+    assert found["id"].to_list() == rows["id"].to_list()
+    assert found["score"].is_between(0, 1).all()
+    assert (done.told.n_rows, done.told.n_scored, seen[-1]) == (2500, 2500, (1.0, 2500))
+    assert done.told.output_digest == batches.digest(output)
+    assert [one.name for one in tmp_path.iterdir() if "part" in one.name] == []
+
+
+def test_a_version_alone_is_named_by_number_or_alias(client, tmp_path):
+    source = tmp_path / "in.parquet"
+    table(50).write_parquet(source)
+    client.models.set_alias("credit", "champion", 2)
+    for name, number in (("models:/credit/1", 1), ("models:/credit@champion", 2)):
+        done = client.predictions.score(name, source, tmp_path / "out.parquet")
+        assert done.told.versions == (number,)
+        assert set(pl.read_parquet(tmp_path / "out.parquet")["version"]) == {str(number)}
+    ways = {edge.kind for edge in client.lineage.ancestors(done.reference)}
+    assert {"scored", "read-by"} <= ways
+    assert done in client.predictions.scorings("credit")
+
+
+def bad_table(path):
+    rows = table(6)
+    incomes = ["1000", "abc", "2000.5", "", "inf", "7"]
+    rows.with_columns(pl.Series("income", incomes)).write_csv(path)
+
+
+def test_a_bad_row_ends_it_with_its_number_and_leaves_nothing(client, tmp_path):
+    bad_table(tmp_path / "in.csv")
+    with pytest.raises(errors.InvalidInputError, match=r"rows\[1\]\.income: .*'abc'"):
+        client.predictions.score("credit", tmp_path / "in.csv", tmp_path / "out.parquet")
+    assert [one.name for one in tmp_path.iterdir()] == ["in.csv"]
+
+
+@pytest.mark.parametrize("executor", ["inline", "processes"])
+@pytest.mark.parametrize("how", ["skip", "keep"])
+def test_bad_rows_are_left_out_or_kept_and_told(client, tmp_path, how, executor):
+    bad_table(tmp_path / "in.csv")
+    done = client.predictions.score(
+        "credit",
+        tmp_path / "in.csv",
+        tmp_path / "out.parquet",
+        key="id",
+        bad_rows=how,
+        executor=executor,
+        batch_rows=4,
+    )
+    told = [json.loads(one) for one in (tmp_path / "out.bad.jsonl").read_bytes().splitlines()]
+    assert [one["row"] for one in told] == [1, 3, 4]
+    assert told[0]["values"]["id"] == "k00001"
+    assert "null" in told[1]["problem"]
+    found = pl.read_parquet(tmp_path / "out.parquet")
+    assert (done.told.n_scored, done.told.n_bad) == (3, 3)
+    if how == "skip":
+        assert found["id"].to_list() == ["k00000", "k00002", "k00005"]
+    else:
+        assert found["score"].is_null().to_list() == [False, True, False, True, True, False]
+        assert found["problem"].null_count() == 3
+
+
+def test_a_table_that_lacks_a_feature_names_it(client, tmp_path):
+    table(3).drop("income").write_parquet(tmp_path / "in.parquet")
+    with pytest.raises(errors.InvalidInputError, match="no column 'income'"):
+        client.predictions.score("credit", tmp_path / "in.parquet", tmp_path / "o.parquet")
+
+
+def test_logged_rows_are_in_the_log_and_labels_join_them(client, tmp_path):
+    rows = table(40, seed=3).with_columns(pl.format("batch-{}", "id").alias("id"))
+    rows.write_parquet(tmp_path / "in.parquet")
+    before = clock.now_ms()
+    done = client.predictions.score(
+        "credit", tmp_path / "in.parquet", tmp_path / "o.parquet", key="id", log=True
+    )
+    assert done.told.n_logged == 40
+    client.deployments.label("credit", [("batch-k00000", "1"), ("batch-k00000", "0")])
+    found = client.predictions.read(
+        "credit", since=before, columns=("key", "arm", "x.income", "label"), with_labels=True
+    )
+    assert found.columns == ["key", "arm", "x.income", "label"]
+    mine = found.filter(pl.col("key").str.starts_with("batch-"))
+    assert mine["key"].sort().to_list() == rows["id"].to_list()
+    assert set(mine["arm"]) == {"batch"}
+    label = dict(mine.select("key", "label").iter_rows())
+    assert (label["batch-k00000"], label["batch-k00001"]) == ("0", None)
+
+
+def log(opened, *, at, version, keys, segment=None):
+    """Hand over a segment with one batch."""
+    n = len(keys)
+    name = segment or ids.new_id()
+    batch = frames.Batch(
+        served_at=at,
+        generation=2,
+        arm="stable",
+        answered=True,
+        version=version,
+        ids=[f"{at:012x}{n_:020x}" for n_ in range(n)],
+        keys=list(keys),
+        features=[[38_000.0] * n, ["north"] * n],
+        context=[],
+        scores=[0.71] * n,
+        answers=["1"] * n,
+        members=version.split("+"),
+        member_scores=[[0.71] * n for _ in version.split("+")],
+    )
+    layout = frames.Layout(("income", "region"), ("number", "category"), ())
+    raw = b"".join(map(frames.encode, (frames.Opened(name, "credit", at), layout, batch)))
+    sealed = predictions.seal_segment(opened, "credit", segment=name, raw=raw)
+    opened.write(lambda tx: predictions.accept_segment(tx, furnishing.LOOP, sealed))
+    return batch.ids
+
+
+def test_the_log_is_read_by_version_and_time_and_exported_in_every_format(
+    client, home, tmp_path
+):
+    with house.open_house(settings.Settings(home=home)) as opened:
+        log(opened, at=5_000, version="1", keys=["a", "b"])
+        log(opened, at=6_000, version="1+2", keys=["c"])
+    read = client.predictions.read
+    assert read("credit", until=5_500)["key"].to_list() == ["a", "b"]
+    assert read("credit", until=7_000, versions=["2"])["key"].to_list() == ["c"]
+    assert read("credit", until=7_000, versions=["1"])["key"].to_list() == ["a", "b", "c"]
+    assert read("credit", as_of=5_999)["key"].to_list() == ["a", "b"]
+    assert read("credit", until=7_000).to_arrow().num_rows == 3
+    with pytest.raises(errors.InvalidInputError, match="no column 'keys'"):
+        read("credit", columns=["keys"])
+    for ending, reader in (
+        ("parquet", pl.read_parquet),
+        ("arrow", pl.read_ipc_stream),
+        ("jsonl", pl.read_ndjson),
+    ):
+        path = tmp_path / f"log.{ending}"
+        assert client.predictions.export("credit", path, until=7_000) > 0
+        assert reader(path)["key"].to_list() == ["a", "b", "c"]
+
+
+def test_the_command_scores_a_table_and_says_so_in_a_line(home, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    table(20).write_csv(tmp_path / "in.csv")
+    asked = ["predict", "credit", "--input", "in.csv", "--output", "out.csv", "--keep", "*"]
+    assert cli.invoke([*asked, "--key", "id"]) == 0
+    assert "20 rows scored by credit 1+2 into out.csv" in capsys.readouterr().out
+    assert pl.read_csv("out.csv").columns[:5] == table(1).columns
+    assert cli.invoke(["predictions", "export", "credit", "log.parquet"]) == 0
