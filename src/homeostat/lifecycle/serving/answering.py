@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from homeostat.foundation import clock, errors, log
+from homeostat.lifecycle.corrections import compiled
 from homeostat.lifecycle.predictions import frames, spool
-from homeostat.lifecycle.serving import batcher, composite, meters, pace, threads
+from homeostat.lifecycle.serving import batcher, composite, corrected, meters, pace, threads
 
 REST_S: Final = 5.0
 """How long a composite that did not answer in time is not asked again."""
@@ -128,6 +129,8 @@ class AnsweringArm:
         What is answered below a score of 0.5 and from there on; None answers the score.
     post
         The log, threads and counts of this process.
+    corrections
+        What changes scores and answers; None for nothing.
     """
 
     def __init__(
@@ -137,12 +140,14 @@ class AnsweringArm:
         *,
         labels: tuple[str | None, str] | None,
         post: Post,
+        corrections: corrected.Corrections | None = None,
     ) -> None:
         self.place = place
         self._seats = seats
         self._labels = labels
         self._members = [str(seat.version) for seat in seats]
         self._post = post
+        self._corrections = corrections
         self._pace = pace.Pace(is_fast=all(seat.predictor.is_fast for seat in seats))
         self._rests_until = 0.0
         self.lane: batcher.Lane[Request, Answer] = batcher.Lane(self._score)
@@ -157,9 +162,12 @@ class AnsweringArm:
             n_rows = sum(one.n_rows for one in batch)
         columns = dict(zip(self.place.layout.features, table, strict=True))
         work = functools.partial(composite.score, self._seats, columns, n_rows)
+        if self._corrections is not None:
+            context = self._context(batch)
+            work = functools.partial(self._corrections.score, work, columns, context)
         then = functools.partial(self._scored, batch, table, deliver)
         if self._rests_until and time.monotonic() < self._rests_until:
-            then(self._resting(n_rows))
+            self._mend(batch, table, deliver, self._resting(n_rows))
         elif self._pace.is_inline:
             then(self._pace.inline(work))
         else:
@@ -180,7 +188,33 @@ class AnsweringArm:
         self._rests_until = time.monotonic() + REST_S
         sentence = f"version {self.place.version} did not answer within {timeout_s:g} s"
         scored = self._failed(sum(one.n_rows for one in batch), "timeout", sentence)
-        self._scored(batch, table, deliver, scored)
+        self._mend(batch, table, deliver, scored)
+
+    def _mend(
+        self,
+        batch: list[Request],
+        table: list[list[Any]],
+        deliver: Deliver,
+        scored: composite.Scored,
+    ) -> None:
+        """Answer a batch that nobody scored by the fallback, where there is one."""
+        then = functools.partial(self._scored, batch, table, deliver)
+        if self._corrections is None:
+            then(scored)
+            return
+        columns = dict(zip(self.place.layout.features, table, strict=True))
+        self._post.threads.run(
+            functools.partial(self._corrections.amend, scored, columns, self._context(batch)),
+            then,
+            late=lambda _: then(scored),
+        )
+
+    def _context(self, batch: list[Request]) -> list[list[Any]]:
+        """Return the context columns of a batch."""
+        return [
+            [value for request in batch for value in request.context[at]]
+            for at in range(len(self.place.layout.context))
+        ]
 
     def _resting(self, n_rows: int) -> composite.Scored:
         sentence = f"version {self.place.version} did not answer in time; it rests {REST_S:g} s"
@@ -198,11 +232,14 @@ class AnsweringArm:
         scored: composite.Scored,
     ) -> None:
         try:
-            answers, logged = self._share_out(batch, scored)
+            faults = scored.faults
+            if faults and scored.outcome is not None:
+                faults = {at: faults[at] for at in scored.outcome.failed}
+            answers, logged = self._share_out(batch, scored, faults)
             if scored.faults:
                 self._report(scored.faults)
             if logged:
-                self._record(batch, table, scored, logged)
+                self._record(batch, table, scored, logged, faults)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait for the batch
             answers = [error] * len(batch)
             logged = []
@@ -214,26 +251,33 @@ class AnsweringArm:
             deliver(answers)
 
     def _share_out(
-        self, batch: list[Request], scored: composite.Scored
+        self,
+        batch: list[Request],
+        scored: composite.Scored,
+        all_faults: dict[int, composite.Fault],
     ) -> tuple[list[Answer | BaseException], list[Answer]]:
         """Give each request its part; one that a member failed on gets its faults instead."""
         answers: list[Answer | BaseException] = []
         logged: list[Answer] = []
-        scores: list[float] = scored.scores.tolist()
-        label, place = self._label, self.place
+        place, outcome = self.place, scored.outcome
+        if outcome is None:
+            scores: list[float] = scored.scores.tolist()
+            said = [self._label(one) for one in scores]
+        else:
+            scores, said = outcome.scores, outcome.answers
         start = 0
         for request in batch:
             end = start + request.n_rows
             faults = None
-            if scored.faults:
+            if all_faults:
                 faults = {
-                    at - start: why for at, why in scored.faults.items() if start <= at < end
+                    at - start: why for at, why in all_faults.items() if start <= at < end
                 }
             if faults:
                 answers.append(FaultedError(faults))
             else:
-                part = scores[start:end]
-                answer = Answer(part, [label(one) for one in part], place.arm, place.version)
+                part = slice(start, end)
+                answer = Answer(scores[part], said[part], place.arm, place.version)
                 answers.append(answer)
                 logged.append(answer)
             start = end
@@ -244,18 +288,29 @@ class AnsweringArm:
             return score
         return self._labels[score >= _THRESHOLD]
 
-    def _record(
+    def _record(  # noqa: PLR0917 - a batch as it is after scoring
         self,
         batch: list[Request],
         table: list[list[Any]],
         scored: composite.Scored,
         logged: list[Answer],
+        faults: dict[int, composite.Fault],
     ) -> None:
         """Write one frame for the batch; raises when the log refuses, so nobody is answered."""
         place, post = self.place, self._post
         members: list[list[float]] = scored.member_scores.tolist()
+        rows = None
         if len(logged) < len(batch):
-            batch, table, members = _answered_part(batch, table, members, scored)
+            batch, rows = _answered_part(batch, faults)
+            table = [[column[at] for at in rows] for column in table]
+            members = [[column[at] for at in rows] for column in members]
+        scores = [score for answer in logged for score in answer.scores]
+        served: list[float] = []
+        fired: list[str] = []
+        if scored.outcome is not None:
+            raw: list[float] = scored.scores.tolist()
+            served, scores = scores, raw if rows is None else [raw[at] for at in rows]
+            fired = self._fired(scored.outcome, rows)
         frame = frames.Batch(
             served_at=clock.now_ms(),
             generation=place.generation,
@@ -265,19 +320,26 @@ class AnsweringArm:
             ids=[one for request in batch for one in request.ids],
             keys=[one for request in batch for one in request.keys],
             features=table,
-            context=[
-                [value for request in batch for value in request.context[at]]
-                for at in range(len(place.layout.context))
-            ],
-            scores=[score for answer in logged for score in answer.scores],
+            context=self._context(batch),
+            scores=scores,
             answers=[one for answer in logged for one in answer.answers],
             members=self._members,
             member_scores=members,
+            served=served,
+            fired=fired,
         )
         post.log.write(place.deployment, frame, layout=place.layout)
         post.meters.scored(
             place.deployment, place.arm, version=place.version, n_rows=len(frame.ids)
         )
+
+    def _fired(self, outcome: compiled.Outcome, rows: list[int] | None) -> list[str]:
+        """Count what fired, and return it for the rows that are logged."""
+        for mark, n in outcome.tally().items():
+            self._post.meters.corrections[self.place.deployment, mark] += n
+        if rows is None or not outcome.fired:
+            return outcome.fired
+        return [outcome.fired[at] for at in rows]
 
     def _report(self, faults: dict[int, composite.Fault]) -> None:
         """Count faults and tell the log of them, where the judge of a rollout finds them."""
@@ -303,24 +365,19 @@ class AnsweringArm:
 
 
 def _answered_part(
-    batch: list[Request],
-    table: list[list[Any]],
-    members: list[list[float]],
-    scored: composite.Scored,
-) -> tuple[list[Request], list[list[Any]], list[list[float]]]:
-    """Return what is left of a batch without the requests that a member failed on."""
+    batch: list[Request], faults: dict[int, composite.Fault]
+) -> tuple[list[Request], list[int]]:
+    """Return the requests of a batch that no member failed on, and their rows in it."""
     kept: list[Request] = []
     rows: list[int] = []
     start = 0
     for request in batch:
         span = range(start, start + request.n_rows)
-        if not any(at in scored.faults for at in span):
+        if not any(at in faults for at in span):
             kept.append(request)
             rows.extend(span)
         start += request.n_rows
-    table = [[column[at] for at in rows] for column in table]
-    members = [[column[at] for at in rows] for column in members]
-    return kept, table, members
+    return kept, rows
 
 
 def _delivered(

@@ -320,16 +320,12 @@ class _Arm(NamedTuple):
             return _Done(scores, scores, said, [], members, faults)
         for at in faults:
             scores[at] = float("nan")
-        names = list(batch.context)
-        context = [
-            dict(zip(names, row, strict=True))
-            for row in zip(*batch.context.values(), strict=True)
-        ]
+        columns = {**batch.features, **batch.context}
         now = clock.now_ms()
-        outcome = self.applied.apply(scores, context, batch.features, now)
+        outcome = self.applied.apply(scores, columns, now)
         if outcome.to_fallback:
             other = self._fallback(outcome.to_fallback, batch)
-            outcome = self.applied.apply(scores, context, batch.features, now, fallback=other)
+            outcome = self.applied.apply(scores, columns, now, fallback=other)
         failed = {at: faults.get(at, "the fallback failed") for at in outcome.failed}
         return _Done(scores, outcome.scores, outcome.answers, outcome.fired, members, failed)
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.foundation import errors
+from homeostat.lifecycle.corrections import compiled
 
 Columns = Mapping[str, Sequence[Any]]
 _TRIES = 40  # calls spent on telling bad rows from good ones in a batch that raised
@@ -45,11 +46,15 @@ class Fault(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Scores of a batch; a row with a fault has a score of NaN."""
+    """Scores of a batch; a row with a fault has a score of NaN.
+
+    `outcome` is what corrections made of them; None without any.
+    """
 
     scores: NDArray[np.float64]
     member_scores: NDArray[np.float64]
     faults: dict[int, Fault]
+    outcome: compiled.Outcome | None = None
 
 
 def score(seats: Sequence[Seat], columns: Columns, n_rows: int) -> Scored:

@@ -72,6 +72,12 @@ FAMILIES: Final = (
         "counter",
         ("deployment", "column"),
     ),
+    Family(
+        "corrections_fired_total",
+        "Rows whose score or answer a correction changed.",
+        "counter",
+        ("deployment", "correction"),
+    ),
     Family("labels_total", "Late labels taken.", "counter", ("deployment",)),
     Family("loads_total", "Versions loaded into memory.", "counter"),
     Family("load_failures_total", "Versions that could not be loaded.", "counter"),
@@ -156,6 +162,7 @@ class Meters:
         self.fallbacks: Counter[tuple[str, str]] = Counter()  # deployment, arm
         self.shadow_dropped: Counter[tuple[str, str]] = Counter()  # deployment, member
         self.unseen: Counter[tuple[str, str]] = Counter()  # deployment, column
+        self.corrections: Counter[tuple[str, str]] = Counter()  # deployment, id@version
         self.labels: Counter[str] = Counter()  # deployment
         self.seconds: dict[str, Histogram] = {}  # deployment
         self.batch_rows: dict[tuple[str, str], Histogram] = {}  # deployment, arm
@@ -215,6 +222,7 @@ class Meters:
             "fallbacks_total": list(self.fallbacks.items()),
             "shadow_dropped_total": list(self.shadow_dropped.items()),
             "unseen_total": list(self.unseen.items()),
+            "corrections_fired_total": list(self.corrections.items()),
             "labels_total": [((name,), n) for name, n in self.labels.items()],
             "loads_total": [((), self.loads)],
             "load_failures_total": [((), self.load_failures)],

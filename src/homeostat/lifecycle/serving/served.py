@@ -13,6 +13,7 @@ from homeostat.lifecycle.predictions import frames
 from homeostat.lifecycle.serving import (
     answering,
     composite,
+    corrected,
     entities,
     plan,
     router,
@@ -144,7 +145,7 @@ class Served:
         """
         _check_size(n_rows, keys)
         found: Sequence[Any] | None = None
-        context = _nothing(len(self._context), n_rows)
+        context: list[list[Any]] = [[None] * n_rows for _ in self._context]
         if tuple(names) != self.features:
             given = dict(zip(names, columns, strict=True))
             if self._aside:
@@ -186,7 +187,7 @@ class Served:
         named = [ids.new_id()]
         found = None if self._key_at is None else columns[self._key_at]
         keys = named if key is None and found is None else _keys(named, [key], found)
-        context = _nothing(len(self._context), 1)
+        context: list[list[Any]] = [[None] for _ in self._context]
         request = answering.Request(columns, named, keys=keys, context=context)
         self._look(request)
         return request
@@ -345,8 +346,18 @@ def _arm(
         arm.name != plan.SHADOW,
         layout,
     )
-    labels = loaded[members[0].version].labels
-    return answering.AnsweringArm(place, seats, labels=labels, post=post)
+    first = members[0].version
+    corrections = corrected.of_arm(
+        document.corrections if place.answered else (),
+        loaded,
+        first=first,
+        composite_label=place.version,
+        is_stable=arm.name == plan.STABLE,
+        context=layout.context,
+    )
+    return answering.AnsweringArm(
+        place, seats, labels=loaded[first].labels, post=post, corrections=corrections
+    )
 
 
 def _check_size(n_rows: int, keys: Sequence[str | None] | None) -> None:
@@ -382,10 +393,6 @@ def _keys(
             key = found[at]
         keys.append(name if key is None else str(key))
     return keys
-
-
-def _nothing(n_columns: int, n_rows: int) -> list[list[Any]]:
-    return [[None] * n_rows for _ in range(n_columns)]
 
 
 def _plain(value: Any) -> Any:
