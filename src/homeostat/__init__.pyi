@@ -11,6 +11,7 @@ from homeostat.foundation.errors import TooLargeError as TooLargeError
 from homeostat.foundation.errors import UnauthenticatedError as UnauthenticatedError
 from homeostat.foundation.errors import UnavailableError as UnavailableError
 from homeostat.foundation.errors import UserCodeError as UserCodeError
+from homeostat.foundation.errors import WrongMediaError as WrongMediaError
 from homeostat.foundation.errors import WrongMethodError as WrongMethodError
 from homeostat.lifecycle.monitoring.report import drift_report as drift_report
 from homeostat.lifecycle.pipeline.steps import pipeline as pipeline
@@ -30,6 +31,7 @@ __all__ = [
     "UnauthenticatedError",
     "UnavailableError",
     "UserCodeError",
+    "WrongMediaError",
     "WrongMethodError",
     "connect",
     "drift_report",

@@ -255,7 +255,7 @@ def test_v2_answers_exactly_what_the_model_says(stage, models):
     said = answer.json()
     assert (said["id"], said["model_name"], said["model_version"]) == ("mine", "credit", "1")
     outputs = {one["name"]: one for one in said["outputs"]}
-    assert outputs["score"]["data"] == pytest.approx(expected(models, rows), abs=0)
+    assert outputs["score"]["data"] == pytest.approx(expected(models, rows), abs=1e-5)
     assert outputs["answer"]["data"] == [
         "1" if score >= 0.5 else "0" for score in outputs["score"]["data"]
     ]

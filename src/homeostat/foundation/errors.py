@@ -5,7 +5,8 @@ HomeostatError
 ├── ConflictError         409  exit 5  it exists already, or changed since you read it
 ├── InvalidInputError     422  exit 2  the request cannot be right, whatever the state
 │   ├── TooLargeError     413  exit 2  right in form, but over a stated limit
-│   └── WrongMethodError  405  exit 2  the address is right, the HTTP method is not
+│   ├── WrongMethodError  405  exit 2  the address is right, the HTTP method is not
+│   └── WrongMediaError   415  exit 2  the body is of a type that is not read here
 ├── NotAllowedError       403  exit 6  you are known, but may not do this
 │   └── GateClosedError   403  exit 6  a rule says no: missing approval or failed gate
 ├── UnauthenticatedError  401  exit 6  you are not known
@@ -89,6 +90,13 @@ class WrongMethodError(InvalidInputError):
 
     code = "wrong-method"
     http_status = 405
+
+
+class WrongMediaError(InvalidInputError):
+    """The body is of a type that is not read here."""
+
+    code = "wrong-media"
+    http_status = 415
 
 
 class NotAllowedError(HomeostatError):

@@ -10,18 +10,20 @@ from homeostat.foundation import errors
 
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
+OCTETS = b"application/octet-stream"
 TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 _encoder = msgspec.json.Encoder()
 
 
 class Reply(NamedTuple):
-    """An HTTP answer before it is sent."""
+    """An HTTP answer before it is sent; `more` are header lines, each ending in CRLF."""
 
     status: int
     body: bytes
     media_type: bytes = JSON
     retry_after_s: int | None = None
+    more: bytes = b""
 
 
 def encode(value: Any) -> bytes:
@@ -39,8 +41,9 @@ def refusal(status: int, why: str) -> Reply:
     why
         A sentence.
     """
-    body = {"type": "about:blank", "title": why, "status": status, "detail": why}
-    return Reply(status, _encoder.encode(body), PROBLEM)
+    too_large = status == errors.TooLargeError.http_status
+    kind = errors.TooLargeError if too_large else errors.InvalidInputError
+    return _problem(kind(why), status=status, instance="")
 
 
 def json(value: Any, *, status: int = 200) -> Reply:
@@ -70,22 +73,30 @@ def problem(error: errors.HomeostatError, *, instance: str) -> Reply:
     ----------
     .. [1] RFC 9457, *Problem Details for HTTP APIs*, 2023.
     """
+    return _problem(error, status=type(error).http_status, instance=instance)
+
+
+def _problem(error: errors.HomeostatError, *, status: int, instance: str) -> Reply:
     kind = type(error)
     title = (kind.__doc__ or "").strip().split("\n", maxsplit=1)[0].rstrip(".")
     body = {
         "type": f"urn:homeostat:problem:{kind.code}",
         "title": title,
-        "status": kind.http_status,
+        "status": status,
         "detail": error.message,
         "code": kind.code,
         "hint": error.hint,
         "instance": instance,
         "facts": error.facts,
     }
+    if instance.startswith("/v2") or not instance:
+        body["error"] = error.message  # where clients of the Open Inference Protocol look
     retry = error.facts.get("retry_after_s")
+    allowed = error.facts.get("allowed")
     return Reply(
-        kind.http_status,
+        status,
         _encoder.encode(body),
         PROBLEM,
         None if retry is None else max(1, round(float(retry))),
+        b"" if allowed is None else b"allow: %b\r\n" % str(allowed).encode(),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import re
 import time
 from collections.abc import Awaitable, Callable
 from importlib import metadata
@@ -32,8 +33,11 @@ from homeostat.lifecycle.serving import engine
 BODY_LIMIT_BYTES = 32 * 1024 * 1024
 KEY_HEADER = b"x-homeostat-key"
 DEPLOYMENT_HEADER = b"x-homeostat-deployment"
+VERSION_HEADER = b"x-homeostat-version"
 NAME, VERSION = "homeostat", metadata.version("homeostat")
 _MODELS = "/v2/models/"
+_INFERS = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
+_INVOCATIONS = re.compile(r"/models/([^/]+)/invocations")
 _INFER: Final = "infer"
 _INVOKE: Final = "invoke"
 _OTHER: Final = "other"
@@ -62,15 +66,25 @@ class Way:
         What the header says a row is known by.
     caller
         The address that was let in with this head; no other one is.
+    version, token
+        Which version is asked for, and what shows that the caller may.
+    is_usual
+        Whether the body can be one of the usual forms, answered as usual.
     """
 
-    __slots__ = ("caller", "key", "kind", "name")
+    __slots__ = ("caller", "is_usual", "key", "kind", "name", "token", "version")
 
-    def __init__(self, kind: str, name: str, *, key: str | None, caller: str | None) -> None:
+    def __init__(self, kind: str, name: str, *, head: heads.Head, caller: str | None) -> None:
         self.kind = kind
         self.name = name
-        self.key = key
+        self.key: str | None = None
         self.caller = caller
+        self.version = _text(head, VERSION_HEADER)
+        self.token = _token(head)
+        is_json = asked.media_type(head.headers) in {"", *asked.JSON}
+        others = (b"content-encoding", v2.HEADER_LENGTH)
+        is_plain = self.version is None and not any(one in head.headers for one in others)
+        self.is_usual = is_json and is_plain
 
 
 class Predictions:
@@ -117,7 +131,7 @@ class Predictions:
         try:
             if type(way) is not Way or way.caller != exchange.client:
                 way = head.known = _way(head, exchange.client)
-            if way.kind is _OTHER or not self._begin(exchange, way):
+            if way.kind is _OTHER or not (way.is_usual and self._begin(exchange, way)):
                 task = asyncio.get_running_loop().create_task(self._answer(exchange, way))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -207,16 +221,19 @@ class Predictions:
         """Answer a prediction in an unusual form, or of a deployment that is not in memory."""
         name = way.name or self._only(exchange.head)
         now = await self._engine.reach(name)
-        request: asked.Asked
-        if way.kind is _INFER:
-            request = v2.read(exchange.body, now, key=way.key)
-        else:
-            request = invocations.read(exchange.body, now, key=way.key)
-        self._engine.begin(
+        call = asked.Call(
+            self._engine,
             now,
-            now.admit_rows(request.rows, request.keys),
-            done=functools.partial(self._told, exchange, way, request.request_id),
+            exchange.head.headers,
+            exchange.body,
+            key=way.key,
+            version=way.version,
+            token=way.token,
         )
+        reply = await (v2.infer if way.kind is _INFER else invocations.invoke)(call)
+        _send(exchange, reply)
+        seconds = time.perf_counter() - exchange.began
+        self._engine.meters.observe(name, status=reply.status, seconds=seconds)
 
     async def _other(self, exchange: connection.Exchange) -> answers.Reply:
         head = exchange.head
@@ -312,15 +329,25 @@ def _way(head: heads.Head, client: str | None) -> Way:
     key = _text(head, KEY_HEADER)
     if key is not None:
         key = asked.key_text(key, where=KEY_HEADER.decode())
-    kind, name, path = _OTHER, "", head.path
+    kind, name, version, path = _OTHER, "", "", head.path
     if path == "/invocations":
         _need(head.method, "POST", path)
         kind = _INVOKE
-    elif head.method == "POST" and path.startswith(_MODELS) and path.endswith("/infer"):
-        named = path[len(_MODELS) : -len("/infer")]
-        if named and "/" not in named:
-            kind, name = _INFER, named
-    return Way(kind, name, key=key, caller=client)
+    elif head.method == "POST" and (found := _INVOCATIONS.fullmatch(path)):
+        kind, name = _INVOKE, found[1]
+    elif head.method == "POST" and (found := _INFERS.fullmatch(path)):
+        kind, name, version = _INFER, found[1], found[2] or ""
+    way = Way(kind, name, head=head, caller=client)
+    way.key = key
+    if version:
+        way.version, way.is_usual = version, False
+    return way
+
+
+def _token(head: heads.Head) -> str | None:
+    """Return the key that a request shows, if it shows one."""
+    shown = _text(head, b"authorization")
+    return None if shown is None else callers.credentials(shown)
 
 
 def _text(head: heads.Head, name: bytes) -> str | None:
@@ -336,7 +363,7 @@ def _need(method: str, needed: str, path: str) -> None:
 
 
 def _send(exchange: connection.Exchange, reply: answers.Reply) -> None:
-    more = b""
+    more = reply.more
     if reply.retry_after_s is not None:
-        more = b"retry-after: %d\r\n" % reply.retry_after_s
+        more += b"retry-after: %d\r\n" % reply.retry_after_s
     exchange.answer(reply.status, reply.body, media=reply.media_type, more=more)

@@ -1,25 +1,130 @@
-"""What every protocol is translated into before the engine sees it."""
+"""What every protocol is translated into before the engine sees it; used by all of them."""
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.predictions.entities import LONGEST_KEY
+from homeostat.lifecycle.serving import answering, engine, served
+
+JSON = ("application/json",)
+_NO_ROWS: Sequence[dict[str, Any]] = ()
 
 T = TypeVar("T")
 
 
-class Asked(NamedTuple):
-    """Rows to score, what their labels will be joined by, and the caller's own name for it."""
+class Call(NamedTuple):
+    """A request to predict, as every protocol finds it.
 
-    rows: list[dict[str, Any]]
+    Attributes
+    ----------
+    now
+        What answers.
+    headers, body
+        As they came; names of headers in small letters.
+    key
+        What the header says a row is known by.
+    version, token
+        Which version is asked for, and what shows that the caller may; None for the plan's.
+    """
+
+    engine: engine.Engine
+    now: served.Served
+    headers: Mapping[bytes, bytes]
+    body: bytes
+    key: str | None = None
+    version: str | None = None
+    token: str | None = None
+
+    @property
+    def media(self) -> str:
+        """Type of the body in small letters, without parameters; empty when not said."""
+        return media_type(self.headers)
+
+
+class Asked(NamedTuple):
+    """What is to be scored: columns by name, or rows that do not all have the same ones.
+
+    `keys` are what labels will be joined by, `request_id` the caller's own name for it.
+    """
+
+    names: Sequence[str]
+    columns: Sequence[Sequence[Any]]
+    n_rows: int
     keys: list[str | None] | None = None
     request_id: str = ""
+    rows: Sequence[dict[str, Any]] = _NO_ROWS
+
+
+async def predict(call: Call, asked: Asked) -> engine.Prediction:
+    """Score what is asked for, by the version that is asked for.
+
+    Parameters
+    ----------
+    call
+        The request.
+    asked
+        What its protocol made of it.
+
+    Returns
+    -------
+    Prediction
+        In the order of the rows; every one is in the log.
+
+    Raises
+    ------
+    InvalidInputError
+        When a row does not fit the schema; names its path.
+    NotAllowedError, NotFoundError
+        When the version may not be chosen, or there is none.
+    UserCodeError, UnavailableError
+        As the engine says.
+    """
+    request = admitted(call, asked)
+    waiter: asyncio.Future[engine.Prediction | BaseException]
+    waiter = asyncio.get_running_loop().create_future()
+    call.engine.begin(call.now, request, done=functools.partial(_tell, waiter))
+    told = await waiter
+    if isinstance(told, BaseException):
+        raise told
+    return told
+
+
+def admitted(call: Call, asked: Asked) -> answering.Request:
+    """Check what is asked for against the schema, and who is to answer it.
+
+    Parameters
+    ----------
+    call, asked
+        As for `predict`.
+
+    Returns
+    -------
+    Request
+        For `engine.Engine.begin`, or to be explained.
+
+    Raises
+    ------
+    InvalidInputError, TooLargeError
+        When a row does not fit the schema; names its path.
+    NotAllowedError, NotFoundError
+        When the version may not be chosen, or there is none.
+    """
+    now = call.now
+    if asked.rows:
+        request = now.admit_rows(asked.rows, asked.keys)
+    else:
+        request = now.admit(asked.names, asked.columns, n_rows=asked.n_rows, keys=asked.keys)
+    if call.version is not None:
+        now.ask_for(request, call.version, token=call.token)
+    return request
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
@@ -40,7 +145,7 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     Raises
     ------
     InvalidInputError
-        When it is no JSON or of another form; names the path.
+        When it is no JSON, of another form, or nested too deeply; names the path.
     """
     try:
         return decoder.decode(body)
@@ -50,6 +155,61 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         said = said.replace("`", "")
         where = path or "the body"
         raise errors.InvalidInputError(f"{where}: {lowered(said)}", path=path) from None
+    except RecursionError:
+        raise errors.InvalidInputError("the body: is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise errors.InvalidInputError("the body: is no UTF-8") from None
+
+
+def media_type(headers: Mapping[bytes, bytes]) -> str:
+    """Return the type of a body in small letters, without parameters; empty when not said.
+
+    Parameters
+    ----------
+    headers
+        Of the request.
+    """
+    value = headers.get(b"content-type", b"")
+    return value.partition(b";")[0].strip().lower().decode("latin-1")
+
+
+def need_media(headers: Mapping[bytes, bytes], taken: Sequence[str]) -> str:
+    """Refuse a body of a type that is not taken; one that is not said passes.
+
+    Parameters
+    ----------
+    headers
+        Of the request.
+    taken
+        Types in small letters, the usual one first; kinds of JSON such as
+        ``application/merge-patch+json`` are JSON.
+
+    Returns
+    -------
+    str
+        Which of `taken` it is.
+
+    Raises
+    ------
+    WrongMediaError
+        Naming the type seen and those taken, for a coding as well.
+    """
+    coding = headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
+    if coding != "identity":
+        raise errors.WrongMediaError(
+            f"a body coded as {coding[:40]!r} cannot be read", hint="send it as it is"
+        )
+    seen = media_type(headers)
+    if not seen:
+        return taken[0]
+    if seen.startswith("application/") and seen.endswith("+json"):
+        seen = JSON[0]
+    if seen not in taken:
+        raise errors.WrongMediaError(
+            f"a body of type {seen[:80]!r} cannot be read",
+            hint=f"send Content-Type: {' or '.join(taken)}",
+        )
+    return seen
 
 
 def keys_of(given: Any, *, n_rows: int, header: str | None) -> list[str | None] | None:
@@ -84,9 +244,12 @@ def keys_of(given: Any, *, n_rows: int, header: str | None) -> list[str | None] 
     return [_key(one, at) for at, one in enumerate(listed)]
 
 
-def rows_of(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Turn columns of one length into rows."""
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+def _tell(
+    waiter: asyncio.Future[engine.Prediction | BaseException],
+    told: engine.Prediction | BaseException,
+) -> None:
+    if not waiter.done():  # its caller went away
+        waiter.set_result(told)
 
 
 def _key(value: Any, at: int) -> str | None:

@@ -1,4 +1,4 @@
-"""MLflow's scoring protocol: the four JSON forms of ``/invocations``; used by `app`.
+"""MLflow's scoring protocol: four forms of JSON, and CSV; called by `app`.
 
 References
 ----------
@@ -7,15 +7,18 @@ References
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
-from homeostat.doors.predict import asked
+from homeostat.doors.predict import answers, asked, commas
 from homeostat.foundation import errors
 from homeostat.lifecycle.serving import engine, served
 
-FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+FORMS: Final = ("dataframe_split", "dataframe_records", "instances", "inputs")
+CSV: Final = "text/csv"
+TAKEN: Final = ("application/json", CSV)
 
 
 class Split(msgspec.Struct):
@@ -40,29 +43,51 @@ class Invocation(msgspec.Struct):
 _invocation = msgspec.json.Decoder(Invocation)
 
 
-def read(body: bytes, now: served.Served, *, key: str | None) -> asked.Asked:
+async def invoke(call: asked.Call) -> answers.Reply:
+    """Answer a request.
+
+    Parameters
+    ----------
+    call
+        JSON in one of the four forms, or CSV with a header.
+
+    Returns
+    -------
+    Reply
+        ``predictions``, as MLflow has them, and beside them what we add.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is of no known form, or a row does not fit the schema.
+    """
+    return answers.json(write(await asked.predict(call, read(call))))
+
+
+def read(call: asked.Call) -> asked.Asked:
     """Read a request.
 
     Parameters
     ----------
-    body
-        JSON.
-    now
-        What answers; rows without names are read in the order of its features.
-    key
-        The header's key.
+    call
+        As `invoke` takes it; rows without names are read in the order of the features.
 
     Returns
     -------
     Asked
-        Rows by column name.
+        What is to be scored.
 
     Raises
     ------
     InvalidInputError
         When not exactly one form is given, or rows differ in length.
+    WrongMediaError
+        When it is neither JSON nor CSV.
     """
-    request = asked.decode(_invocation, body)
+    if asked.need_media(call.headers, TAKEN) == CSV:
+        found = commas.read(call.body, dict(call.now.columns))
+        return found._replace(keys=asked.keys_of(None, n_rows=found.n_rows, header=call.key))
+    request = asked.decode(_invocation, call.body)
     given = [form for form in FORMS if getattr(request, form) is not None]
     if len(given) != 1:
         raise errors.InvalidInputError(
@@ -70,30 +95,39 @@ def read(body: bytes, now: served.Served, *, key: str | None) -> asked.Asked:
             "exactly one is needed"
         )
     if request.dataframe_split is not None:
-        rows = _split(request.dataframe_split)
+        found = _split(request.dataframe_split)
     elif request.dataframe_records is not None:
-        rows = request.dataframe_records
+        found = _records(request.dataframe_records)
     elif isinstance(request.inputs, dict):
-        rows = _columns(request.inputs)
+        found = _columns(request.inputs)
     else:
-        rows = _rows(request.instances or request.inputs or [], now)
+        found = _rows(request.instances or request.inputs or [], call.now)
     told = request.params or {}
-    keys = asked.keys_of(request.keys or told.get("keys"), n_rows=len(rows), header=key)
-    return asked.Asked(rows, keys)
+    keys = request.keys if request.keys is not None else told.get("keys", told.get("key"))
+    return found._replace(keys=asked.keys_of(keys, n_rows=found.n_rows, header=call.key))
 
 
 def write(found: engine.Prediction) -> dict[str, Any]:
-    """Return the answer: ``predictions`` as MLflow has it, and beside it what we add."""
-    return {
+    """Return the answer: ``predictions`` as MLflow has it, and beside it what we add.
+
+    Parameters
+    ----------
+    found
+        What the engine said.
+    """
+    said: dict[str, Any] = {
         "predictions": [_typed(answer) for answer in found.answers],
         "scores": found.scores,
         "ids": found.ids,
         "keys": found.keys,
         "versions": found.versions,
     }
+    if found.unseen:
+        said["unseen"] = found.unseen
+    return said
 
 
-def _split(table: Split) -> list[dict[str, Any]]:
+def _split(table: Split) -> asked.Asked:
     width = len(table.columns)
     if len(set(table.columns)) != width:
         raise errors.InvalidInputError("dataframe_split.columns: a name comes twice")
@@ -102,33 +136,43 @@ def _split(table: Split) -> list[dict[str, Any]]:
             raise errors.InvalidInputError(
                 f"dataframe_split.data[{at}]: {len(row)} values for {width} columns"
             )
-    return [dict(zip(table.columns, row, strict=True)) for row in table.data]
+    columns = list(zip(*table.data, strict=True)) or [()] * width
+    return asked.Asked(table.columns, columns, len(table.data))
 
 
-def _columns(columns: dict[str, list[Any]]) -> list[dict[str, Any]]:
+def _records(rows: Sequence[dict[str, Any]]) -> asked.Asked:
+    names = list(rows[0]) if rows else []
+    try:
+        if any(len(row) != len(names) for row in rows):
+            return asked.Asked((), (), len(rows), rows=rows)
+        columns = [[row[name] for row in rows] for name in names]
+    except KeyError:
+        return asked.Asked((), (), len(rows), rows=rows)
+    return asked.Asked(names, columns, len(rows))
+
+
+def _columns(columns: dict[str, list[Any]]) -> asked.Asked:
     sizes = {len(values) for values in columns.values()}
     if len(sizes) > 1:
         raise errors.InvalidInputError(f"inputs: columns have {sorted(sizes)} values")
-    return asked.rows_of(list(columns), list(columns.values()))
+    return asked.Asked(list(columns), list(columns.values()), max(sizes, default=0))
 
 
-def _rows(given: list[Any], now: served.Served) -> list[dict[str, Any]]:
-    names = [name for name, _ in now.columns]
-    rows: list[dict[str, Any]] = []
+def _rows(given: Sequence[Any], now: served.Served) -> asked.Asked:
+    names = now.features
+    if given and all([type(row) is list and len(row) == len(names) for row in given]):  # noqa: C419
+        return asked.Asked(names, list(zip(*given, strict=True)), len(given))
     for at, row in enumerate(given):
-        if isinstance(row, dict):
-            rows.append(row)
-        elif isinstance(row, list) and len(row) == len(names):
-            rows.append(dict(zip(names, row, strict=True)))
-        else:
+        if not isinstance(row, dict):
             raise errors.InvalidInputError(
-                f"rows[{at}]: expected an object, or a list of {len(names)} values"
+                f"rows[{at}]: expected an object, or a list of {len(names)} values; "
+                "all rows of one form"
             )
-    return rows
+    return _records(given)
 
 
 def _typed(answer: Any) -> Any:
     """Return a class such as "1" as the number it was; MLflow's clients expect that."""
-    if isinstance(answer, str) and answer.lstrip("-").isdigit():
+    if isinstance(answer, str) and answer.removeprefix("-").isdecimal():
         return int(answer)
     return answer

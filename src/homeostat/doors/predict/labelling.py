@@ -1,13 +1,23 @@
-"""Late labels as the prediction server takes them: one, or many; used by `app`."""
+"""Late labels as the prediction server takes them: one, many, or a CSV; called by `routes`."""
 
 from __future__ import annotations
 
+import datetime as dt
+from typing import Any, Final
+
 import msgspec
 
-from homeostat.doors.predict import asked
+from homeostat.doors.predict import asked, commas
 from homeostat.foundation import errors
 from homeostat.lifecycle.predictions.entities import Instant
+from homeostat.lifecycle.predictions.labelling import LABELS_AT_MOST
 from homeostat.lifecycle.serving import engine
+
+CSV: Final = "text/csv"
+TAKEN: Final = ("application/json", CSV)
+MANY_BYTES: Final = 256 * 1024
+"""A body larger than this is read in a thread, so that predictions do not wait for it."""
+_COLUMNS: Final = frozenset({"key", "label", "event_at"})
 
 
 class One(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,14 +41,17 @@ class Labels(msgspec.Struct, forbid_unknown_fields=True):
 _labels = msgspec.json.Decoder(Labels)
 
 
-def read(body: bytes) -> tuple[str, list[engine.Label]]:
+def read(body: bytes, *, media: str = TAKEN[0]) -> tuple[str, list[engine.Label]]:
     """Read labels.
 
     Parameters
     ----------
     body
         JSON: ``{"key", "label"}`` or ``{"labels": [{"key", "label", "event_at"}]}``, with
-        ``deployment`` where the path does not say it.
+        ``deployment`` where the path does not say it; or CSV with the columns key, label and,
+        if known, event_at (milliseconds UTC, or a time such as 2026-01-31T12:00:00Z).
+    media
+        One of `TAKEN`.
 
     Returns
     -------
@@ -49,7 +62,11 @@ def read(body: bytes) -> tuple[str, list[engine.Label]]:
     ------
     InvalidInputError
         When it is of another form.
+    TooLargeError
+        When there are more than 100,000.
     """
+    if media == CSV:
+        return "", _separated(body)
     given = asked.decode(_labels, body)
     many = given.labels
     if many is None:
@@ -58,9 +75,43 @@ def read(body: bytes) -> tuple[str, list[engine.Label]]:
                 "the body needs key and label, or labels: a list of them"
             )
         many = [One(given.key, given.label, given.event_at)]
-    return given.deployment, [
-        engine.Label(
-            asked.key_text(one.key, where=f"labels[{at}].key"), one.label, one.event_at
+    if len(many) > LABELS_AT_MOST:
+        raise errors.TooLargeError(
+            f"one request brings up to {LABELS_AT_MOST} labels; seen {len(many)}",
+            hint="send them in parts",
         )
-        for at, one in enumerate(many)
-    ]
+    return given.deployment, [_label(at, one) for at, one in enumerate(many)]
+
+
+def _label(at: int, one: One) -> engine.Label:
+    key = asked.key_text(one.key, where=f"labels[{at}].key")
+    return engine.Label(key, one.label, one.event_at)
+
+
+def _separated(body: bytes) -> list[engine.Label]:
+    names, rows = commas.table(body, most=LABELS_AT_MOST)
+    if not {"key", "label"} <= set(names) <= _COLUMNS:
+        raise errors.InvalidInputError(
+            f"labels as CSV have the columns key, label and event_at; seen {', '.join(names)}"
+        )
+    found = []
+    for at, fields in enumerate(rows):
+        row: dict[str, Any] = dict(zip(names, fields, strict=True))
+        event_at = _instant(row.get("event_at") or "", at)
+        found.append(_label(at, One(row["key"], row["label"], event_at)))
+    return found
+
+
+def _instant(text: str, at: int) -> int | None:
+    if not text:
+        return None
+    try:
+        if text.lstrip("-").isdecimal():
+            return msgspec.convert(int(text), Instant)
+        moment = dt.datetime.fromisoformat(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+        return msgspec.convert(round(moment.timestamp() * 1000), Instant)
+    except (ValueError, OverflowError, msgspec.ValidationError):
+        raise errors.InvalidInputError(
+            f"labels[{at}].event_at: {text[:40]!r} is neither milliseconds UTC nor a time"
+        ) from None

@@ -102,7 +102,7 @@ class Form:
             return None
         try:
             request = self._decoder.decode(body)
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
         columns = [tensor.data for tensor in request.inputs]
         if list(map(len, columns)) != self._ones or [None] in columns:
@@ -137,7 +137,7 @@ def infer(body: bytes) -> Columns | None:
     """
     try:
         request = _infer.decode(body)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     if request.parameters is not None or request.outputs is not None or not request.inputs:
         return None
@@ -177,7 +177,7 @@ def invocation(body: bytes) -> Columns | None:
     """
     try:
         request = _invocation.decode(body)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
     others = (request.instances, request.inputs, request.keys, request.params)
     if any(one is not None for one in others):
