@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import threading
 
@@ -15,6 +16,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
+from homeostat.doors import cli, local
 from homeostat.doors.predict import app, explaining
 from homeostat.doors.wire import listening
 from homeostat.foundation import errors
@@ -174,6 +176,20 @@ def test_what_would_have_to_change_is_asked_for_by_name(door):
     assert one["score"] < 0.5 <= first["score"]
     assert first["reasons"] == []
     assert second["counterfactuals"] == [] or second["score"] >= 0.5
+
+
+def test_python_and_the_command_line_ask_the_same(door, capsys, monkeypatch):
+    monkeypatch.setenv("HOMEOSTAT_PREDICT_URL", door.url)
+    with local.connect("http://127.0.0.1:9") as client:
+        found = client.deployments.explain("both", [ROW, ROW], kinds=["reasons"], top=1)
+    assert [len(one.reasons) for one in found.explanations] == [1, 1]
+    assert found.threshold == 0.5
+    row = json.dumps(ROW)
+    assert cli.invoke(["--url", "http://127.0.0.1:9", "explain", "alone", "--row", row]) == 0
+    shown = capsys.readouterr().out
+    assert "reason: Payments were late" in shown
+    assert "late 5 →" in shown
+    assert cli.invoke(["explain", "alone", "--row", "[]", "--json"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ COMMANDS: dict[str, Entry] = {
     "import": Entry("homeostat.doors.cli.imports:imports", "Copy what MLflow has."),
     "deploy": Entry("homeostat.doors.cli.deploy:deploy", "Serve a model under a name."),
     "predict": Entry("homeostat.doors.cli.predict:predict", "Ask a deployment for answers."),
+    "explain": Entry("homeostat.doors.cli.explain:explain", "Say why a row gets its score."),
     "correction": Entry(
         "homeostat.doors.cli.corrections:correction", "Change answers without a new model."
     ),

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from homeostat.doors.client import transport
+from homeostat.doors.client import asking, transport
 from homeostat.lifecycle.predictions.entities import Failed, LabelReport, LateLabel, Segment
 from homeostat.lifecycle.serving.entities import Deployment, Plan, PlanChange, PlanDocument
 
-Row = Mapping[str, Any]
 Deployed = list[Deployment]
 PlanChanges = list[PlanChange]
 Segments = list[Segment]
@@ -20,32 +16,7 @@ Failures = list[Failed]
 Labelled = LateLabel | tuple[str, str | int | float | bool]
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What the prediction server said; lists run over rows.
-
-    Attributes
-    ----------
-    scores
-        Probability of the positive class, 0 to 1.
-    answers
-        The label that follows from it.
-    ids, keys
-        Names of the predictions in the log, and what their labels are joined by.
-    versions
-        The members that answered, such as ``3`` or ``3+4``.
-    generation
-        Of the plan.
-    """
-
-    scores: list[float]
-    answers: list[Any]
-    ids: list[str]
-    keys: list[str]
-    versions: list[str]
-    generation: int
-
-
-class Deployments:
+class Deployments(asking.Asking):
     """Served names.
 
     Parameters
@@ -63,7 +34,7 @@ class Deployments:
         predict_url: str = "http://127.0.0.1:5001",
     ) -> None:
         self._transport = speaking
-        self._predict = transport.Transport(transport.HttpCarrier(predict_url))
+        super().__init__(predict_url)
 
     def deploy(
         self,
@@ -302,81 +273,6 @@ class Deployments:
             query={"generation": generation},
             answer=Failures,
         )
-
-    def predict(
-        self, name: str, rows: Sequence[Row], *, keys: Sequence[str] | None = None
-    ) -> Answer:
-        """Ask the prediction server.
-
-        Parameters
-        ----------
-        name
-            A deployment.
-        rows
-            1 to 10,000: features by name, and the columns named as protected or as key.
-        keys
-            What late labels will be joined by; one per row.
-
-        Returns
-        -------
-        Answer
-            In the order of `rows`; every one is in the log.
-
-        Raises
-        ------
-        InvalidInputError
-            When a row does not fit the model's schema; names its path.
-        UnavailableError
-            When no prediction server answers, or its log cannot be written.
-        """
-        names = list(dict.fromkeys(column for row in rows for column in row))
-        body: dict[str, Any] = {"inputs": [_tensor(column, rows) for column in names]}
-        if keys is not None:
-            body["parameters"] = {"keys": list(keys)}
-        path = f"/v2/models/{transport.part(name)}/infer"
-        said = self._predict.call("POST", path, body=body, answer=_Inferred)
-        outputs = {one.name: one.data for one in said.outputs}
-        return Answer(
-            scores=outputs["score"],
-            answers=outputs["answer"],
-            ids=said.parameters.ids,
-            keys=said.parameters.keys,
-            versions=outputs.get("version", [said.model_version] * len(rows)),
-            generation=said.parameters.generation,
-        )
-
-    def close(self) -> None:
-        """Let go of the connections to the prediction server."""
-        self._predict.close()
-
-
-class _Output(msgspec.Struct):
-    name: str
-    data: list[Any]
-
-
-class _Told(msgspec.Struct):
-    generation: int
-    ids: list[str]
-    keys: list[str]
-
-
-class _Inferred(msgspec.Struct):
-    model_version: str
-    parameters: _Told
-    outputs: list[_Output]
-
-
-def _tensor(name: str, rows: Sequence[Row]) -> dict[str, Any]:
-    data = [row.get(name) for row in rows]
-    kinds = {type(one) for one in data if one is not None}
-    if kinds <= {bool} and kinds:
-        datatype = "BOOL"
-    elif kinds <= {int} and kinds:
-        datatype = "INT64"
-    else:
-        datatype = "FP64" if kinds <= {int, float} else "BYTES"
-    return {"name": name, "shape": [len(data)], "datatype": datatype, "data": data}
 
 
 def _path(name: str, *parts: str) -> str:

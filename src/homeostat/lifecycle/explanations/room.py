@@ -9,6 +9,7 @@ an order takes too long. What waits is bounded.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
@@ -110,21 +111,25 @@ class Room:
 
     def _run(self, order: orders.Order) -> orders.Reply:
         """Have the process explain; runs in the one thread."""
+        if self._is_closed:
+            raise _stopping()
         worker = self._worker
         if worker is None or not worker.is_alive():
             if worker is not None:
                 worker.kill()
             worker = self._worker = workers.Worker(CHILD)
         worker.send_bytes(_encode(order))
-        is_there = worker.wait(self._timeout_s)
-        data = worker.receive_bytes() if is_there else None
+        is_there, data = True, None
+        with contextlib.suppress(OSError):  # closed by `close`
+            is_there = worker.wait(self._timeout_s)
+            data = worker.receive_bytes() if is_there else None
         if data is not None:
             reply: orders.Reply = _decode(data)
             return reply
         self._worker = None
         worker.kill()
         if self._is_closed:
-            raise errors.UnavailableError("this prediction server is stopping")
+            raise _stopping()
         if is_there:
             raise errors.UserCodeError(
                 "the process that explains ended before it answered",
@@ -135,3 +140,7 @@ class Room:
             hint="ask for fewer rows, or without a counterfactual",
             timeout_s=self._timeout_s,
         )
+
+
+def _stopping() -> errors.UnavailableError:
+    return errors.UnavailableError("this prediction server is stopping")
