@@ -243,9 +243,8 @@ class Loop:
 
     def _block_event(self, seen: View, rows: pl.DataFrame) -> entities.BlockLabelled:
         first, end = int(rows["row"][0]), int(rows["row"][-1]) + 1
-        truth = observing.positives(rows, self._positive(seen))
-        served = rows["score"].to_numpy()
-        answered = served >= 0.5  # noqa: PLR2004 - the even chance
+        positive = self._positive(seen)
+        truth = observing.positives(rows, positive)
         members = {}
         for member in seen.state.members:
             if member.rows[0] < end and member.rows[1] > first:
@@ -263,8 +262,8 @@ class Loop:
             first_row=first,
             end_row=end,
             n_rows=rows.height,
-            error=float(np.count_nonzero(answered != truth)) / rows.height,
-            mixture=observing.brier(served, truth),
+            error=observing.share_wrong(rows, truth, positive),
+            mixture=observing.brier(rows["score"].to_numpy(), truth),
             members=members,
         )
         if not decide.raises_harm(seen.state, event):

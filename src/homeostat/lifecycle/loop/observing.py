@@ -15,6 +15,7 @@ from homeostat.lifecycle.loop import entities
 from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import join, read
+from homeostat.lifecycle.predictions.entities import ABSTAINED
 
 FEATURE = "x."
 CONTEXT = "c."
@@ -76,6 +77,9 @@ def features(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows of the log with features as plain columns, beside ``score`` and ``row``."""
     names = {n: n.removeprefix(FEATURE) for n in rows.columns if n.startswith(FEATURE)}
     kept = [name for name in ("row", "score") if name in rows.columns]
+    if "served_score" in rows.columns:
+        # Where the model failed, a fallback's score is what there is.
+        rows = rows.with_columns(pl.col("score").fill_nan(pl.col("served_score")))
     return rows.select(
         *[pl.col(name) for name in kept if name not in names.values()],
         *[pl.col(old).alias(new) for old, new in names.items()],
@@ -103,8 +107,9 @@ def labelled(
 ) -> pl.DataFrame:
     """Return the answered rows of a range that have a label and are not quarantined.
 
-    Keys are read first and features only of the rows that are wanted: most of a log may wait
-    for its labels.
+    Rows that the members could not score, and a fallback answered, say nothing of them and are
+    left out. Keys are read first and features only of the rows that are wanted: most of a log
+    may wait for its labels.
 
     Parameters
     ----------
@@ -134,9 +139,9 @@ def labelled(
         deployment,
         first_row=rows[0],
         end_row=rows[1],
-        columns=("row", "key", "answered"),
+        columns=("row", "key", "answered", "score"),
     )
-    keep = pl.col(LABEL).is_not_null()
+    keep = pl.col(LABEL).is_not_null() & pl.col("score").is_not_nan()
     for first, end in without:
         keep = keep & ~pl.col("row").is_between(first, end, closed="left")
     found = join.join(keys.filter(pl.col("answered")), known).filter(keep)
@@ -182,6 +187,34 @@ def training_table(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 def positives(rows: pl.DataFrame, positive: str) -> NDArray[np.bool_]:
     """Return where the label is the positive class, compared as text; shape ``(n,)``."""
     return _as_text(rows[LABEL]).eq(positive).to_numpy()
+
+
+def share_wrong(rows: pl.DataFrame, truth: NDArray[np.bool_], positive: str) -> float:
+    """Return which share of the answers was wrong: of what people got, corrections included.
+
+    Weights are judged by the scores of members instead, which no correction touches.
+
+    Parameters
+    ----------
+    rows
+        From `labelled`, one or more.
+    truth
+        Where the label is the positive class; shape ``(n,)``.
+    positive
+        That class, as text.
+
+    Returns
+    -------
+    float
+        0 to 1. Rows that were left to a person have no answer to be wrong; where every row was,
+        what the scores would have said counts.
+    """
+    said = _as_text(rows["answer"])
+    given = said.ne_missing(ABSTAINED).to_numpy()
+    answered = said.eq(positive).fill_null(value=False).to_numpy()
+    if not given.any():
+        given, answered = ~given, rows["score"].to_numpy() >= 0.5  # noqa: PLR2004 - the even chance
+    return float(np.count_nonzero(answered[given] != truth[given])) / int(given.sum())
 
 
 def _as_text(labels: pl.Series) -> pl.Series:
