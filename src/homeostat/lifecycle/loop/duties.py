@@ -33,6 +33,7 @@ from homeostat.lifecycle.loop import (
     triggers,
 )
 from homeostat.lifecycle.policy.entities import Policy
+from homeostat.lifecycle.serving import correcting
 
 Finish = Callable[[Transaction], Any]
 Handler = Callable[[jobs.Job], Finish]
@@ -66,6 +67,7 @@ class Bench:
             triggers.ADVANCE: self.advance,
             triggers.ASK: self.ask,
             carrying.EXAM: self.exam,
+            correcting.EXPIRE: self.expire,
         }
 
     def slow(self) -> dict[str, Handler]:
@@ -80,6 +82,11 @@ class Bench:
         """Judge what came in for a deployment."""
         done = self._loop.advance(str(job.payload["deployment"]))
         return lambda _: msgspec.to_builtins(done)
+
+    def expire(self, job: jobs.Job) -> Finish:
+        """Note that a correction has expired; prediction servers saw that by themselves."""
+        which, version = str(job.payload["correction"]), int(job.payload["version"])
+        return lambda tx: correcting.expire(tx, self._actor, which, version).reference
 
     def ask(self, job: jobs.Job) -> Finish:
         """Ask for a plain fit because a clock says so."""
