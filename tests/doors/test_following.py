@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.server
+import os
 import threading
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -15,12 +16,12 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from homeostat.doors.cli import doctor
-from homeostat.doors.predict import app, control, follower, handover
+from homeostat.doors.predict import control, follower, handover, metrics
 from homeostat.foundation import errors, settings
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.predictions import frames, spool, spooled
 from homeostat.lifecycle.registry import format as folder
-from homeostat.lifecycle.serving import engine
+from homeostat.lifecycle.serving import engine, warming
 from homeostat.lifecycle.serving.entities import Arm, Member, Plan, PlanDocument, VersionFiles
 
 
@@ -39,7 +40,7 @@ class Told(http.server.BaseHTTPRequestHandler):
         elif asked.path == "/api/plans":
             after = int(parse_qs(asked.query)["after"][0])
             new = [one for one in here.plans if one.changed > after]
-            self.say(200, msgspec.json.encode(new))
+            self.say(200, msgspec.json.encode(new[:100]))
         else:
             number, _, path = asked.path.partition("/versions/")[2].partition("/files/")
             self.say(200, here.models[int(number)][unquote(path)])
@@ -114,24 +115,47 @@ def plans(models):
 
 
 class Replica:
-    """Spool, engine and follower of a prediction process."""
+    """Spool, engine and follower, as a worker and its supervisor have them."""
 
-    def __init__(self, home, url):
+    def __init__(self, home, url, *, budget_bytes=2**30):
         self.log = spool.Spool(home / "spool")
         self.engine = engine.Engine(self.log)
         self.server = control.Control(url, project="default")
-        self.follower = follower.Follower(self.engine, self.server, folder=home)
+        self.in_force = []
+        self.damaged = []
+        self.warmer = warming.Warmer(
+            self.engine,
+            files=home / "files",
+            budget_bytes=budget_bytes,
+            told=self.in_force.append,
+            damaged=self.damaged.append,
+        )
+        self.follower = follower.Follower(self.server, folder=home, deliver=self.warmer.take)
+        self.handover = handover.Handover(home / "spool", self.server)
 
     async def __aenter__(self):
         return self
 
     async def __aexit__(self, *_):
+        await self.follower.close()
+        await self.warmer.close()
         await self.engine.close()
         await asyncio.to_thread(self.log.close)
         await self.server.close()
 
+    async def until(self, what):
+        async with asyncio.timeout(60):
+            while not what():  # noqa: ASYNC110 - there is no event to wait for
+                await asyncio.sleep(0.01)
 
-def test_a_kept_plan_that_could_not_be_taken_up_is_served_when_the_server_is_back(
+    async def serves(self, *names):
+        await self.until(lambda: set(self.engine.names) == set(names))
+
+    async def ask(self, name):
+        return await self.engine.predict(name, [{"late": 3.0}])
+
+
+def test_a_kept_plan_whose_files_are_gone_is_served_when_the_server_is_back(
     tmp_path, models, plans
 ):
     async def story():
@@ -146,8 +170,7 @@ def test_a_kept_plan_that_could_not_be_taken_up_is_served_when_the_server_is_bac
             with pytest.raises(errors.UnavailableError):
                 await replica.follower.follow_once()
             with Server(models, plans, port=server.server_port):
-                await replica.follower.follow_once()
-            assert sorted(replica.engine.names) == ["early", "late"]
+                await replica.serves("early", "late")
         async with Replica(tmp_path, server.url) as replica:  # and is kept again
             await replica.follower.recall()
             assert sorted(replica.engine.names) == ["early", "late"]
@@ -162,10 +185,8 @@ def test_following_survives_an_answer_that_is_none(tmp_path, models, plans, nons
             server.nonsense = [nonsense]
             async with Replica(tmp_path, server.url) as replica:
                 task = asyncio.create_task(replica.follower.run())
-                async with asyncio.timeout(60):
-                    while len(replica.engine.names) < len(plans):
-                        assert not task.done()
-                        await asyncio.sleep(0.01)
+                await replica.serves("early", "late")
+                assert not task.done()
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
 
@@ -179,9 +200,83 @@ def test_a_plan_that_no_engine_takes_holds_up_no_other(tmp_path, models, plans):
     async def story():
         with Server(models, plans) as server:
             async with Replica(tmp_path, server.url) as replica:
-                with pytest.raises(KeyError):
-                    await replica.follower.follow_once()
-                assert replica.engine.names == ("late",)
+                await replica.follower.follow_once()
+                assert (await replica.ask("late")).versions == ["2"]
+                with pytest.raises(errors.UserCodeError, match="early"):
+                    await replica.ask("early")
+
+    asyncio.run(story())
+
+
+def test_plans_come_in_pages_and_one_whose_files_are_missing_holds_up_none(
+    tmp_path, models, plans
+):
+    early, late = plans
+    many = [
+        msgspec.structs.replace(early, deployment=f"d{n:03d}", changed=n) for n in range(1, 121)
+    ]
+    lost = msgspec.structs.replace(late.versions[0], files={"MLmodel": "0" * 64}, digest="lost")
+    many[0] = msgspec.structs.replace(many[0], versions=(lost,))
+
+    async def story():
+        with Server(models, many) as server:
+            async with Replica(tmp_path, server.url) as replica:
+                assert await replica.follower.follow_once() == len(many)
+                assert set(replica.follower.waiting) == {"d001"}
+                assert set(replica.engine.names) == {one.deployment for one in many[1:]}
+                assert (await replica.ask("d120")).versions == ["1"]
+                newer = msgspec.structs.replace(
+                    many[0], versions=early.versions, plan=early.plan, changed=500
+                )
+                server.plans = [newer]
+                assert await replica.follower.follow_once() == 1
+                assert replica.follower.waiting == {}
+                assert (await replica.ask("d001")).generation == 1
+
+    asyncio.run(story())
+
+
+def test_a_damaged_file_is_fetched_again_before_anything_is_answered_by_it(
+    tmp_path, models, plans
+):
+    async def story():
+        with Server(models, plans) as server:
+            async with Replica(tmp_path, server.url, budget_bytes=0) as replica:
+                await replica.follower.follow_once()
+                place = tmp_path / "files" / plans[0].versions[0].files[folder.MODEL]
+                place.write_bytes(b"something else")
+                with pytest.raises(errors.UnavailableError, match="fetched again"):
+                    await replica.ask("early")
+                assert replica.damaged == ["early"]
+                replica.follower.mend("early")
+                await replica.until(lambda: not replica.follower.waiting)
+                assert (await replica.ask("early")).versions == ["1"]
+
+    asyncio.run(story())
+
+
+def test_files_that_no_plan_names_stay_a_day(tmp_path, models, plans):
+    async def story():
+        with Server(models, plans) as server:
+            async with Replica(tmp_path, server.url) as replica:
+                await replica.follower.follow_once()
+                files = tmp_path / "files"
+                n_files = len(list(files.iterdir()))
+                of_early = {*plans[0].versions[0].files.values()}
+                only_early = of_early - {*plans[1].versions[0].files.values()}
+                for one in files.iterdir():
+                    os.utime(one, (0, 0))
+                moved = msgspec.structs.replace(
+                    plans[0], plan=plans[1].plan, versions=plans[1].versions, changed=3
+                )
+                server.plans = [moved]
+                await replica.follower.follow_once()
+                left = list(replica.follower.documents.values())
+                assert replica.follower.prune_once(left) == 0  # their day has begun
+                for one in only_early:
+                    os.utime(files / one, (0, 0))
+                assert replica.follower.prune_once(left) == len(only_early)
+                assert len(list(files.iterdir())) == n_files - len(only_early)
 
     asyncio.run(story())
 
@@ -198,14 +293,14 @@ def test_a_refused_segment_is_shown_and_sent_again_at_the_next_start(tmp_path, r
                     replica.log.write(name, frames.Labels(0, ["a"], ["1"], [None]))
                 replica.log.close_segments()
                 server.refusal = refusal
-                assert await handover.Handover(replica.log, replica.server).flush() == 0
-                shown = app.Predictions(replica.engine, app.Standing())._metrics().body
+                assert await replica.handover.flush() == 0
+                shown = metrics.expose(replica.handover.numbers())
                 assert b"homeostat_spool_refused_segments 2\n" in shown
                 found = {one.name: one for one in doctor.examine(told)}["prediction log"]
                 assert (found.ok, "2 segments of credit, other" in found.seen) == (False, True)
                 server.refusal = None
                 spooled.offer_again(home / "spool")
-                assert await handover.Handover(replica.log, replica.server).flush() == 2
+                assert await replica.handover.flush() == 2
                 assert len(server.taken) == 2
                 found = {one.name: one for one in doctor.examine(told)}["prediction log"]
                 assert found.ok

@@ -584,7 +584,9 @@ def test_a_kept_file_that_was_changed_is_fetched_again(own_stage):
     stage = own_stage
     generation = stage.client.deployments.get("credit").plan.generation
     kept = stage.home / "predict" / "plans.json"
-    assert json.loads(kept.read_bytes())[0]["plan"]["generation"] == generation
+    deadline = time.monotonic() + READY_S  # a plan is in force before it is kept
+    while json.loads(kept.read_bytes())[0]["plan"]["generation"] != generation:
+        assert time.monotonic() < deadline
     for one in (stage.home / "predict" / "files").iterdir():
         one.write_bytes(b"changed")
     stage.predict.kill()

@@ -44,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Where the bucket is and who asks; empty means what the cloud's own environment says.
     host, port, predict_port
         Where the server and the prediction server listen; ports 0 to 65535, 0 = any free one.
+    predict_workers
+        Processes that answer predictions, 0 to 256; 0 = one per core.
+    predict_memory_mb
+        MiB that loaded models may take in all of them together; 0 = half of the machine's.
     sign_in
         ``off``: only this machine may call, and its caller is the owner; ``keys``: every
         caller of the server shows an access key.
@@ -76,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 5000
     predict_port: int = 5001
+    predict_workers: int = 0
+    predict_memory_mb: int = 0
     sign_in: str = "off"
     allowed_hosts: tuple[str, ...] = ()
     url: str = ""
@@ -177,6 +183,10 @@ def check(settings: Settings) -> None:
         number = getattr(settings, name)
         if not 0 <= number <= 65535:  # noqa: PLR2004 - the highest TCP port
             raise errors.InvalidInputError(f"{name} is {number}; ports are 0 to 65535")
+    for name, most in (("predict_workers", 256), ("predict_memory_mb", 2**24)):
+        number = getattr(settings, name)
+        if not 0 <= number <= most:
+            raise errors.InvalidInputError(f"{name} is {number}; it is 0 to {most}")
     for name in ("url", "predict_url"):
         address = getattr(settings, name)
         if address and not _ADDRESS.match(address):

@@ -43,6 +43,8 @@ class Engine:
         Where predictions and labels are written before they are acknowledged.
     threads
         How many batches may be scored at once; one per core unless said.
+    on_worn
+        Called once too many threads hang in models; the process should be replaced.
 
     Notes
     -----
@@ -53,10 +55,16 @@ class Engine:
     been asked for longest may be put out of memory again, by `evict`.
     """
 
-    def __init__(self, log: spool.Spool, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        log: spool.Spool,
+        *,
+        threads: int | None = None,
+        on_worn: Callable[[], None] = lambda: None,
+    ) -> None:
         self.meters = meters.Meters()
         self.log = log
-        self._threads = threading.Threads(threads)
+        self._threads = threading.Threads(threads, on_worn=on_worn)
         self._post = answering.Post(log, self._threads, self.meters)
         self._served: dict[str, served.Served] = {}
         self._previous: dict[str, served.Served] = {}
@@ -70,13 +78,7 @@ class Engine:
         return (*self._served, *self._cold)
 
     def expect(self, name: str) -> None:
-        """Let a deployment be known that `load` can load.
-
-        Parameters
-        ----------
-        name
-            A deployment; one that is in memory stays as it is.
-        """
+        """Let a deployment be known that `load` can load; one in memory stays as it is."""
         if name not in self._served:
             self._cold[name] = None
 

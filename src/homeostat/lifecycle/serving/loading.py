@@ -24,6 +24,7 @@ from homeostat.lifecycle.serving import entities, meters, served
 _THREADS: Final = 2
 _FEW_MODULES: Final = 10
 _TIMES_FILES: Final = 4
+_GUESS_BYTES: Final = 2**20
 _PAGE_BYTES: Final = resource.getpagesize()
 
 
@@ -116,8 +117,8 @@ class Shelf:
 
     @property
     def mean_bytes(self) -> float:
-        """What a version takes on average."""
-        return self.size_bytes / len(self._held) if self._held else 0.0
+        """What a version takes on average; a guess before any is known."""
+        return self.size_bytes / len(self._held) if self._held else _GUESS_BYTES
 
     def find(self, document: entities.PlanDocument) -> dict[int, served.Loaded] | None:
         """Return the versions of a plan by number; None when one is not in memory."""
