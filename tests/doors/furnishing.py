@@ -40,6 +40,11 @@ POLICY = (
     .read_text(encoding="utf-8")
     .replace("margin = 0.01 ", "margin = 0.05 ")
 )
+TWINNED = {
+    "model.skops": b"two",
+    "model.onnx": b"two in another language",
+    "homeostat.json": b'{"twin": {"file": "model.onnx", "rows": 2320, "gap": 3e-16}}',
+}
 SCHEMA = Schema(
     (
         Column(name="income", kind="number", minimum=9_000, maximum=210_000),
@@ -64,7 +69,7 @@ def furnish(opened: house.House) -> None:
     opened.write(lambda tx: searched_elsewhere(tx, parent))
     one = version(opened, first, b"one", purpose="initial")
     opened.write(lambda tx: serving.deploy(tx, ADA, "credit", policy=POLICY, number=1))
-    version(opened, second, b"two", purpose="since-change", champion=one.reference)
+    version(opened, second, TWINNED, purpose="since-change", champion=one.reference)
     opened.write(lambda tx: registry.approve(tx, ADA, "credit", 2, note="looks right"))
     version(opened, second, b"three", purpose="refresh", champion=one.reference)
     plan = Plan(

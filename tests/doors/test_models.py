@@ -178,7 +178,9 @@ def test_the_command_line_tells_the_life_of_a_model(run, packed, tmp_path):
     code, said = run("list", "--json")
     assert json.loads(said.out)[0]["name"] == "credit"
     assert "initial" in run("show", "credit")[1].out
-    assert "x, z" in run("show", "credit", 1)[1].out
+    shown = run("show", "credit", 1)[1].out
+    assert "x, z" in shown
+    assert "ONNX twin, verified on" in shown
     assert "owner" in run("history", "credit")[1].out
     assert (
         json.loads(run("history", "credit", "--at", "2100-01-01", "--json")[1].out)["number"]

@@ -197,6 +197,7 @@ def test_a_version_shows_its_gates_and_who_approved_it(every_page):
     told = every_page["/models/credit/versions/2"].text
     assert "disparate_impact" in told
     assert "ada approved" in told
+    assert "ONNX twin, verified on 2,320 rows, largest difference 3e-16" in told
 
 
 def test_a_decision_can_be_recomputed_on_its_page(ask, furnished, furnishing):

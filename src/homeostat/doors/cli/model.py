@@ -60,7 +60,8 @@ def show(*, name: str, number: int | None, as_json: bool) -> None:
             version = client.models.version(name, number)
             given = client.models.approvals(name, number)
             later = client.adoptions.get(name, number)
-            output.emit(version, as_json=as_json, show=lambda: _told(version, given, later))
+            by = _answers_by(client, version)
+            output.emit(version, as_json=as_json, show=lambda: _told(version, given, later, by))
             return
         found = client.models.versions(name, limit=1000)
         aliases = client.models.aliases(name)
@@ -237,13 +238,24 @@ def _number(value: float | None) -> str | None:
     return None if value is None else f"{value:.4g}"
 
 
-def _told(version: Any, given: list[Any], later: Any) -> Any:
+def _answers_by(client: Any, version: Any) -> str | None:
+    """Say what answers for a version: its twin, or the original and why."""
+    from homeostat.lifecycle.registry import described
+
+    if all(file.path != described.DESCRIPTION for file in version.files):
+        return None
+    data = client.models.file(version.model, version.number, described.DESCRIPTION)
+    return described.twin(data).sentence
+
+
+def _told(version: Any, given: list[Any], later: Any, by: str | None) -> Any:
     rows = version.trained_rows
     facts = [
         ("version", version.reference),
         ("status", version.status),
         ("approved by", ", ".join(one.actor for one in given) or None),
         ("code", _code(later)),
+        ("answers by", by),
         ("trained by", version.trained_by),
         ("why", version.purpose or None),
         ("trained on rows", None if rows is None else f"{rows[0]} to {rows[1] - 1}"),

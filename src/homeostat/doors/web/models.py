@@ -12,7 +12,8 @@ from homeostat.foundation import errors, lineage
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.registry import actions as registry
-from homeostat.lifecycle.registry import adoptions, mlmodel, told
+from homeostat.lifecycle.registry import adoptions, described, mlmodel, told
+from homeostat.lifecycle.registry.entities import Version
 
 ROWS = 50
 HERE = "/models"
@@ -80,7 +81,24 @@ async def version(call: visit.Visit) -> Response:
             "made": lineage.descendants(tx, found.reference, limit=ROWS),
         }
 
-    return visit.show(call, "version.html", here=HERE, **await call.read(fetch))
+    shown = await call.read(fetch)
+    answers_by = await _answers_by(call, shown["version"])
+    return visit.show(call, "version.html", here=HERE, answers_by=answers_by, **shown)
+
+
+async def _answers_by(call: visit.Visit, version: Version) -> str:
+    """Say what answers for a version; empty when its files do not tell."""
+    about = next((one for one in version.files if one.path == described.DESCRIPTION), None)
+    if about is None:
+        return ""
+    digest = about.digest
+    try:
+        data = await call.work(
+            lambda: call.house.get_blob(version.owner, digest, project=call.project)
+        )
+    except errors.HomeostatError:
+        return ""
+    return described.twin(data).sentence
 
 
 def _report(tx: Transaction, call: visit.Visit, report_id: str) -> Any:

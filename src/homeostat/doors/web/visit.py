@@ -11,6 +11,7 @@ from starlette.responses import Response
 from homeostat.doors.web import rendering
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
+from homeostat.foundation.house import House
 
 T = TypeVar("T")
 DIGITS = 19
@@ -22,6 +23,7 @@ class Visit(Protocol):
     request: Request
     actor: access.Actor
     project: str
+    house: House
 
     @property
     def path_params(self) -> dict[str, Any]:
@@ -29,6 +31,9 @@ class Visit(Protocol):
 
     async def read(self, fn: Callable[[Transaction], T]) -> T:
         """Run `fn` in a read transaction on a thread."""
+
+    async def work(self, fn: Callable[[], T]) -> T:
+        """Run `fn`, which waits on a disk, on a thread."""
 
     async def write(self, fn: Callable[[Transaction], T]) -> T:
         """Run `fn` in the writer's next group; returns after the commit."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.registry.entities import Description
+from homeostat.lifecycle.registry.entities import Description, Twin
 
 DESCRIPTION = "homeostat.json"
 
@@ -45,6 +45,34 @@ def read(files: Mapping[str, bytes]) -> Description:
     if found.file and found.file not in files:
         raise _lacks(found.file, files)
     return found
+
+
+class _Answering(msgspec.Struct):
+    twin: Twin = Twin()
+
+
+def twin(data: bytes) -> Twin:
+    """Return what a description says of the version's twin, for those who show it.
+
+    Parameters
+    ----------
+    data
+        Of the file `DESCRIPTION`.
+
+    Returns
+    -------
+    Twin
+        An empty one where nothing can be read.
+
+    Examples
+    --------
+    >>> twin(b'{"twin": {"refused": "it was too large"}}').sentence
+    'the original: it was too large'
+    """
+    try:
+        return msgspec.json.decode(data, type=_Answering).twin
+    except msgspec.DecodeError:
+        return Twin()
 
 
 class Kept(Mapping[str, bytes]):

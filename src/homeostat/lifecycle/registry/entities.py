@@ -239,6 +239,23 @@ class Twin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gap: float = 0.0
     refused: str = ""
 
+    @property
+    def sentence(self) -> str:
+        """What answers for the version, for people.
+
+        Examples
+        --------
+        >>> Twin(file="model.onnx", rows=2320, gap=3.3e-16).sentence
+        'ONNX twin, verified on 2,320 rows, largest difference 3.3e-16'
+        >>> Twin(refused="GaussianNB has no counterpart in ONNX here").sentence
+        'the original: GaussianNB has no counterpart in ONNX here'
+        """
+        if self.file:
+            return (
+                f"ONNX twin, verified on {self.rows:,} rows, largest difference {self.gap:.2g}"
+            )
+        return f"the original: {self.refused}" if self.refused else "the original"
+
 
 class Description(msgspec.Struct, frozen=True, kw_only=True):
     """What serving needs to know of a model beside its file.
