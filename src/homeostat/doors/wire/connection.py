@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
-        if self._is_busy or self._is_paused:
+        if self._is_busy or self._is_paused or self._ahead:
             self._ahead.append(data)
             if sum(map(len, self._ahead)) > AHEAD_BYTES:
                 self._transport.pause_reading()
