@@ -61,7 +61,9 @@ def _make_first(told: settings.Settings) -> None:
 
     Whatever is wrong is said when this process opens the house itself.
     """
-    if (told.home / "homeostat.db").exists() or not hasattr(os, "fork"):
+    is_elsewhere = not told.database_url.startswith("sqlite")
+    is_made = is_elsewhere or (told.home / "homeostat.db").exists()
+    if is_made or not hasattr(os, "fork"):
         return
     child = os.fork()
     if child == 0:

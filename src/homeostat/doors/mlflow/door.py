@@ -108,8 +108,8 @@ class Door:
             line, path_params = found
             try:
                 answer = await self.answer(scope, line, path_params, receive=receive)
-            except ConnectionError:
-                return  # nobody is there to be answered
+            except routing.GoneError:
+                return
         await _send(answer, send, is_head=scope["method"] == "HEAD")
 
     async def answer(
@@ -144,7 +144,7 @@ class Door:
 
         Raises
         ------
-        ConnectionError
+        GoneError
             When the client went away before its body was whole.
         """
         try:
@@ -166,7 +166,7 @@ class Door:
             if answer.status >= 500:  # noqa: PLR2004 - ours to look into
                 _log.error("request failed", path=scope["path"], detail=str(error))
             return answer
-        except ConnectionError:
+        except routing.GoneError:
             raise
         except RecursionError:
             return problems.answer(
@@ -229,7 +229,7 @@ async def _rest(first: bytes, receive: Receive, limit_bytes: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise ConnectionError("the client went away before its body was whole")
+            raise routing.GoneError
         parts.append(message.get("body", b""))
         size_bytes += len(parts[-1])
         if size_bytes > limit_bytes:

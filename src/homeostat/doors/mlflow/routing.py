@@ -38,6 +38,10 @@ Headers = Mapping[str, str]
 Pieces = Iterator[bytes] | AsyncIterator[bytes]
 
 
+class GoneError(Exception):
+    """The client went away before its request was whole: nobody is there to be answered."""
+
+
 class Ground(Protocol):
     """What the door stands on; the application that serves it."""
 
@@ -186,11 +190,11 @@ class Call:
         return answer
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """Yield the body piece by piece; `ConnectionError` when the client went away."""
+        """Yield the body piece by piece; `GoneError` when the client went away."""
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
-                raise ConnectionError("the client went away before its body was whole")
+                raise GoneError
             if message.get("body"):
                 yield message["body"]
             if not message.get("more_body"):

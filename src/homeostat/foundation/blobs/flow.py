@@ -64,6 +64,7 @@ async def take(intake: Intake, pieces: AsyncIterator[bytes], *, on_thread: OnThr
         return blob
     finally:
         if working is not None and not working.done():
+            # The caller is being told of another failure; this one only has to be over.
             with contextlib.suppress(Exception):
                 await working
         intake.abandon()
@@ -108,6 +109,7 @@ async def _given(
             ahead = None
     finally:
         if ahead is not None:
+            # Nobody wants the piece any more; its thread only has to be done with the file.
             with contextlib.suppress(Exception):
                 await ahead
         _close(pieces)

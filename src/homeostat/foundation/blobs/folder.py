@@ -86,8 +86,8 @@ class Folder:
         self.path = path
         self._durable: set[Path] = set()
         oldest = time.time() - _OLD_S  # noqa: TID251 - compared with the times of files
-        with contextlib.suppress(OSError):
-            for left in (path / INCOMING).iterdir():
+        for left in (path / INCOMING).glob("*"):
+            with contextlib.suppress(OSError):  # another process cleans up as well
                 if left.stat().st_mtime < oldest:
                     left.unlink()
 

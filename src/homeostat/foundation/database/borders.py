@@ -71,7 +71,8 @@ def translated(connection: sa.Connection) -> Iterator[None]:
             raise
         raise known from error
     except Exception as error:
-        raw = connection.connection.dbapi_connection
+        # One that was thrown away cannot be asked for its driver's.
+        raw = None if connection.invalidated else connection.connection.dbapi_connection
         found = failures.of_driver(error, dialect=connection.dialect, raw=raw)
         told = None if found is None else failures.translate(found)
         if told is None:

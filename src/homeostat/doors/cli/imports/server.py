@@ -212,19 +212,25 @@ class Server:
             query = {"experiment_ids": one.id, "max_results": "1"}
             try:
                 answer = self._send("GET", f"{_API}traces", query=query)
-            except errors.HomeostatError:
+            except errors.NotFoundError:
+                break  # a server of before traces
+            except errors.HomeostatError as error:
+                found.append(source.Untaken("trace", -1, f"not known: {error.message}"))
                 break
             if answer.get("traces"):
                 why = f"experiment {one.name!r} has traces; they are not copied"
                 found.append(source.Untaken("trace", -1, why))
+        return [*found, *self._hooks()]
+
+    def _hooks(self) -> list[source.Untaken]:
         try:
             hooks = self._send("GET", f"{_API}webhooks").get("webhooks", [])
-        except errors.HomeostatError:
-            hooks = []
-        if hooks:
-            why = "webhooks are not copied; their secrets cannot be read"
-            found.append(source.Untaken("webhook", len(hooks), why))
-        return found
+        except errors.NotFoundError:
+            return []  # a server of before webhooks
+        except errors.HomeostatError as error:
+            return [source.Untaken("webhook", -1, f"not known: {error.message}")]
+        why = "webhooks are not copied; their secrets cannot be read"
+        return [source.Untaken("webhook", len(hooks), why)] if hooks else []
 
     def close(self) -> None:
         """Close the connections."""
