@@ -162,8 +162,10 @@ def test_who_wants_one_answer_gets_one(line, head):
         b"GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
         b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\na",
         b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
-        b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n"
-        b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        (
+            b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n"
+            b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
         b"GET / HTTP/1.1\r\nhost : x\r\n\r\n",
         b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n",
         b"GET http://[ HTTP/1.1\r\nhost: x\r\n\r\n",
