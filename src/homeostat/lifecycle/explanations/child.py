@@ -47,6 +47,9 @@ def main(line_fd: int, dump_fd: int, parent: int) -> None:
         Its process id: when it is gone, so is this process.
     """
     faulthandler.enable(file=dump_fd)
+    # Read when the libraries of models are loaded: threads that spin would take the time of
+    # predictions, and a few rows need none.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(_NICE)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.foundation import log
+from homeostat.foundation import errors, log
 from homeostat.lifecycle.explanations import (
     boosted,
     histogram,
@@ -32,12 +32,18 @@ _BACKGROUND_ROWS = 10
 _log = log.get(__name__)
 
 
+def chance(margins: Floats) -> Floats:
+    """Return the probability of log-odds."""
+    found: Floats = 1.0 / (1.0 + np.exp(-np.clip(margins, -700.0, 700.0)))
+    return found
+
+
 class Parts(NamedTuple):
     """Contributions of a model's columns, in log-odds of the positive class.
 
     `values` has shape ``(rows, columns)``, `margins`, `scores` and `gaps` ``(rows,)``: what
-    the model itself says in log-odds and as probability, and how far ``base + sum`` is from the
-    former.
+    the model itself says in log-odds, the same as probability, and how far ``base + sum`` is
+    from the former.
     """
 
     names: tuple[str, ...]
@@ -92,18 +98,30 @@ class Explainer:
             When the model raises.
         """
         of = self.of
-        scores = of.scores(rows)
         if self._exact is None:
             found = sampled.tell(
                 of.scores, rows, names=of.names, background=_first(of.description.example)
             )
             values, base, margins = found.values, found.base, found.margins
         else:
-            found = self._exact.tell(of.inputs(rows))
+            found = self._tell(self._exact, rows)
             values = of.sign * self._summed(found.values)
             base, margins = of.sign * found.base, of.sign * found.margins
+        scores = chance(margins)
         gaps = np.abs(base + values.sum(axis=1) - margins)
         return Parts(of.names, base, values, margins, scores, gaps, self.method)
+
+    def _tell(self, way: told.Telling, rows: Columns) -> told.Told:
+        try:
+            return way.tell(self.of.inputs(rows))
+        except errors.HomeostatError:
+            raise
+        except Exception as error:
+            said = str(error).strip().partition("\n")[0]
+            raise errors.UserCodeError(
+                f"the model raised {type(error).__name__}: {said}",
+                hint="score the same rows in the pipeline to see it there",
+            ) from error
 
     def _summed(self, values: Floats) -> Floats:
         made = np.zeros((len(values), len(self.of.names)))
@@ -125,8 +143,7 @@ class Explainer:
             if found.values.shape[1] != len(self._origins):
                 return None
             gaps = np.abs(found.base + found.values.sum(axis=1) - found.margins)
-            chances = 1.0 / (1.0 + np.exp(-of.sign * found.margins))
-            far = np.abs(chances - of.scores(example)).max()
+            far = np.abs(chance(of.sign * found.margins) - of.scores(example)).max()
         except Exception as error:  # noqa: BLE001 - whatever it is, there is another way
             _log.warning("no exact explanation", why=f"{type(error).__name__}: {error}")
             return None

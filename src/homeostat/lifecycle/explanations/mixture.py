@@ -68,22 +68,16 @@ def mixed(parts: Sequence[contributions.Parts], weights: Sequence[float]) -> Mix
         share = weight / sum(weights)
         places = [names.index(name) for name in one.names]
         values[:, places] += share * _rescaled(one)
-        base += share * float(chance(np.array(one.base)))
+        base += share * float(contributions.chance(np.array(one.base)))
         scores += share * one.scores
     told = base + values.sum(axis=1)
     return Mixed("probability", names, base, values, told, scores, np.abs(told - scores))
 
 
-def chance(margins: Floats) -> Floats:
-    """Return the probability of log-odds."""
-    found: Floats = 1.0 / (1.0 + np.exp(-np.clip(margins, -700.0, 700.0)))
-    return found
-
-
 def _rescaled(one: contributions.Parts) -> Floats:
     reached = one.base + one.values.sum(axis=1)
     moved = reached - one.base
-    here, there = chance(np.array(one.base)), chance(reached)
+    here, there = contributions.chance(np.array(one.base)), contributions.chance(reached)
     is_far = np.abs(moved) > _NEAR
     slopes = np.divide(there - here, moved, out=there * (1.0 - there), where=is_far)
     found: Floats = one.values * slopes[:, None]

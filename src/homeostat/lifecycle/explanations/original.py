@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.foundation import errors
-from homeostat.lifecycle.registry import columns, described, opening
+from homeostat.lifecycle.registry import columns, described, opening, predictor
 from homeostat.lifecycle.registry.entities import Description
 
 Floats = NDArray[np.float64]
@@ -37,6 +36,7 @@ class Original:
         steps = _steps(estimator)
         self.before = steps[:-1]
         self.last = steps[-1]
+        self._predictor = predictor.Predictor(estimator, description)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,6 +47,10 @@ class Original:
     def sign(self) -> float:
         """1 where the positive class is the second of two; -1 where it is the first."""
         return 1.0 if self.description.positive == 1 else -1.0
+
+    def prove(self) -> None:
+        """Score the example that came with the model; UserCodeError when that differs here."""
+        self._predictor.prove()
 
     def table(self, rows: Columns) -> Any:
         """Return rows as the estimator was fitted on them."""
@@ -77,20 +81,9 @@ class Original:
         Raises
         ------
         UserCodeError
-            When the model raises.
+            When the model raises, or answers no probability.
         """
-        try:
-            chances = np.asarray(self.estimator.predict_proba(self.table(rows)), np.float64)
-        except errors.HomeostatError:
-            raise
-        except Exception as error:
-            told = str(error).strip().partition("\n")[0]
-            raise errors.UserCodeError(
-                f"the model raised {type(error).__name__}: {told}",
-                hint="score the same rows in the pipeline to see it there",
-            ) from error
-        positive: Floats = chances[:, self.description.positive]
-        return positive
+        return self._predictor.scores(rows)
 
 
 def open_version(files: Mapping[str, bytes], *, is_trusted: bool = False) -> Original:
@@ -114,6 +107,8 @@ def open_version(files: Mapping[str, bytes], *, is_trusted: bool = False) -> Ori
         When a file is missing or is not what it should be.
     NotAllowedError
         When the model is pickled and not trusted, or holds a type that is not trusted.
+    UserCodeError
+        When it scores its example differently on this machine.
     """
     description = described.read(files)
     with warnings.catch_warnings():
@@ -125,7 +120,9 @@ def open_version(files: Mapping[str, bytes], *, is_trusted: bool = False) -> Ori
             is_trusted=is_trusted,
             classes=description.classes,
         )
-    return Original(estimator, description)
+    found = Original(estimator, description)
+    found.prove()
+    return found
 
 
 def _steps(estimator: Any) -> list[Any]:

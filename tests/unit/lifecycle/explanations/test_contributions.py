@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from homeostat.lifecycle.data.entities import Column, Schema
-from homeostat.lifecycle.explanations import contributions, histogram, mixture, original, paths
+from homeostat.lifecycle.explanations import contributions, histogram, original, paths
 from homeostat.lifecycle.registry import adopt
 from homeostat.lifecycle.registry import format as folder
 
@@ -232,4 +232,4 @@ def test_xgboost_from_its_own_file_adds_up_too():
     found = made.parts(rows.head(100).to_dict(as_series=False))
     assert made.method == "xgboost"
     assert found.gaps.max() < 1e-6
-    assert np.abs(mixture.chance(found.margins) - found.scores).max() < 1e-6
+    assert np.abs(contributions.chance(found.margins) - found.scores).max() < 1e-6
