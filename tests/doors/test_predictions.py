@@ -313,3 +313,65 @@ def test_the_command_scores_a_table_and_says_so_in_a_line(home, tmp_path, monkey
     assert "20 rows scored by credit 1+2 into out.csv" in capsys.readouterr().out
     assert pl.read_csv("out.csv").columns[:5] == table(1).columns
     assert cli.invoke(["predictions", "export", "credit", "log.parquet"]) == 0
+
+
+def sentences(told):
+    return " | ".join(step["sentence"] for step in told["steps"])
+
+
+def test_why_goes_from_a_prediction_by_id_or_key_to_members_run_and_explanation(
+    home, monkeypatch, capsys
+):
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(home))
+    with house.open_house(settings.Settings(home=home)) as opened:
+        made = log(opened, at=9_000_000, version="1+2", keys=["known", "other"])
+        log(opened, at=9_500_000, version="1", keys=["known"])
+    assert cli.invoke(["why", made[1], "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    for part in (
+        "answered 1 with the score 0.71 for the key other",
+        "0.71 by version 1, 0.71 by version 2",
+        "plan generation 2",
+        "by version 1",
+        "by version 2",
+        "approved by",
+        "its gates said",
+        "made by the run fit",
+    ):
+        assert part in sentences(told)
+    assert "homeostat explain credit --row" in told["steps"][-1]["facts"]["command"]
+    assert cli.invoke(["why", "known", "--deployment", "credit", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["steps"][0]["at"] == 9_500_000
+    assert cli.invoke(["why", "nobody", "--deployment", "credit"]) == 4
+    assert "no prediction with the key 'nobody'" in capsys.readouterr().err
+
+
+def test_why_goes_from_a_run_or_a_version_to_what_was_decided(
+    client, home, monkeypatch, capsys
+):
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(home))
+    with house.open_house(settings.Settings(home=home)) as opened:
+        log(opened, at=1_000, version="2", keys=["z1", "z2"])
+    before = client.lineage.consequences("model:credit@2").decided[0]
+    with house.open_house(settings.Settings(home=home)) as opened:
+        log(opened, at=2_000, version="1+2", keys=["z3"])
+    (after,) = client.lineage.consequences("model:credit@2").decided
+    assert after.n_answered == before.n_answered + 1
+    assert (after.deployment, after.first_served_at) == ("credit", 1_000)
+    run = client.models.version("credit", 1).run_id
+    came = client.lineage.consequences(f"run:{run}")
+    assert came.versions == ("model:credit@1", "model:credit@2")
+    assert client.lineage.consequences("snapshot:nothing").decided == ()
+    asked = ["why", "--version", "credit/2", "--list", "--limit", "500", "--json"]
+    assert cli.invoke(asked) == 0
+    told = json.loads(capsys.readouterr().out)
+    keys = [one["key"] for one in told["predictions"]["credit"]]
+    assert keys.count("z1") == keys.count("z3") == 1
+    rows = [one["row"] for one in told["predictions"]["credit"]]
+    assert cli.invoke([*asked, "--after", str(rows[0])]) == 0
+    again = json.loads(capsys.readouterr().out)["predictions"]["credit"]
+    assert [one["row"] for one in again] == rows[1:]
+    assert cli.invoke(["why", "--run", run, "--list"]) == 0
+    assert "model:credit@1" in capsys.readouterr().out
+    assert cli.invoke(["why"]) == 2

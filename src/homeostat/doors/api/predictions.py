@@ -12,6 +12,7 @@ from homeostat.foundation.blobs import flow
 from homeostat.lifecycle.predictions import scan
 
 Instant = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 MEDIA = {
     "arrow": "application/vnd.apache.arrow.stream",
     "parquet": "application/vnd.apache.parquet",
@@ -36,6 +37,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     answered: Annotated[
         bool | None, msgspec.Meta(description="only answers, or only shadows; both")
     ] = None
+    after_row: Annotated[
+        int, msgspec.Meta(ge=-1, le=2**53, description="for a page: rows behind this one")
+    ] = -1
+    limit: Annotated[
+        Limit | None, msgspec.Meta(description="for a page: at most so many rows")
+    ] = None
 
 
 async def read(call: routing.Call) -> Response:
@@ -49,13 +56,20 @@ async def read(call: routing.Call) -> Response:
         columns=asked.columns,
         with_labels=asked.with_labels,
         answered=asked.answered,
+        after_row=asked.after_row,
+        limit=asked.limit,
     )
     name = str(call.path_params["name"])
     found = await call.read(
         lambda tx: scan.prepare(tx, call.actor, call.house, deployment=name, wanted=wanted)
     )
-    schema = await call.work(lambda: found.schema(call.house))
-    pieces = scan.written(call.house, found, schema, form=asked.format)
+    if asked.limit is not None:
+        page = await call.work(lambda: found.page(call.house))
+        frames, schema = iter([page]), page.schema
+    else:
+        schema = await call.work(lambda: found.schema(call.house))
+        frames = found.batches(call.house, schema)
+    pieces = scan.written(frames, schema, form=asked.format)
     kind = MEDIA[asked.format]
     data = await flow.give(pieces, on_thread=call.work)
     if isinstance(data, bytes):

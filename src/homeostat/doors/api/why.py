@@ -1,25 +1,43 @@
-"""Why a prediction or a decision is as it is: the way back to the data; asked by `why`."""
+"""Why a prediction or decision is as it is, and what came of data; asked by `why`."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Literal
+import shlex
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from homeostat.doors.api import routing
 from homeostat.foundation import access, errors, lineage
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.corrections import actions as corrections
+from homeostat.lifecycle.data import actions as snapshots
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.pipeline import actions as pipeline
+from homeostat.lifecycle.predictions import finding
 from homeostat.lifecycle.predictions import read as predictions
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry.entities import Version
 from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving import consequences
 from homeostat.lifecycle.tracking import actions as tracking
 
 FACT = str | int | float | bool | None
 EDGES = 50
+_TOLD = (
+    "id",
+    "arm",
+    "version",
+    "generation",
+    "propensity",
+    "score",
+    "served_score",
+    "corrections",
+    "answered",
+    "row",
+)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,25 +57,58 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...]
 
 
+class Where(msgspec.Struct, frozen=True, kw_only=True):
+    """In which deployment a key is looked for."""
+
+    deployment: Annotated[
+        str, msgspec.Meta(description="then the id is the key of its latest prediction")
+    ] = ""
+
+
+class Made(msgspec.Struct, frozen=True, kw_only=True):
+    """Of what the consequences are asked."""
+
+    reference: Annotated[
+        str,
+        msgspec.Meta(
+            min_length=1, max_length=400, description="snapshot:…, run:… or model:NAME@3"
+        ),
+    ]
+
+
 async def why(call: routing.Call) -> Story:
-    """Tell of a decision, or of a prediction, whichever has the id."""
+    """Tell of a decision, or of a prediction, whichever has the id or, there, the key."""
     wanted = call.path_params["id"].removeprefix("decision:").removeprefix("prediction:")
+    deployment: str = call.query.deployment if call.query is not None else ""
 
     def fetch(tx: Transaction) -> Story:
+        if deployment:
+            access.require(call.actor, "prediction.read")
+            row = finding.newest(call.house, tx, deployment, key=wanted)
+            return _prediction(tx, call.actor, deployment, row)
         with contextlib.suppress(errors.NotFoundError):
             return _decision(tx, call.actor, wanted)
         found = predictions.find(call.house, tx, wanted)
         if found is None:
             raise errors.NotFoundError(
                 f"no prediction and no decision has the id {wanted[:80]!r}",
-                hint="a prediction is found once its segment was handed over, seconds later",
+                hint="a prediction is found once its segment was handed over, seconds later; "
+                "by its key it is found with --deployment",
             )
         access.require(call.actor, "prediction.read")
-        deployment, rows = found
+        name, rows = found
         answered = rows.filter(rows["answered"]) if rows["answered"].any() else rows
-        return _prediction(tx, call.actor, deployment, answered.row(0, named=True))
+        return _prediction(tx, call.actor, name, answered.row(0, named=True))
 
     return await call.read(fetch)
+
+
+async def consequences_of(call: routing.Call) -> consequences.Consequences:
+    """Tell which versions came of data, a run or a version, and what they decided."""
+    asked: Made = call.query
+    return await call.read(
+        lambda tx: consequences.of(tx, call.actor, call.house, reference=asked.reference)
+    )
 
 
 def _decision(tx: Transaction, actor: access.Actor, decision_id: str) -> Story:
@@ -96,18 +147,63 @@ def _prediction(
     served = Step(
         reference=f"deployment:{deployment}",
         sentence=(
-            f"{deployment} answered {row['answer']!s} with the score {row['score']:.4g} "
-            f"for the key {row['key']!s}"
+            f"{deployment} answered {row['answer']!s} with the score "
+            f"{row['served_score']:.4g} for the key {row['key']!s}"
         ),
         at=int(row["served_at"]),
-        facts=_flat(row),
+        facts=_flat({name: row[name] for name in _TOLD if name in row}),
     )
-    steps = [served, *_plan(tx, actor, deployment, int(row["generation"]))]
+    named = {
+        name.split(".", 1)[1]: value
+        for name, value in row.items()
+        if name.startswith(("x.", "c."))
+    }
+    given = Step(
+        reference=f"deployment:{deployment}", sentence="it was given", facts=_flat(named)
+    )
+    steps = [served, given, *_scores(deployment, row), *_corrections(tx, actor, row)]
+    steps += _plan(tx, actor, deployment, int(row["generation"]))
     model = serving.get_deployment(tx, actor, deployment).model
     for label in row["members"] or ():
         if str(label).isdigit():
             steps += _version(tx, actor, registry.get_version(tx, actor, model, int(label)))
+    features = {n.removeprefix("x."): v for n, v in row.items() if n.startswith("x.")}
+    asked = msgspec.json.encode(features).decode()
+    steps.append(
+        Step(
+            reference=f"deployment:{deployment}",
+            sentence="what moved the score, and what would change it, says homeostat explain",
+            facts={"command": f"homeostat explain {deployment} --row {shlex.quote(asked)}"},
+        )
+    )
     return Story(id=str(row["id"]), kind="prediction", steps=tuple(steps))
+
+
+def _scores(deployment: str, row: dict[str, Any]) -> list[Step]:
+    """Tell what each member said, where several answered together."""
+    members = dict(zip(row["members"] or (), row["member_scores"] or (), strict=True))
+    if len(members) < 2:  # noqa: PLR2004 - one speaks for itself
+        return []
+    told = ", ".join(f"{score:.4g} by version {name}" for name, score in members.items())
+    return [
+        Step(
+            reference=f"deployment:{deployment}",
+            sentence=f"its members together scored {row['score']:.4g}: {told}",
+        )
+    ]
+
+
+def _corrections(tx: Transaction, actor: access.Actor, row: dict[str, Any]) -> list[Step]:
+    fired = row.get("corrections") or ""
+    return [
+        Step(
+            reference=f"correction:{one.id}@{one.version}",
+            sentence=f"changed by a correction ({one.kind}): {one.reason}",
+            at=one.approved_at,
+            facts={"made_by": one.made_by, "approved_by": one.approved_by},
+        )
+        for one in corrections.of_prediction(tx, actor, fired)
+    ]
 
 
 def _plan(tx: Transaction, actor: access.Actor, deployment: str, generation: int) -> list[Step]:
@@ -158,17 +254,41 @@ def _making(tx: Transaction, actor: access.Actor, version: Version) -> list[Step
                 reference=f"run:{run.id}",
                 sentence=f"made by the run {run.name or run.id}, {run.status}",
                 at=run.started_at,
-                facts={"pipeline": run.pipeline, "user": run.user, "commit": run.commit},
+                facts={"pipeline": run.pipeline, "user": run.user},
             )
         )
+        code = {one.name: one.code for one in pipeline.list_steps(tx, actor, run.id)}
+        if run.commit or run.environment or code:
+            changed = ", with changes that were not committed" if run.dirty else ""
+            commit = f" of commit {run.commit[:12]}{changed}" if run.commit else ""
+            facts: dict[str, FACT] = {
+                "commit": run.commit,
+                "dirty": run.dirty,
+                "environment": run.environment,
+                **{f"code of {name}": digest for name, digest in code.items()},
+            }
+            sentence = f"by the code{commit}"
+            steps.append(Step(reference=f"run:{run.id}", sentence=sentence, facts=facts))
     data = [
         edge.source
         for edge in lineage.ancestors(tx, version.reference, limit=EDGES)
         if edge.source.startswith(("snapshot:", "segment:")) and edge.kind != "followed-by"
     ]
     found = dict.fromkeys([*version.snapshots, *data])
-    read = [Step(reference=one, sentence=f"from the data in {one}") for one in found]
-    return [*steps, *read]
+    return [*steps, *(_data(tx, actor, one) for one in found)]
+
+
+def _data(tx: Transaction, actor: access.Actor, reference: str) -> Step:
+    with contextlib.suppress(errors.NotFoundError):
+        if reference.startswith("snapshot:"):
+            one = snapshots.find_snapshot(tx, actor, reference)
+            return Step(
+                reference=reference,
+                sentence=f"from the data in {one.dataset}, snapshot {one.number}",
+                at=one.created_at,
+                facts={"digest": one.digest, "rows": one.n_rows, "source": one.source},
+            )
+    return Step(reference=reference, sentence=f"from the data in {reference}")
 
 
 def _edges(tx: Transaction, reference: str) -> list[Step]:
@@ -201,6 +321,16 @@ ROUTES = (
         "decision.read",
         why,
         answer=Story,
+        query=Where,
         summary="The way from a prediction or a decision back to what caused it",
+    ),
+    routing.Route(
+        "GET",
+        "/api/consequences",
+        "prediction.read",
+        consequences_of,
+        answer=consequences.Consequences,
+        query=Made,
+        summary="The versions that came of data, a run or a version, and what they decided",
     ),
 )

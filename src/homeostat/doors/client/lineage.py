@@ -5,6 +5,7 @@ from __future__ import annotations
 from homeostat.doors.api import why as story
 from homeostat.doors.client import transport
 from homeostat.foundation import lineage
+from homeostat.lifecycle.serving import consequences
 
 
 class Lineage:
@@ -48,13 +49,16 @@ class Lineage:
         """
         return self._walk(reference, "descendants", limit)
 
-    def why(self, reference: str) -> story.Story:
+    def why(self, reference: str, *, deployment: str = "") -> story.Story:
         """Return the way from a prediction or a decision back to what caused it.
 
         Parameters
         ----------
         reference
-            Id of a prediction (as the prediction server answered it) or of a decision.
+            Id of a prediction (as the prediction server answered it) or of a decision; with
+            `deployment` the key of its latest prediction there.
+        deployment
+            Where a key is looked for.
 
         Returns
         -------
@@ -67,7 +71,31 @@ class Lineage:
             When neither has this id, or its segment was not handed over yet.
         """
         return self._transport.call(
-            "GET", f"/api/why/{transport.part(reference)}", answer=story.Story
+            "GET",
+            f"/api/why/{transport.part(reference)}",
+            answer=story.Story,
+            query={"deployment": deployment or None},
+        )
+
+    def consequences(self, reference: str) -> consequences.Consequences:
+        """Return what came of data, a run or a version: versions and what they decided.
+
+        Parameters
+        ----------
+        reference
+            Such as ``snapshot:<id>``, ``run:<id>`` or ``model:credit@3``.
+
+        Returns
+        -------
+        Consequences
+            Counts by version and deployment, and tables scored in bulk; the predictions
+            themselves are read by `predictions.read` with ``versions``.
+        """
+        return self._transport.call(
+            "GET",
+            "/api/consequences",
+            answer=consequences.Consequences,
+            query={"reference": reference},
         )
 
     def _walk(self, reference: str, direction: str, limit: int) -> list[lineage.Edge]:

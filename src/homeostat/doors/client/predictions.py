@@ -189,7 +189,7 @@ class Predictions:
         )
         return self._transport.call("POST", "/api/scorings", body=told, answer=Scoring)
 
-    def read(
+    def read(  # noqa: PLR0913 - each narrows what is read
         self,
         deployment: str,
         *,
@@ -200,6 +200,8 @@ class Predictions:
         columns: Sequence[str] = (),
         with_labels: bool = False,
         answered: bool | None = True,
+        after_row: int = -1,
+        limit: int | None = None,
     ) -> pl.DataFrame:
         """Return rows of the prediction log.
 
@@ -221,6 +223,8 @@ class Predictions:
             Whether label, event_at and known_at stand beside each row.
         answered
             Only answers, or with False only what was scored in the shadow; both when None.
+        after_row, limit
+            For a page: rows behind this one, at most so many.
 
         Returns
         -------
@@ -241,6 +245,8 @@ class Predictions:
             "columns": list(columns) or None,
             "with_labels": with_labels,
             "answered": answered,
+            "after_row": after_row,
+            "limit": limit,
         }
         data = b"".join(self._transport.stream(_log(deployment), query=query))
         return pl.read_ipc_stream(data)

@@ -152,16 +152,6 @@ def _range(first: sa.Column[int], n: sa.Column[int]) -> sa.Select[Any]:
 
 SEGMENTS_WITH_ROWS = _range(segments.c.first_row, segments.c.n_rows)
 SEGMENTS_WITH_LABELS = _range(segments.c.first_label, segments.c.n_labels)
-SEGMENTS_BETWEEN = (
-    sa.select(*_ALL)
-    .where(
-        *_OURS,
-        segments.c.n_rows > 0,
-        segments.c.last_served_at >= sa.bindparam("since", type_=sa.BigInteger),
-        segments.c.first_served_at <= sa.bindparam("until", type_=sa.BigInteger),
-    )
-    .order_by(segments.c.first_row)
-)
 # Segments sealed before they said which ids they hold are looked into.
 SEGMENTS_WITH_ID = (
     sa.select(*_ALL)
@@ -212,25 +202,33 @@ COUNT_MEMBERS = (
     .group_by(segment_members.c.member)
     .order_by(segment_members.c.member)
 )
-SEGMENTS_OF_MEMBERS = (
+_COUNTED = sa.exists().where(
+    segment_members.c.project == segments.c.project, segment_members.c.segment == segments.c.id
+)
+SEGMENTS_BETWEEN = (
     sa.select(*_ALL)
     .where(
         *_OURS,
         segments.c.n_rows > 0,
-        segments.c.first_row + segments.c.n_rows > sa.bindparam("first", type_=sa.BigInteger),
-        segments.c.number.in_(
-            sa.select(segment_members.c.number).where(
+        segments.c.first_row + segments.c.n_rows
+        > sa.bindparam("after_row", type_=sa.BigInteger) + 1,
+        segments.c.last_served_at >= sa.bindparam("since", type_=sa.BigInteger),
+        segments.c.first_served_at <= sa.bindparam("until", type_=sa.BigInteger),
+    )
+    .order_by(segments.c.first_row)
+)
+# Those that say nothing of their members are looked into.
+SEGMENTS_BETWEEN_BY = SEGMENTS_BETWEEN.where(
+    sa.or_(
+        ~_COUNTED,
+        segments.c.id.in_(
+            sa.select(segment_members.c.segment).where(
                 segment_members.c.project == PROJECT,
                 segment_members.c.deployment == DEPLOYMENT,
                 segment_members.c.member.in_(sa.bindparam("in_members", expanding=True)),
             )
         ),
     )
-    .order_by(segments.c.number)
-    .limit(sa.bindparam("n"))
-)
-_COUNTED = sa.exists().where(
-    segment_members.c.project == segments.c.project, segment_members.c.segment == segments.c.id
 )
 UNCOUNTED = (
     sa.select(*_ALL)

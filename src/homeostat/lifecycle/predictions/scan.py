@@ -42,6 +42,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         Whether label, event_at and known_at stand beside each row, null where nothing is known.
     answered
         Only answers (true) or only what was scored in the shadow (false); both when None.
+    after_row, limit
+        For a page: rows behind this one, and at most so many.
     """
 
     as_of: int | None = None
@@ -51,6 +53,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[str, ...] = ()
     with_labels: bool = False
     answered: bool | None = None
+    after_row: int = -1
+    limit: int | None = None
 
 
 class Scan:
@@ -104,14 +108,31 @@ class Scan:
         together = read.stacked(list(seen.values()))
         if self._labels is not None:
             together = join.beside(together, self._labels.clear())
-        names = self._wanted.columns or tuple(together.columns)
-        for name in names:
-            if name not in together.columns:
-                raise errors.InvalidInputError(
-                    f"the log has no column {name[:80]!r}",
-                    hint=tables.nearest(name, together.columns),
-                )
-        return pl.Schema({name: together.schema[name] for name in names})
+        return self._chosen(together).schema
+
+    def page(self, house: read.Unsealing) -> pl.DataFrame:
+        """Read the rows of one page at once; only objects that it needs are opened.
+
+        Parameters
+        ----------
+        house
+            What returns stored bytes.
+
+        Returns
+        -------
+        polars.DataFrame
+            At most `Wanted.limit` rows.
+
+        Raises
+        ------
+        InvalidInputError
+            When a column that is wanted is not in what was opened.
+        """
+        parts = list(self._parts(house, self._wanted.columns or None))
+        together = read.stacked(parts)
+        if self._labels is not None and not parts:
+            together = join.beside(together, self._labels.clear())
+        return self._chosen(together)
 
     def batches(self, house: read.Unsealing, schema: pl.Schema) -> Iterator[pl.DataFrame]:
         """Read the rows in the order of the log.
@@ -128,17 +149,35 @@ class Scan:
         polars.DataFrame
             With these columns and types, at least one row.
         """
-        columns = [name for name in schema if name not in LABELS]
-        needed = tuple(dict.fromkeys([*columns, *_FILTERED]))
+        for table in self._parts(house, [name for name in schema if name not in LABELS]):
+            missing = [pl.lit(None).alias(name) for name in schema if name not in table.columns]
+            yield table.with_columns(missing).select(list(schema)).cast(schema)
+
+    def _parts(
+        self, house: read.Unsealing, columns: Sequence[str] | None
+    ) -> Iterator[pl.DataFrame]:
+        needed = None if columns is None else tuple(dict.fromkeys([*columns, *_FILTERED]))
+        left = self._wanted.limit
         for run in self._runs:
             table = read.load(house, run, self._project, columns=needed)
             table = table.filter(self._condition())
-            if table.is_empty():
-                continue
-            if self._labels is not None:
-                table = join.beside(table, self._labels)
-            missing = [pl.lit(None).alias(name) for name in schema if name not in table.columns]
-            yield table.with_columns(missing).select(list(schema)).cast(schema)
+            if left is not None:
+                table = table.head(left)
+                left -= table.height
+            if not table.is_empty():
+                labels = self._labels
+                yield table if labels is None else join.beside(table, labels)
+            if left == 0:
+                return
+
+    def _chosen(self, table: pl.DataFrame) -> pl.DataFrame:
+        for name in self._wanted.columns:
+            if name not in table.columns:
+                raise errors.InvalidInputError(
+                    f"the log has no column {name[:80]!r}",
+                    hint=tables.nearest(name, table.columns),
+                )
+        return table.select(self._wanted.columns) if self._wanted.columns else table
 
     def _condition(self) -> pl.Expr:
         wanted, served_at = self._wanted, pl.col("served_at")
@@ -151,6 +190,8 @@ class Scan:
             holds &= served_at < wanted.until
         if wanted.answered is not None:
             holds &= pl.col("answered") == wanted.answered
+        if wanted.after_row >= 0:
+            holds &= pl.col("row") > wanted.after_row
         if wanted.versions:
             named = list(wanted.versions)
             has_member = pl.col("members").list.set_intersection(named).list.len() > 0
@@ -192,13 +233,19 @@ def prepare(
     access.require(actor, "prediction.read")
     actions.get_log(tx, actor, deployment)
     ends = [one for one in (wanted.until, wanted.as_of) if one is not None]
-    which = {
+    which: dict[str, Any] = {
         "in_project": tx.project,
         "in_deployment": deployment,
         "since": 0 if wanted.since is None else wanted.since,
         "until": min(ends) if ends else read.END,
+        "after_row": wanted.after_row,
     }
-    rows = tx.execute(records.SEGMENTS_BETWEEN, which).mappings()
+    statement = records.SEGMENTS_BETWEEN
+    if wanted.versions:
+        members = {member for one in wanted.versions for member in one.split("+")}
+        statement = records.SEGMENTS_BETWEEN_BY
+        which["in_members"] = sorted(members)
+    rows = tx.execute(statement, which).mappings()
     runs = read.stored_together(Segment(**row) for row in rows)
     labels = None
     if wanted.with_labels:
@@ -207,26 +254,24 @@ def prepare(
 
 
 def written(
-    house: read.Unsealing, scan: Scan, schema: pl.Schema, *, form: Format
+    frames: Iterator[pl.DataFrame], schema: pl.Schema, *, form: Format
 ) -> Iterator[bytes]:
     """Write what is scanned, piece by piece.
 
     Parameters
     ----------
-    house
-        What returns stored bytes.
-    scan, schema
-        What is read.
+    frames, schema
+        What is read, each with these columns and types.
     form
         ``arrow`` is an IPC stream, ``parquet`` a file, ``json`` one object a line.
 
     Yields
     ------
     bytes
-        A piece for each stored object, and the end.
+        A piece for each frame, and the end.
     """
     if form == "json":
-        for frame in scan.batches(house, schema):
+        for frame in frames:
             yield frame.write_ndjson().encode()
         return
     import pyarrow as pa  # noqa: PLC0415 - the server stays light
@@ -238,7 +283,7 @@ def written(
         writer = parquet.ParquetWriter(outlet, empty.schema, compression="zstd")
     else:
         writer = pa.ipc.new_stream(outlet, empty.schema)
-    for frame in scan.batches(house, schema):
+    for frame in frames:
         writer.write_table(frame.to_arrow(compat_level=pl.CompatLevel.oldest()))
         yield outlet.taken()
     writer.close()
