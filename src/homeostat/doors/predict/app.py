@@ -20,9 +20,10 @@ from homeostat.doors.predict import (
     asked,
     explaining,
     invocations,
-    labelling,
     metrics,
+    openapi,
     quick,
+    routes,
     v2,
 )
 from homeostat.doors.wire import connection, heads
@@ -35,7 +36,6 @@ KEY_HEADER = b"x-homeostat-key"
 DEPLOYMENT_HEADER = b"x-homeostat-deployment"
 VERSION_HEADER = b"x-homeostat-version"
 NAME, VERSION = "homeostat", metadata.version("homeostat")
-_MODELS = "/v2/models/"
 _INFERS = re.compile(r"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 _INVOCATIONS = re.compile(r"/models/([^/]+)/invocations")
 _INFER: Final = "infer"
@@ -118,8 +118,12 @@ class Predictions:
         self.pages: dict[str, Page] = {
             "/health": self._health,
             "/version": lambda: answers.json({"name": NAME, "version": VERSION}),
+            "/ping": lambda: answers.Reply(200, b"\n", answers.TEXT),
+            "/openapi.json": lambda: answers.Reply(200, openapi.document(VERSION)),
             "/metrics": self._metrics,
-            "/v2": lambda: answers.json({"name": NAME, "version": VERSION, "extensions": []}),
+            "/v2": lambda: answers.json(
+                {"name": NAME, "version": VERSION, "extensions": v2.EXTENSIONS}
+            ),
             "/v2/health/live": lambda: answers.json({"live": True}),
             "/v2/health/ready": self._ready,
         }
@@ -211,7 +215,7 @@ class Predictions:
     async def _answer(self, exchange: connection.Exchange, way: Way) -> None:
         try:
             if way.kind is _OTHER:
-                _send(exchange, await self._other(exchange))
+                _send(exchange, await self._other(exchange, way))
             else:
                 await self._predict(exchange, way)
         except Exception as error:  # noqa: BLE001 - the outermost loop of this door
@@ -235,55 +239,25 @@ class Predictions:
         seconds = time.perf_counter() - exchange.began
         self._engine.meters.observe(name, status=reply.status, seconds=seconds)
 
-    async def _other(self, exchange: connection.Exchange) -> answers.Reply:
+    async def _other(self, exchange: connection.Exchange, way: Way) -> answers.Reply:
+        """Answer what is no prediction."""
         head = exchange.head
-        method, path = head.method, head.path
-        if path.startswith(_MODELS):
-            name, _, verb = path[len(_MODELS) :].partition("/")
-            if verb == "labels":
-                _need(method, "POST", path)
-                return await self._label(name, exchange)
-            if verb == "explain":
-                return await self._explain(name, exchange)
-            return await self._model(method, path, name=name, verb=verb)
-        if path == "/labels":
-            _need(method, "POST", path)
-            return await self._label("", exchange)
-        if path == "/explain":
-            return await self._explain("", exchange)
-        page = self.pages.get(path.rstrip("/") or "/")
-        if page is None:
-            raise errors.NotFoundError(
-                f"there is nothing at {path}", hint="see /v2, /invocations, /labels, /metrics"
-            )
-        _need(method, "GET", path)
-        shown = page()
-        return await shown if inspect.isawaitable(shown) else shown
-
-    async def _model(self, method: str, path: str, *, name: str, verb: str) -> answers.Reply:
-        if verb in {"", "ready"}:
-            _need(method, "GET", path)
-            if verb == "ready" and name in self._engine.names:
-                return answers.json({"name": name, "ready": True})
-            return answers.json(v2.describe(await self._engine.reach(name)))
-        if verb == "infer":
-            _need(method, "POST", path)
-        raise errors.NotFoundError(f"there is nothing at {path}", hint=f"see {_MODELS}{name}")
-
-    async def _label(self, name: str, exchange: connection.Exchange) -> answers.Reply:
-        told, labels = labelling.read(exchange.body)
-        taken = await self._engine.label(name or told or self._only(exchange.head), labels)
-        return answers.json({"accepted": taken}, status=202)
-
-    async def _explain(self, name: str, exchange: connection.Exchange) -> answers.Reply:
-        head = exchange.head
-        _need(head.method, "POST", head.path)
-        if self._explains is None:
-            raise errors.UnavailableError("this process does not explain")
-        now = await self._engine.reach(name or self._only(head))
-        key = _text(head, KEY_HEADER)
-        call = asked.Call(self._engine, now, head.headers, exchange.body, key=key)
-        return await self._explains.answer(call)
+        page = self.pages.get(head.path.rstrip("/") or "/")
+        if page is not None:
+            routes.need(head.method, "GET", head.path)
+            shown = page()
+            return await shown if inspect.isawaitable(shown) else shown
+        ask = routes.Ask(
+            self._engine,
+            head.headers,
+            exchange.body,
+            only=functools.partial(self._only, head),
+            key=way.key,
+            asked_version=way.version,
+            token=way.token,
+            explains=self._explains,
+        )
+        return await routes.answer(ask, method=head.method, path=head.path)
 
     def _only(self, head: heads.Head) -> str:
         """Return the deployment that a path without a name means."""
@@ -331,7 +305,7 @@ def _way(head: heads.Head, client: str | None) -> Way:
         key = asked.key_text(key, where=KEY_HEADER.decode())
     kind, name, version, path = _OTHER, "", "", head.path
     if path == "/invocations":
-        _need(head.method, "POST", path)
+        routes.need(head.method, "POST", path)
         kind = _INVOKE
     elif head.method == "POST" and (found := _INVOCATIONS.fullmatch(path)):
         kind, name = _INVOKE, found[1]
@@ -353,13 +327,6 @@ def _token(head: heads.Head) -> str | None:
 def _text(head: heads.Head, name: bytes) -> str | None:
     value = head.headers.get(name)
     return None if value is None else value.decode("latin-1")
-
-
-def _need(method: str, needed: str, path: str) -> None:
-    if method != needed and not (needed == "GET" and method == "HEAD"):
-        raise errors.WrongMethodError(
-            f"{path} takes {needed}, not {method}", hint=f"send {needed}", allowed=needed
-        )
 
 
 def _send(exchange: connection.Exchange, reply: answers.Reply) -> None:
