@@ -20,7 +20,7 @@ from homeostat.foundation import house, log, settings
 
 DRAIN_S = 10
 # Of malloc.h: M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in bytes.
-_MALLOC: Final = ((-8, 1), (-1, 128 * 1024), (-3, 128 * 1024))
+_MALLOC: Final = ((-8, 1), (-1, 4 * 1024 * 1024), (-3, 2 * 1024 * 1024))
 
 
 @click.command()
