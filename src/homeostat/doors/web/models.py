@@ -12,7 +12,7 @@ from homeostat.foundation import errors, lineage
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.registry import actions as registry
-from homeostat.lifecycle.registry import adoptions, described, mlmodel, told
+from homeostat.lifecycle.registry import adopted, adoptions, described, mlmodel, told
 from homeostat.lifecycle.registry.entities import Version
 
 ROWS = 50
@@ -82,20 +82,22 @@ async def version(call: visit.Visit) -> Response:
         }
 
     shown = await call.read(fetch)
-    answers_by = await _answers_by(call, shown["version"])
+    answers_by = await _answers_by(call, shown["version"], shown["standing"].adoption)
     return visit.show(call, "version.html", here=HERE, answers_by=answers_by, **shown)
 
 
-async def _answers_by(call: visit.Visit, version: Version) -> str:
-    """Say what answers for a version; empty when its files do not tell."""
-    about = next((one for one in version.files if one.path == described.DESCRIPTION), None)
-    if about is None:
+async def _answers_by(
+    call: visit.Visit, version: Version, adoption: adopted.Adoption | None
+) -> str:
+    """Say what answers for a version; empty when nothing tells."""
+    files = {one.path: one.digest for one in version.files}
+    owner, digest = version.owner, files.get(described.DESCRIPTION, "")
+    if adoption is not None:
+        owner, digest = adoption.owner, adoption.description
+    if not digest:
         return ""
-    digest = about.digest
     try:
-        data = await call.work(
-            lambda: call.house.get_blob(version.owner, digest, project=call.project)
-        )
+        data = await call.work(lambda: call.house.get_blob(owner, digest, project=call.project))
     except errors.HomeostatError:
         return ""
     return described.twin(data).sentence

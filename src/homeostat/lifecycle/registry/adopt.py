@@ -22,7 +22,7 @@ from homeostat.foundation import errors
 from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.data import tables
 from homeostat.lifecycle.data.entities import Column, Schema
-from homeostat.lifecycle.registry import columns, mlmodel, opening, reference, trust
+from homeostat.lifecycle.registry import columns, mlmodel, opening, reference, trust, twin
 from homeostat.lifecycle.registry import format as folder
 from homeostat.lifecycle.registry.entities import Description
 from homeostat.lifecycle.registry.predictor import TOLERANCE, Predictor
@@ -122,7 +122,8 @@ def adopt(
             "the model answers a row differently when it is asked about other rows with it",
             hint="a served model must answer each row by itself",
         )
-    described = msgspec.structs.replace(draft, scores=tuple(example.tolist()))
+    found = twin.carried(*twin.made(estimator, predictor, labelled))
+    described = msgspec.structs.replace(draft, scores=tuple(example.tolist()), twin=found)
     truth = _truth(labelled[target], described)
     return Adopted(described, Predictor(estimator, described), truth, scores)
 

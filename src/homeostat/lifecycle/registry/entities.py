@@ -227,6 +227,9 @@ class Twin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ----------
     file
         Its path; empty where the original answers.
+    data
+        Its bytes, where the files of the version were there before it: those of an adopted one
+        stay as they are.
     rows, gap
         On how many rows the two were compared, and the largest difference of two scores.
     refused
@@ -235,6 +238,7 @@ class Twin(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     file: str = ""
+    data: bytes = b""
     rows: int = 0
     gap: float = 0.0
     refused: str = ""

@@ -79,6 +79,8 @@ def load_for_serving(
         As `load`.
     """
     description = described.read(files)
+    # Whoever takes trust back means the version, whatever answers for it.
+    opening.need_trust(description.loader, description.file, is_trusted=is_trusted)
     if description.twin.file:
         try:
             return _twinned(files, description)
@@ -88,8 +90,8 @@ def load_for_serving(
 
 
 def _twinned(files: Mapping[str, bytes], description: Description) -> Twinned:
-    data = files.get(description.twin.file)
-    if data is None:
+    data = description.twin.data or files.get(description.twin.file)
+    if not data:
         raise errors.InvalidInputError(f"the version has no file {description.twin.file}")
     found = Twinned(data, description)
     found.prove()

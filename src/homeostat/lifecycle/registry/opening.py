@@ -138,6 +138,10 @@ class _LightGbm:
         """Return one probability per class."""
         return _two_sided(self._booster.predict(rows))
 
+    def text(self) -> str:
+        """Return the model as LightGBM writes it."""
+        return str(self._booster.model_to_string())
+
 
 class _XgBoost:
     """An XGBoost booster, asked for probabilities."""
@@ -160,6 +164,10 @@ class _XgBoost:
     def predict_proba(self, rows: Any) -> Floats:
         """Return one probability per class."""
         return _two_sided(self._booster.predict(self._package.DMatrix(rows)))
+
+    def text(self) -> bytes:
+        """Return the model as XGBoost's JSON."""
+        return bytes(self._booster.save_raw("json"))
 
 
 class _PyFunc:

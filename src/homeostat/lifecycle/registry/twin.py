@@ -1,7 +1,7 @@
 """The ONNX twin of a fitted classifier: made at registration, kept where it answers the same.
 
-Called by `format.pack`. A twin never stands in the way: where none can be made, or where it
-differs, the original answers and the description says why.
+Called by `format` and `adopt`. A twin never stands in the way: where none can be made, or
+where it differs, the original answers and the description says why.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ from homeostat.lifecycle.registry.predictor import Predictor
 from homeostat.lifecycle.registry.twin_features import NoTwinError
 
 FILE = "model.onnx"
+CARRIED_AT_MOST = 8_000_000
 SAMPLE_ROWS = 2_000
 NEAR_ROWS = 256
 ODD_ROWS = 64
@@ -71,6 +73,23 @@ def made(
         told = str(error).strip().partition("\n")[0][:200]
         return Twin(refused=f"making it raised {type(error).__name__}: {told}"), {}
     return Twin(file=FILE, rows=seen, gap=gap), {FILE: data}
+
+
+def carried(found: Twin, files: Mapping[str, bytes]) -> Twin:
+    """Return a twin that carries its bytes itself, for a version whose files are not changed.
+
+    Parameters
+    ----------
+    found, files
+        As `made` returns them.
+    """
+    data = files.get(found.file, b"")
+    if len(data) > CARRIED_AT_MOST:
+        return Twin(
+            refused=f"its twin has {len(data):,} bytes; {CARRIED_AT_MOST:,} are the most that "
+            "a description carries"
+        )
+    return msgspec.structs.replace(found, data=data)
 
 
 def write(estimator: Any, description: Description) -> bytes:

@@ -74,7 +74,8 @@ def read(classifier: Any, positive: int) -> Model:
     package = type(classifier).__module__.partition(".")[0]
     found = _READERS.get((package, kind))
     if found is None:
-        raise NoTwinError(f"{kind} has no counterpart in ONNX here")
+        told = "a model behind python_function" if kind == "_PyFunc" else kind
+        raise NoTwinError(f"{told} has no counterpart in ONNX here")
     return found(classifier, positive)
 
 
@@ -366,4 +367,7 @@ _READERS: dict[tuple[str, str], Callable[[Any, int], Model]] = {
     ("sklearn", "HistGradientBoostingClassifier"): _histogram_boosting,
     ("lightgbm", "LGBMClassifier"): _lightgbm,
     ("xgboost", "XGBClassifier"): _xgboost,
+    # As `opening` opens their own files.
+    ("homeostat", "_LightGbm"): lambda found, _: lightgbm_text(found.text()),
+    ("homeostat", "_XgBoost"): lambda found, _: xgboost_json(json.loads(found.text())),
 }

@@ -36,7 +36,15 @@ from xgboost import XGBClassifier
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.data.entities import Column, Schema
-from homeostat.lifecycle.registry import columns, described, load, twin, twin_models, twinned
+from homeostat.lifecycle.registry import (
+    adopt,
+    columns,
+    described,
+    load,
+    twin,
+    twin_models,
+    twinned,
+)
 from homeostat.lifecycle.registry import format as folder
 
 REGIONS = tuple(f"r{place:02d}" for place in range(12))
@@ -425,3 +433,54 @@ def test_a_version_older_than_twins_is_read_and_served(kept):
     older = {**files, folder.DESCRIPTION: msgspec.json.encode(old)}
     assert described.read(older).twin.file == ""
     assert load.load_for_serving(older).kind == "trees"
+
+
+def logged(flavour, file, data):
+    """The files that MLflow writes for a native model, as far as they are read."""
+    about = {"flavors": {flavour: {"data": file, "model_class": "xgboost.core.Booster"}}}
+    return {"MLmodel": json.dumps(about).encode(), file: data}
+
+
+def labelled():
+    rng = np.random.default_rng(2)
+    rows = pl.DataFrame(rng.normal(size=(300, 3)), schema=["a", "b", "c"])
+    return rows, rows.with_columns(bad=(pl.col("a") * pl.col("b") > 0).cast(pl.Int64))
+
+
+def native(flavour):
+    rows, table = labelled()
+    x, y = rows.to_pandas(), table["bad"].to_numpy()
+    if flavour == "lightgbm":
+        fitted = LGBMClassifier(n_estimators=8, verbose=-1, n_jobs=1).fit(x, y)
+        return logged(flavour, "model.lgb", fitted.booster_.model_to_string().encode())
+    booster = XGBClassifier(n_estimators=8, n_jobs=1).fit(x, y).get_booster()
+    return logged(flavour, "model.ubj", bytes(booster.save_raw("ubj")))
+
+
+@pytest.mark.parametrize("flavour", ["lightgbm", "xgboost"])
+def test_an_adopted_model_answers_by_the_twin_in_its_description(flavour):
+    files = native(flavour)
+    rows, table = labelled()
+    found = adopt.adopt(files, table, target="bad")
+    assert found.description.twin.refused == ""
+    stored = {**files, folder.DESCRIPTION: msgspec.json.encode(found.description)}
+    original, other = pair(stored)
+    assert other.kind == "onnx"
+    assert other.scores(rows) == pytest.approx(original.scores(rows), abs=1e-6)
+
+
+def test_a_twin_too_large_for_a_description_is_not_carried(monkeypatch):
+    monkeypatch.setattr(twin, "CARRIED_AT_MOST", 100)
+    _, table = labelled()
+    said = adopt.adopt(native("lightgbm"), table, target="bad").description.twin
+    assert (said.file, said.data) == ("", b"")
+    assert "100 are the most" in said.refused
+
+
+def test_a_twin_does_not_stand_in_for_trust_that_was_taken_back(kept):
+    files, _ = kept
+    about = msgspec.structs.replace(described.read(files), loader="pickle")
+    untrusted = {**files, folder.DESCRIPTION: msgspec.json.encode(about)}
+    with pytest.raises(errors.NotAllowedError, match="is pickled and is not loaded"):
+        load.load_for_serving(untrusted)
+    assert load.load_for_serving(untrusted, is_trusted=True).kind == "onnx"
