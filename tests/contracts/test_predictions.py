@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from homeostat.foundation import access, errors, events, settings
+from homeostat.foundation import access, errors, events, jobs, settings
 from homeostat.foundation import house as house_module
-from homeostat.lifecycle.predictions import actions, entities, frames, read, segments, spool
+from homeostat.lifecycle.predictions import (
+    actions,
+    compaction,
+    entities,
+    finding,
+    frames,
+    read,
+    records,
+    segments,
+    spool,
+)
 
 OWNER = access.LOCAL_OWNER("ada")
 LAYOUT = frames.Layout(("income",), ("number",), ("sex",))
@@ -214,3 +224,112 @@ def test_what_a_spool_closed_is_accepted(log, tmp_path):
     log.accept(closed.segment, closed.path.read_bytes())
     assert log.predictions()["key"].to_list() == ["a", "b"]
     assert segments.decode(closed.path.read_bytes()).segment == closed.segment
+
+
+def everything(log):
+    return log.predictions(), log.labels()
+
+
+def compact(log):
+    return compaction.compact(log.house, OWNER, "credit")
+
+
+def test_compaction_changes_where_rows_are_stored_and_nothing_else(log):
+    wider = frames.Layout(("income", "debt"), ("number", "number"), ())
+    for at in range(12):
+        layout = wider if at >= 8 else LAYOUT
+        known = frames.Labels(5 if at < 2 else at, [f"k{at // 2}"], ["1"], [None])
+        keys = [f"k{at}"] * (at + 1)
+        log.accept(*log.segment(layout, batch(*keys, at=at + 1, layout=layout), known))
+    before = everything(log)
+    segments_before = log.house.read(lambda tx: actions.list_segments(tx, OWNER, "credit"))
+    done = compact(log)
+    assert done.n_new >= 2
+    assert done.n_replaced > done.n_new
+    after = everything(log)
+    assert all(a.equals(b) for a, b in zip(before, after, strict=True))
+    for first in range(0, 78, 7):
+        got = log.predictions(first_row=first, end_row=first + 9, columns=("key",))
+        assert got.equals(before[0].select("row", "key").slice(first, 9))
+    assert log.labels(first_label=3, end_label=7).equals(before[1].slice(3, 4))
+    found = log.house.read(lambda tx: actions.list_segments(tx, OWNER, "credit"))
+    kept = ("id", "number", "digest", "first_row", "n_rows", "first_label", "n_labels")
+    for one, was in zip(found, segments_before, strict=True):
+        assert [getattr(one, name) for name in kept] == [getattr(was, name) for name in kept]
+    assert len({one.predictions for one in found}) < 12
+    wanted = before[0]["id"][-1]
+    _, hit = log.house.read(lambda tx: read.find(log.house, tx, wanted))
+    assert set(hit["key"]) == {"k11"}
+
+
+def test_compaction_again_changes_nothing_and_goes_on_with_what_came_since(log):
+    for at in range(8):
+        log.accept(*log.segment(LAYOUT, batch(f"a{at}")))
+    assert compact(log)[:2] == (1, 8)
+    assert compact(log)[:2] == (0, 0)
+    for at in range(8):
+        log.accept(*log.segment(LAYOUT, batch(f"b{at}")))
+    assert compact(log)[:2] == (1, 9)
+    keys = [f"{part}{at}" for part in "ab" for at in range(8)]
+    assert log.predictions()["key"].to_list() == keys
+    events_told = log.house.read(lambda tx: events.read(tx, kinds=["log.compacted"]))
+    assert [event.facts["n"] for event in events_told] == [8, 16]
+
+
+def test_old_objects_go_when_their_grace_is_over(log, monkeypatch):
+    for at in range(4):
+        log.accept(*log.segment(LAYOUT, batch(f"a{at}")))
+    found = log.house.read(lambda tx: actions.list_segments(tx, OWNER, "credit"))
+    old = [one.predictions for one in found]
+    assert compact(log).n_removed == 0
+    assert all(log.house.has_blob("deployment:credit", one) for one in old)
+    monkeypatch.setattr(compaction, "_GRACE_MS", -1)
+    assert compact(log).n_removed == 4
+    assert not any(log.house.has_blob("deployment:credit", one) for one in old)
+    assert log.predictions()["key"].to_list() == ["a0", "a1", "a2", "a3"]
+
+
+def test_a_compaction_that_another_one_overtook_changes_nothing(log, monkeypatch):
+    for at in range(4):
+        log.accept(*log.segment(LAYOUT, batch(f"a{at}")))
+    stale = log.house.read(
+        lambda tx: compaction._newest(tx, deployment="credit", what="predictions")
+    )
+    compact(log)
+    log.accept(*log.segment(LAYOUT, batch("b")))
+    monkeypatch.setattr(compaction, "_newest", lambda _, **__: stale)
+    with pytest.raises(errors.ConflictError, match="compacted by somebody else"):
+        compact(log)
+    assert log.predictions()["key"].to_list() == ["a0", "a1", "a2", "a3", "b"]
+
+
+def test_every_so_many_segments_a_compaction_is_asked_for_once(log, monkeypatch):
+    monkeypatch.setattr(compaction, "EVERY", 4)
+    for at in range(9):
+        log.accept(*log.segment(frames.Labels(at, [f"{at}"], ["1"], [None])))
+    waiting = log.house.read(lambda tx: jobs.newest(tx, limit=10))
+    assert [one.payload for one in waiting if one.kind == compaction.COMPACT] == [
+        {"deployment": "credit"}
+    ]
+
+
+def test_members_are_counted_and_segments_of_an_earlier_release_are_looked_into(log):
+    log.accept(*log.segment(LAYOUT, batch("a", "b", at=5)))
+    log.accept(*log.segment(LAYOUT, batch("c", at=7)))
+
+    def count(tx):
+        return finding.counted(log.house, tx, "credit", ["3", "4"])
+
+    before = log.house.read(count)
+    assert [(one.member, one.n_answered, one.last_served_at) for one in before] == [("3", 3, 7)]
+    log.house.write(lambda tx: tx.execute(records.segment_members.delete()))
+    assert log.house.read(count) == before
+
+
+def test_the_latest_prediction_of_a_key_is_found(log):
+    for at, keys in ((5, "abc"), (6, "xyz"), (7, "bcd")):
+        log.accept(*log.segment(LAYOUT, batch(*keys, at=at)))
+    found = log.house.read(lambda tx: finding.newest(log.house, tx, "credit", key="b"))
+    assert (found["served_at"], found["row"]) == (7, 6)
+    with pytest.raises(errors.NotFoundError, match="no prediction with the key 'q'"):
+        log.house.read(lambda tx: finding.newest(log.house, tx, "credit", key="q"))

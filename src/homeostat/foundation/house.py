@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Self, TypeVar
@@ -223,6 +224,17 @@ class House:
         except errors.NotFoundError:
             return False
         return self.blobs.exists(key, digest)
+
+    def delete_blob(self, owner: str, digest: str, *, project: str | None = None) -> None:
+        """Remove stored bytes that no row names any more; nothing happens without them.
+
+        Parameters
+        ----------
+        owner, digest, project
+            As for `get_blob`.
+        """
+        with contextlib.suppress(errors.NotFoundError):
+            self.blobs.delete(self._reading_key(owner, project), digest)
 
     def close(self) -> None:
         """Finish the writes that were taken, then close every connection."""

@@ -33,6 +33,7 @@ from homeostat.lifecycle.loop import (
     triggers,
 )
 from homeostat.lifecycle.policy.entities import Policy
+from homeostat.lifecycle.predictions import compaction
 from homeostat.lifecycle.serving import correcting
 
 Finish = Callable[[Transaction], Any]
@@ -76,6 +77,7 @@ class Bench:
             carrying.FIT: self.fit,
             asking.TRAIN: self.train,
             judging.JUDGE: self._judging.judge,
+            compaction.COMPACT: self.compact,
         }
 
     def advance(self, job: jobs.Job) -> Finish:
@@ -87,6 +89,11 @@ class Bench:
         """Note that a correction has expired; prediction servers saw that by themselves."""
         which, version = str(job.payload["correction"]), int(job.payload["version"])
         return lambda tx: correcting.expire(tx, self._actor, which, version).reference
+
+    def compact(self, job: jobs.Job) -> Finish:
+        """Store small segments of a deployment's log together."""
+        done = compaction.compact(self._house, self._actor, str(job.payload["deployment"]))
+        return lambda _: done._asdict()
 
     def ask(self, job: jobs.Job) -> Finish:
         """Ask for a plain fit because a clock says so."""

@@ -13,6 +13,7 @@ from homeostat.foundation import access, clock, errors, events, ids
 from homeostat.foundation.blobs import Blob
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.predictions import (
+    compaction,
     frames,
     index,
     join,
@@ -188,6 +189,7 @@ def accept_segment(
         records.INSERT_SEGMENT, {"project": tx.project, **msgspec.structs.asdict(segment)}
     )
     index.note(tx, segment, sealed)
+    compaction.enqueue(tx, actor, segment)
     events.record(
         tx,
         actor,

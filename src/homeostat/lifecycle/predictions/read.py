@@ -139,9 +139,12 @@ def labels(
     end = END if end_label is None else end_label
     found = _segments(tx, records.SEGMENTS_WITH_LABELS, deployment, first=first_label, end=end)
     parts = []
+    opened, stored = "", segments.empty_labels()
     for segment in found:
-        data = house.get_blob(owner(deployment), segment.labels, project=tx.project)
-        table = pl.read_parquet(io.BytesIO(data)).slice(segment.labels_at, segment.n_labels)
+        if segment.labels != opened:  # many segments may lie in one object
+            data = house.get_blob(owner(deployment), segment.labels, project=tx.project)
+            opened, stored = segment.labels, pl.read_parquet(io.BytesIO(data))
+        table = stored.slice(segment.labels_at, segment.n_labels)
         first, last = first_label - segment.first_label, end - segment.first_label
         parts.append(_within(table, first, last))
     together = segments.stack(parts or [segments.empty_labels()])

@@ -236,6 +236,48 @@ UNCOUNTED = (
     .order_by(segments.c.number)
     .limit(sa.bindparam("n"))
 )
+NEWEST_WITH_ROWS = (
+    sa.select(*_ALL)
+    .where(*_OURS, segments.c.n_rows > 0)
+    .order_by(segments.c.number.desc())
+    .limit(sa.bindparam("n"))
+)
+NEWEST_WITH_LABELS = (
+    sa.select(*_ALL)
+    .where(*_OURS, segments.c.n_labels > 0)
+    .order_by(segments.c.number.desc())
+    .limit(sa.bindparam("n"))
+)
+
+
+def _move(digest: sa.Column[str], at: sa.Column[int]) -> sa.Update:
+    """Say where a segment's table lies now, if it still lies where it was found."""
+    return (
+        segments.update()
+        .where(
+            segments.c.project == PROJECT,
+            segments.c.id == sa.bindparam("in_id"),
+            segments.c.deployment == DEPLOYMENT,
+            digest == sa.bindparam("was"),
+        )
+        .values({digest.name: sa.bindparam("now"), at.name: sa.bindparam("at")})
+    )
+
+
+MOVE_PREDICTIONS = _move(segments.c.predictions, segments.c.predictions_at)
+MOVE_LABELS = _move(segments.c.labels, segments.c.labels_at)
+_RELEASED_OURS = (released.c.project == PROJECT, released.c.deployment == DEPLOYMENT)
+RELEASE = released.insert()
+UNRELEASE = released.delete().where(
+    *_RELEASED_OURS, released.c.digest == sa.bindparam("in_digest")
+)
+RELEASED = sa.select(released.c.digest).where(
+    *_RELEASED_OURS, released.c.released_at <= sa.bindparam("before", type_=sa.BigInteger)
+)
+_DIGESTS: sa.BindParameter[Any] = sa.bindparam("in_digests", expanding=True)
+STILL_NAMED = sa.select(segments.c.predictions, segments.c.labels).where(
+    *_OURS, sa.or_(segments.c.predictions.in_(_DIGESTS), segments.c.labels.in_(_DIGESTS))
+)
 INSERT_FAILURE = failures.insert()
 COUNT_FAILED = (
     sa.select(
