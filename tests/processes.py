@@ -94,6 +94,12 @@ class Process:
         self.process.kill()
         self.process.wait()
 
+    def family(self):
+        """Its process id and those of its children: a prediction server's workers."""
+        pid = self.process.pid
+        told = Path(f"/proc/{pid}/task").glob("*/children")
+        return [pid, *(int(one) for file in told for one in file.read_text().split())]
+
     def end(self):
         """Send SIGTERM and return the exit code."""
         self.is_up.clear()
@@ -110,8 +116,9 @@ class Household:
         known = {
             "HOME": str(home),
             "CODE": str(home / "project"),
+            "PREDICT_WORKERS": "1",
             **ports_free,
-            **{name.upper(): value for name, value in told.items()},
+            **{name.upper(): str(value) for name, value in told.items()},
         }
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HOMEOSTAT_")}
         environment |= {f"HOMEOSTAT_{name}": value for name, value in known.items()}

@@ -296,18 +296,20 @@ class SmallDisk:
 
 
 class NoRoom:
-    """A process that may make no file longer: what a quota says, and needs no rights."""
+    """Processes that may make no file longer: what a quota says, and needs no rights."""
 
     def __init__(self, folder):
         folder.mkdir(exist_ok=True)
 
     def fill(self, process):
-        _, most = resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE, (0, most))
+        for pid in process.family():
+            _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, most))
 
     def free(self, process):
-        _, most = resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE, (most, most))
+        for pid in process.family():
+            _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, most))
 
     def close(self):
         pass
