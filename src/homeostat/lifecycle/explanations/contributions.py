@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from homeostat.foundation import errors, log
 from homeostat.lifecycle.explanations import (
     boosted,
+    entities,
+    forests,
     histogram,
     linear,
     original,
@@ -39,10 +41,10 @@ def chance(margins: Floats) -> Floats:
 
 
 class Parts(NamedTuple):
-    """Contributions of a model's columns, in log-odds of the positive class.
+    """Contributions of a model's columns to `space` of the positive class.
 
     `values` has shape ``(rows, columns)``, `margins`, `scores` and `gaps` ``(rows,)``: what
-    the model itself says in log-odds, the same as probability, and how far ``base + sum`` is
+    the model itself says in that space, the same as probability, and how far ``base + sum`` is
     from the former.
     """
 
@@ -53,6 +55,7 @@ class Parts(NamedTuple):
     scores: Floats
     gaps: Floats
     method: str
+    space: entities.Space
 
 
 class Explainer:
@@ -102,14 +105,21 @@ class Explainer:
             found = sampled.tell(
                 of.scores, rows, names=of.names, background=_first(of.description.example)
             )
-            values, base, margins = found.values, found.base, found.margins
+            values = found.values
         else:
-            found = self._tell(self._exact, rows)
-            values = of.sign * self._summed(found.values)
-            base, margins = of.sign * found.base, of.sign * found.margins
-        scores = chance(margins)
+            found = self._turned(self._tell(self._exact, rows))
+            values = self._summed(found.values)
+        base, margins = found.base, found.margins
+        scores = chance(margins) if found.space == "log-odds" else margins
         gaps = np.abs(base + values.sum(axis=1) - margins)
-        return Parts(of.names, base, values, margins, scores, gaps, self.method)
+        return Parts(of.names, base, values, margins, scores, gaps, self.method, found.space)
+
+    def _turned(self, found: told.Told) -> told.Told:
+        """Return what was said of the second class, of the positive one."""
+        if self.of.sign > 0:
+            return found
+        whole = 0.0 if found.space == "log-odds" else 1.0
+        return told.Told(whole - found.base, -found.values, whole - found.margins, found.space)
 
     def _tell(self, way: told.Telling, rows: Columns) -> told.Told:
         try:
@@ -143,7 +153,9 @@ class Explainer:
             if found.values.shape[1] != len(self._origins):
                 return None
             gaps = np.abs(found.base + found.values.sum(axis=1) - found.margins)
-            far = np.abs(chance(of.sign * found.margins) - of.scores(example)).max()
+            said = self._turned(found)
+            scores = chance(said.margins) if said.space == "log-odds" else said.margins
+            far = np.abs(scores - of.scores(example)).max()
         except Exception as error:  # noqa: BLE001 - whatever it is, there is another way
             _log.warning("no exact explanation", why=f"{type(error).__name__}: {error}")
             return None
@@ -157,6 +169,8 @@ def _exact(of: original.Original, example: Columns) -> told.Telling | None:
     module = type(last).__module__
     if kind == "HistGradientBoostingClassifier":
         return histogram.Histogram(last)
+    if kind in forests.FORESTS or kind == forests.BOOSTED:
+        return forests.Forest(last)
     if kind == "LGBMClassifier":
         return boosted.LightGbm(last.predict_proba)
     if kind == "XGBClassifier":

@@ -92,7 +92,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     space
         What is added: ``log-odds`` of the positive class, or ``probability`` where several
-        members answer.
+        members answer, or trees that vote.
     base
         What the model says on average, before anything is known of the row.
     contributions

@@ -1,6 +1,6 @@
 """The explanation of members that answer together: weighted, and additive; used by `explain`.
 
-The members' probabilities are averaged, their contributions are in log-odds. Each member's
+The members' probabilities are averaged, most contributions are in log-odds. Such a member's
 contributions are brought to its probability by one factor, the slope of the line from its base
 to its answer, ``(p - p0) / (m - m0)``: the rescale rule of DeepLIFT [1]_. They add up to
 ``p - p0`` by construction, keep their signs and their proportions, and are then weighted as the
@@ -55,20 +55,24 @@ def mixed(parts: Sequence[contributions.Parts], weights: Sequence[float]) -> Mix
     Returns
     -------
     Mixed
-        One member in log-odds as it is; several in probability.
+        One member as it is; several in probability.
     """
     if len(parts) == 1:
         (one,) = parts
         told = one.base + one.values.sum(axis=1)
-        return Mixed("log-odds", one.names, one.base, one.values, told, one.scores, one.gaps)
+        return Mixed(one.space, one.names, one.base, one.values, told, one.scores, one.gaps)
     names = tuple(dict.fromkeys(name for one in parts for name in one.names))
     n_rows = len(parts[0].scores)
     values, scores, base = np.zeros((n_rows, len(names))), np.zeros(n_rows), 0.0
     for one, weight in zip(parts, weights, strict=True):
         share = weight / sum(weights)
         places = [names.index(name) for name in one.names]
-        values[:, places] += share * _rescaled(one)
-        base += share * float(contributions.chance(np.array(one.base)))
+        if one.space == "log-odds":
+            values[:, places] += share * _rescaled(one)
+            base += share * float(contributions.chance(np.array(one.base)))
+        else:
+            values[:, places] += share * one.values
+            base += share * one.base
         scores += share * one.scores
     told = base + values.sum(axis=1)
     return Mixed("probability", names, base, values, told, scores, np.abs(told - scores))

@@ -62,7 +62,8 @@ class Original:
         """Return rows as the last step is given them."""
         made = self.table(rows)
         for step in self.before:
-            made = step.transform(made)
+            if step is not None and not isinstance(step, str):
+                made = step.transform(made)
         return made.toarray() if hasattr(made, "toarray") else made
 
     def scores(self, rows: Columns) -> Floats:

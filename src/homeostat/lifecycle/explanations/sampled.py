@@ -29,6 +29,7 @@ Columns = Mapping[str, Sequence[Any]]
 
 METHOD = "sampled"
 ORDERS = 4
+ROWS_AT_MOST = 4000
 _LEAST = 1e-12
 
 
@@ -57,7 +58,8 @@ def tell(
     names
         Columns of the model, in order.
     background
-        Rows that stand for an unknown value, 1 or more; all are used.
+        Rows that stand for an unknown value, 1 or more; the first are used, as many as keep
+        what is asked per row below 4,000.
 
     Returns
     -------
@@ -65,8 +67,9 @@ def tell(
         `values` has shape ``(rows, len(names))``.
     """
     n_rows = len(next(iter(rows.values())))
-    n_around = len(next(iter(background.values())))
     k = len(names)
+    n_around = max(1, min(len(next(iter(background.values()))), ROWS_AT_MOST // (4 * k + 4)))
+    background = {name: values[:n_around] for name, values in background.items()}
     rng = np.random.default_rng(0)
     orders = [rng.permutation(k) for _ in range(ORDERS // 2)]
     orders += [order[::-1] for order in orders]
@@ -82,7 +85,7 @@ def tell(
             own, others = rows[name][row], background[name]
             asked[name] = [
                 own if is_own else other
-                for other in others[:n_around]
+                for other in others
                 for is_own in taken[:, :, at].ravel().tolist()
             ]
         steps = log_odds(ask(asked)).reshape(n_around, len(orders), k + 1)

@@ -7,11 +7,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from homeostat.lifecycle.explanations import entities
+
 Floats = NDArray[np.float64]
 
 
 class Told(NamedTuple):
-    """Contributions of the inputs of an estimator, in log-odds of its second class.
+    """Contributions of the inputs of an estimator to `space` of its second class.
 
     `values` has shape ``(rows, inputs)``; `margins`, shape ``(rows,)``, is what the estimator
     itself says, so that ``base + values.sum(axis=1)`` can be compared with it.
@@ -20,6 +22,7 @@ class Told(NamedTuple):
     base: float
     values: Floats
     margins: Floats
+    space: entities.Space = "log-odds"
 
 
 class Telling(Protocol):

@@ -13,7 +13,11 @@ import pytest
 import xgboost
 from sklearn.compose import make_column_transformer
 from sklearn.decomposition import PCA
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
@@ -91,6 +95,12 @@ MADE = {
         _ordinal(), HistGradientBoostingClassifier(max_iter=25, random_state=0)
     ),
     "lightgbm": lambda: make_pipeline(_ordinal(), _light()),
+    "boosting": lambda: make_pipeline(
+        _encoded(), GradientBoostingClassifier(n_estimators=15, random_state=0)
+    ),
+    "forest": lambda: make_pipeline(
+        _encoded(), RandomForestClassifier(20, max_depth=6, random_state=0)
+    ),
     "sampled": lambda: make_pipeline(_encoded(), PCA(2), GaussianNB()),
 }
 
@@ -101,7 +111,8 @@ def explained(request):
     model = MADE[request.param]().fit(FRAME.to_pandas(), TARGET)
     files = folder.pack(model, schema=SCHEMA, example=FRAME)
     made = contributions.Explainer(original.open_version(files))
-    assert made.method == request.param
+    trees = {"boosting": "tree paths", "forest": "tree paths"}
+    assert made.method == trees.get(request.param, request.param)
     return made, model
 
 
@@ -111,11 +122,13 @@ def _rows(n=12):
     return rows
 
 
-def test_base_and_contributions_add_up_to_the_models_own_log_odds(explained):
+def test_base_and_contributions_add_up_to_what_the_model_itself_says(explained):
     made, model = explained
     found = made.parts(_rows())
     chances = model.predict_proba(pl.DataFrame(_rows()).to_pandas())[:, 1]
-    margins = np.log(chances / (1 - chances))
+    is_voted = type(model[-1]).__name__ == "RandomForestClassifier"
+    assert found.space == ("probability" if is_voted else "log-odds")
+    margins = chances if is_voted else np.log(chances / (1 - chances))
     assert found.names == NAMES
     assert found.values.shape == (12, 4)
     assert np.abs(found.base + found.values.sum(axis=1) - margins).max() < 1e-6
@@ -129,7 +142,8 @@ def test_the_first_class_as_positive_turns_every_sign(explained):
     turned = contributions.Explainer(original.open_version(files)).parts(_rows())
     found = made.parts(_rows())
     assert np.allclose(turned.values, -found.values, atol=1e-6)
-    assert turned.base == pytest.approx(-found.base, abs=1e-6)
+    whole = 1 if found.space == "probability" else 0
+    assert turned.base == pytest.approx(whole - found.base, abs=1e-6)
     assert np.allclose(turned.scores, 1 - found.scores)
 
 
