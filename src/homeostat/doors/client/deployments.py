@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from homeostat.doors.client import asking, transport
 from homeostat.lifecycle.predictions.entities import Failed, LabelReport, LateLabel, Segment
-from homeostat.lifecycle.serving.entities import Deployment, Plan, PlanChange, PlanDocument
+from homeostat.lifecycle.serving import plan as plans
+from homeostat.lifecycle.serving import router
+from homeostat.lifecycle.serving.entities import (
+    Deployment,
+    Override,
+    Plan,
+    PlanChange,
+    PlanDocument,
+)
 
 Deployed = list[Deployment]
 PlanChanges = list[PlanChange]
@@ -160,6 +170,100 @@ class Deployments(asking.Asking):
         return self._transport.call(
             "POST", _path(name, "rollback"), body=body, answer=Deployment
         )
+
+    def switch(
+        self, name: str, version: int, *, share: float = 1.0, reason: str = "switched"
+    ) -> Deployment:
+        """Let a version answer everyone, or a share of the keys; `rollback` goes back at once.
+
+        Parameters
+        ----------
+        name
+            A deployment.
+        version
+            Of its model.
+        share
+            Above 0 and up to 1; below 1 it is a canary, and the stable arm answers the others.
+        reason
+            Why, for the record.
+
+        Returns
+        -------
+        Deployment
+            With its new generation.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such deployment or version.
+        GateClosedError
+            When the version may not answer.
+        """
+        plan = plans.switched(self.get(name).plan, version, share=share)
+        return self.set_plan(name, plan, reason=reason)
+
+    def set_rules(
+        self, name: str, rules: Sequence[str], *, reason: str = "rules"
+    ) -> Deployment:
+        """Send rows to an arm or a version for what they say; the first rule that fits decides.
+
+        Parameters
+        ----------
+        name
+            A deployment.
+        rules
+            Such as ``region in north|south and income >= 1000 -> 4``; none takes all back.
+        reason
+            Why, for the record.
+
+        Returns
+        -------
+        Deployment
+            With its new generation.
+
+        Raises
+        ------
+        InvalidInputError
+            When a rule cannot be read, or no request has such a column.
+        GateClosedError
+            When a version may not answer.
+        """
+        plan = plans.ruled(self.get(name).plan, rules)
+        return self.set_plan(name, plan, reason=reason)
+
+    def set_override(
+        self, name: str, *, allowed: bool, tokens: Sequence[str] = ()
+    ) -> Deployment:
+        """Say who may name the version that answers a request, by header or path.
+
+        Parameters
+        ----------
+        name
+            A deployment.
+        allowed
+            Whether anybody may.
+        tokens
+            Only who shows one of these, as ``Authorization: Bearer``; each at least 128 random
+            bits as text. Without any, every caller whom the prediction server lets in.
+
+        Returns
+        -------
+        Deployment
+            With its new generation.
+
+        Raises
+        ------
+        GateClosedError
+            When a version of the plan may not answer.
+        """
+        before = self.get(name).plan
+        digests = tuple(router.token_digest(one) for one in tokens)
+        plan = msgspec.structs.replace(
+            before,
+            generation=before.generation + 1,
+            override=Override(digests) if allowed else None,
+        )
+        return self.set_plan(name, plan, reason="who may name the version")
 
     def set_policy(self, name: str, policy: str | Path) -> Deployment:
         """Let a deployment live under another policy: the path or text of a homeostat.toml.

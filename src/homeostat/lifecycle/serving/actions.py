@@ -79,7 +79,7 @@ def deploy(
     if tx.execute(records.FIND, _which(tx, name)).first() is not None:
         raise errors.ConflictError(
             f"deployment {name!r} exists already",
-            hint="change its plan, or choose another name with --name",
+            hint="change its plan with --switch, or choose another name with --name",
             name=name,
         )
     model = told.model.name

@@ -112,6 +112,77 @@ def following(before: entities.Plan, arms: Iterable[entities.Arm]) -> entities.P
     )
 
 
+def switched(before: entities.Plan, version: int, *, share: float = 1.0) -> entities.Plan:
+    """Return the next plan, in which a version answers everyone, or a canary's share of them.
+
+    Parameters
+    ----------
+    before
+        The plan in force; going back to it is one more change, and needs no loading.
+    version
+        Of the deployment's model.
+    share
+        Of the keys, above 0; below 1 the stable arm stays and answers the others.
+
+    Returns
+    -------
+    Plan
+        As `following` says of all else.
+
+    Raises
+    ------
+    InvalidInputError
+        When the share is none.
+    """
+    if not 0 < share <= 1:
+        raise _wrong(f"a canary answers a share above 0 and up to 1; seen {share}")
+    coming = (entities.Member(version, 1.0),)
+    if share == 1:
+        return following(before, [entities.Arm(STABLE, 1.0, coming)])
+    stable = msgspec.structs.replace(before.arms[0], share=1 - share)
+    return following(before, [stable, entities.Arm(CANARY, share, coming)])
+
+
+def ruled(before: entities.Plan, texts: Iterable[str]) -> entities.Plan:
+    """Return the next plan, with these rules instead of its own.
+
+    Parameters
+    ----------
+    before
+        The plan in force.
+    texts
+        As `rules.parse` reads them. An arm is meant by its name or its label; a version that
+        has none, as ``4`` or ``v4``, gets one that only rules reach.
+
+    Returns
+    -------
+    Plan
+        Without the arms that only its former rules reached.
+
+    Raises
+    ------
+    InvalidInputError
+        When a rule cannot be read.
+    """
+    told = [rules.parse(text) for text in texts]
+    arms = {arm.name: arm for arm in before.arms}
+    named = {**{label(arm): arm.name for arm in reversed(before.arms)}, **{n: n for n in arms}}
+    found = []
+    for rule in told:
+        name = named.get(rule.arm)
+        number = rule.arm.removeprefix("v")
+        if name is None and number.isdecimal():
+            name = f"v{number}"
+            members = (entities.Member(int(number), 1.0),)
+            arms.setdefault(name, entities.Arm(name, 0.0, members))
+        found.append(msgspec.structs.replace(rule, arm=name or rule.arm))
+    reached = {rule.arm for rule in found}
+    kept = [one for one in arms.values() if one.share > 0 or one.name in {STABLE, *reached}]
+    return msgspec.structs.replace(
+        before, generation=before.generation + 1, arms=tuple(kept), rules=tuple(found)
+    )
+
+
 def label(arm: entities.Arm) -> str:
     """Name the composite of an arm.
 

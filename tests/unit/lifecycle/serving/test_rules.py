@@ -144,3 +144,32 @@ def test_the_next_plan_keeps_segments_and_drops_rules_to_arms_that_end():
     assert [rule.arm for rule in after.rules] == ["north"]
     assert (after.generation, after.salt) == (2, "s")
     assert plan.check(after) is after
+
+
+def test_a_switch_is_one_plan_and_a_share_of_it_a_canary():
+    before = plan.single(1, salt="s")
+    after = plan.switched(before, 4)
+    assert [(one.name, one.share, plan.label(one)) for one in after.arms] == [
+        ("stable", 1.0, "4")
+    ]
+    canary = plan.check(plan.switched(before, 4, share=0.1))
+    assert [(one.name, plan.label(one)) for one in canary.arms] == [
+        ("stable", "1"),
+        ("canary", "4"),
+    ]
+    with pytest.raises(errors.InvalidInputError, match="share above 0"):
+        plan.switched(before, 4, share=0)
+
+
+def test_a_rule_names_an_arm_a_label_or_a_version_that_gets_an_arm():
+    before = entities.Plan(generation=1, arms=ARMS[:2], salt="s")
+    after = plan.check(
+        plan.ruled(before, ["region = n -> 2", "region = s -> 7", "owns = true -> v7"])
+    )
+    assert [rule.arm for rule in after.rules] == ["canary", "v7", "v7"]
+    assert [(one.name, one.share) for one in after.arms] == [
+        ("stable", 0.8),
+        ("canary", 0.2),
+        ("v7", 0.0),
+    ]
+    assert [one.name for one in plan.ruled(after, []).arms] == ["stable", "canary"]
