@@ -111,14 +111,13 @@ class Router:
         arm = self.arm
         if not self._rules:
             return [arm(key) for key in keys]
-        prepared = [
-            (at, [(find(keys, columns, context), holds) for find, holds in conditions])
-            for at, conditions in self._rules
-        ]
         chosen = []
         for row, key in enumerate(keys):
-            for at, conditions in prepared:
-                if all([holds(column[row]) for column, holds in conditions]):  # noqa: C419 - faster
+            for at, conditions in self._rules:
+                for find, holds in conditions:
+                    if not holds(find(keys, columns, context)[row]):
+                        break
+                else:
                     chosen.append(at)
                     break
             else:
