@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from homeostat.doors.client import tensors, transport
-from homeostat.lifecycle.explanations.entities import Explanation, Kind
+from homeostat.lifecycle.explanations.entities import Explained, Kind
 
 Row = tensors.Row
 
@@ -35,28 +35,6 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     ids: list[str]
     keys: list[str]
     versions: list[str]
-    generation: int
-
-
-class Explained(msgspec.Struct, frozen=True, kw_only=True):
-    """Why the members of a deployment answer rows as they do.
-
-    Attributes
-    ----------
-    explanations, keys
-        One per row.
-    threshold
-        The positive class is answered from this score on.
-    corrections
-        In force, and not part of what is explained but for a threshold.
-    generation
-        Of the plan.
-    """
-
-    explanations: list[Explanation]
-    keys: list[str]
-    threshold: float
-    corrections: list[str]
     generation: int
 
 

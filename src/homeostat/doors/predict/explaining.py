@@ -91,14 +91,14 @@ class Explaining:
             order = self._order(document, document.plan.arms[arm], columns, options=options)
             rows = await self._room.explain(order)
             found.update(zip(places, rows, strict=True))
-        told = {
-            "model_name": document.deployment,
-            "generation": document.plan.generation,
-            "keys": admitted.keys,
-            "threshold": options.threshold,
-            "corrections": [mark for mark, _ in corrected],
-            "explanations": [found[at] for at in range(request.n_rows)],
-        }
+        told = entities.Explained(
+            model_name=document.deployment,
+            generation=document.plan.generation,
+            keys=admitted.keys,
+            threshold=options.threshold,
+            corrections=[mark for mark, _ in corrected],
+            explanations=[found[at] for at in range(request.n_rows)],
+        )
         return answers.json(told)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from homeostat.doors.predict import answers, asked, explaining, invocations, labelling, v2
 from homeostat.foundation import errors
+from homeostat.lifecycle.explanations.entities import Explained
 from homeostat.lifecycle.serving import engine
 
 NAME = "homeostat"
@@ -121,15 +122,6 @@ class Invoked(msgspec.Struct):
     keys: list[str]
     versions: list[str]
     unseen: dict[str, list[str]] | None = None
-
-
-class Explained(msgspec.Struct):
-    """Explanations, one per row."""
-
-    model_name: str
-    generation: int
-    keys: list[str]
-    explanations: list[dict[str, Any]]
 
 
 class Accepted(msgspec.Struct):

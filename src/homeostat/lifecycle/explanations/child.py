@@ -76,7 +76,7 @@ def answer(order: orders.Order, known: Known) -> orders.Reply:
 
     Returns
     -------
-    Explained or Failed
+    Done or Failed
         Nothing is raised.
     """
     try:
@@ -87,7 +87,7 @@ def answer(order: orders.Order, known: Known) -> orders.Reply:
         columns = _typed(order.columns, members)
         rules = explain.Rules(order.explain, order.protected, order.favourable)
         found = explain.explain(members, columns, rules=rules, options=order.options)
-        return orders.Explained(found)
+        return orders.Done(found)
     except errors.HomeostatError as error:
         return orders.Failed(error.code, error.message, error.hint, dict(error.facts))
     except BaseException as error:  # noqa: BLE001 - a model is the user's code; it may exit

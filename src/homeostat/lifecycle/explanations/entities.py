@@ -129,3 +129,26 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     protected: tuple[str, ...] = ()
     counterfactuals: tuple[Counterfactual, ...] = ()
     note: str = ""
+
+
+class Explained(msgspec.Struct, frozen=True, kw_only=True):
+    """Why the members of a deployment answer rows as they do.
+
+    Attributes
+    ----------
+    model_name, generation
+        Of the deployment and of its plan.
+    keys, explanations
+        One per row.
+    threshold
+        The positive class is answered from this score on.
+    corrections
+        Marks of those in force; of them only a threshold is part of what is explained.
+    """
+
+    model_name: str
+    generation: int
+    keys: list[str]
+    threshold: float
+    corrections: list[str]
+    explanations: list[Explanation]

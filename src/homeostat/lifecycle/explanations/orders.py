@@ -64,7 +64,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         return len(next(iter(self.columns.values()), ()))
 
 
-class Explained(msgspec.Struct, frozen=True, tag=True):
+class Done(msgspec.Struct, frozen=True, tag=True):
     """An order done; one explanation per row."""
 
     rows: list[entities.Explanation]
@@ -84,4 +84,4 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
         return kind(self.message, hint=self.hint, **self.facts)
 
 
-Reply = Explained | Failed
+Reply = Done | Failed
