@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from homeostat.doors import cli
+from homeostat.doors import cli, local
 from homeostat.foundation import house, settings
+from homeostat.lifecycle.serving import router
 
 FOLDER = Path(__file__).parent
 
@@ -79,3 +80,17 @@ def test_callers_may_name_the_version_when_told_so(deploy):
 def test_one_change_at_a_time(deploy):
     for wrong in (["--switch", "--rollback"], ["--share", "0.5"]):
         assert "one change at a time" in deploy("credit", *wrong, status=2)["detail"]
+
+
+def test_what_becomes_of_unseen_categories_travels_with_the_plan(home, deploy):
+    with local.open_client(settings.load()) as client:
+        policy = client.deployments.get("credit").policy
+        assert client.deployments.plan("credit").unseen == "accept"
+        client.deployments.set_policy("credit", policy + '\n[serving]\nunseen = "refuse"\n')
+        assert client.deployments.plan("credit").unseen == "refuse"
+
+
+def test_only_holders_of_a_token_name_the_version(home, deploy):
+    with local.open_client(settings.load()) as client:
+        made = client.deployments.set_override("credit", allowed=True, tokens=["secret"])
+        assert made.plan.override.tokens == (router.token_digest("secret"),)

@@ -1,4 +1,4 @@
-"""Columns of plans: rules that send a segment to a version."""
+"""Rules and overrides of plans: they are part of the plan's text, so no column is new."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Change nothing yet."""
+    """Change nothing: a plan without rules reads as one that has none."""
