@@ -5,8 +5,7 @@ Called by `load` and by whoever has the files of a version; `format` writes them
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -76,32 +75,43 @@ def twin(data: bytes) -> Twin:
 
 
 class Kept(Mapping[str, bytes]):
-    """Files on a disk, each read when it is asked for: a twin answers without its original.
+    """Files that are read when they are asked for: a twin answers without its original.
 
     Parameters
     ----------
-    places
-        Path of each file in the version, and where its bytes are.
+    digests
+        Of each file, by its path in the version.
+    read
+        Returns the bytes of a digest.
+
+    Attributes
+    ----------
+    bytes_read
+        How many were asked for so far.
     """
 
-    def __init__(self, places: Mapping[str, Path]) -> None:
-        self._places = dict(places)
+    def __init__(self, digests: Mapping[str, str], read: Callable[[str], bytes]) -> None:
+        self._digests = dict(digests)
+        self._read = read
+        self.bytes_read = 0
 
     def __getitem__(self, path: str) -> bytes:
         """Return the bytes of a file."""
-        return self._places[path].read_bytes()
+        data = self._read(self._digests[path])
+        self.bytes_read += len(data)
+        return data
 
     def __contains__(self, path: object) -> bool:
         """Say whether the version has a file, without reading it."""
-        return path in self._places
+        return path in self._digests
 
     def __iter__(self) -> Iterator[str]:
         """Walk over the paths."""
-        return iter(self._places)
+        return iter(self._digests)
 
     def __len__(self) -> int:
         """Return how many files there are."""
-        return len(self._places)
+        return len(self._digests)
 
 
 def _lacks(path: str, files: Mapping[str, bytes]) -> errors.HomeostatError:

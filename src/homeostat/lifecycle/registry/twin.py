@@ -22,6 +22,7 @@ from homeostat.lifecycle.registry import (
     twin_features,
     twin_graph,
     twin_models,
+    twin_steps,
     twinned,
 )
 from homeostat.lifecycle.registry.entities import Description, Twin
@@ -116,7 +117,7 @@ def write(estimator: Any, description: Description) -> bytes:
     for step in before:
         if step is None or isinstance(step, str):
             continue
-        features = twin_features.through(step, features, names=names)
+        features = twin_steps.through(step, features, names=names)
         names = ()
     is_sparse = bool(before) and getattr(before[-1], "sparse_output_", False)
     if is_sparse and type(steps[-1]).__module__.startswith("xgboost."):

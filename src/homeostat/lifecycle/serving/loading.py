@@ -193,13 +193,15 @@ class Shelf:
         return held
 
     def _read(self, version: entities.VersionFiles) -> Held:
-        files = {path: self._file(digest) for path, digest in version.files.items()}
+        digests = dict(version.files)
         if version.description:
-            files[described.DESCRIPTION] = self._file(version.description)
-        files_bytes = sum(map(len, files.values()))
+            digests[described.DESCRIPTION] = version.description
+        files = described.Kept(digests, self._file)
         n_modules, resident = len(sys.modules), resident_bytes()
         try:
             loaded = load(files, is_trusted=version.is_trusted)
+        except DamagedError:
+            raise
         except errors.HomeostatError as error:
             told = f"version {version.version} cannot be loaded: {error.message}"
             raise UnusableError(told, version=version.version) from error
@@ -209,8 +211,8 @@ class Shelf:
             raise UnusableError(told, version=version.version) from error
         grown_bytes = resident_bytes() - resident
         if len(sys.modules) > n_modules + _FEW_MODULES:
-            grown_bytes = files_bytes * _TIMES_FILES
-        return Held(loaded, max(grown_bytes, files_bytes))
+            grown_bytes = files.bytes_read * _TIMES_FILES
+        return Held(loaded, max(grown_bytes, files.bytes_read))
 
     def _file(self, digest: str) -> bytes:
         try:

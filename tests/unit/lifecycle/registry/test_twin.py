@@ -347,14 +347,6 @@ def test_missing_columns_and_columns_of_other_lengths_are_named():
     assert other.scores({name: [] for name in rows}).shape == (0,)
 
 
-class Unread(described.Kept):
-    """Files of which one must not be read."""
-
-    def __getitem__(self, path):
-        assert path != folder.MODEL, "the original was read"
-        return super().__getitem__(path)
-
-
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory):
     """A version in a folder."""
@@ -366,9 +358,17 @@ def kept(tmp_path_factory):
 
 def test_a_version_with_a_twin_is_served_without_reading_its_original(kept):
     files, place = kept
-    unread = Unread({path: place / path for path in files})
-    assert len(unread) == len(files)
-    assert load.load_for_serving(unread).kind == "onnx"
+    read = []
+
+    def reads(path):
+        read.append(path)
+        return (place / path).read_bytes()
+
+    lazy = described.Kept({path: path for path in files}, reads)
+    assert load.load_for_serving(lazy).kind == "onnx"
+    assert sorted(read) == [folder.DESCRIPTION, twin.FILE]
+    assert lazy.bytes_read == len(files[folder.DESCRIPTION]) + len(files[twin.FILE])
+    assert dict(lazy) == files
 
 
 def test_a_process_that_serves_a_twin_imports_no_library_of_the_original(kept):
@@ -377,7 +377,8 @@ def test_a_process_that_serves_a_twin_imports_no_library_of_the_original(kept):
 import json, sys, pathlib
 from homeostat.lifecycle.registry import described, load
 place = pathlib.Path(sys.argv[1])
-found = load.load_for_serving(described.Kept({p: place / p for p in sys.argv[2:]}))
+found = load.load_for_serving(described.Kept(
+    {p: p for p in sys.argv[2:]}, lambda p: (place / p).read_bytes()))
 about = found.description
 gap = max(abs(found.scores(about.example) - about.scores))
 heavy = "sklearn skops scipy pandas polars onnx lightgbm xgboost sqlalchemy httpx pyarrow"
