@@ -20,6 +20,12 @@ from homeostat.doors import cli, local
 from homeostat.doors.predict import app, explaining
 from homeostat.doors.wire import listening
 from homeostat.foundation import errors
+from homeostat.lifecycle.corrections.entities import (
+    Correction,
+    GroupThreshold,
+    Recalibration,
+    Threshold,
+)
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.explanations import entities, orders, room
 from homeostat.lifecycle.policy import Explain
@@ -98,9 +104,20 @@ class Door:
             favourable=False,
         )
 
+    def install(self, document):
+        done = threading.Event()
+        loaded = {at: loading.load(one) for at, one in enumerate(self.packed, 1)}
+
+        def put():
+            self.answering.install(document, loaded)
+            done.set()
+
+        self.loop.call_soon_threadsafe(put)
+        assert done.wait(60)
+
     async def _serve(self):
         logged = spool.Spool(self.home / "spool")
-        answering = engine.Engine(logged)
+        answering = self.answering = engine.Engine(logged)
         loaded = {at: loading.load(one) for at, one in enumerate(self.packed, 1)}
         answering.install(self.document("alone", 1.0), loaded)
         answering.install(self.document("both", 0.25, 0.75), loaded)
@@ -183,13 +200,50 @@ def test_python_and_the_command_line_ask_the_same(door, capsys, monkeypatch):
     with local.connect("http://127.0.0.1:9") as client:
         found = client.deployments.explain("both", [ROW, ROW], kinds=["reasons"], top=1)
     assert [len(one.reasons) for one in found.explanations] == [1, 1]
-    assert found.threshold == 0.5
+    assert {one.threshold for one in found.explanations} == {0.5}
     row = json.dumps(ROW)
     assert cli.invoke(["--url", "http://127.0.0.1:9", "explain", "alone", "--row", row]) == 0
     shown = capsys.readouterr().out
     assert "reason: Payments were late" in shown
     assert "late 5 →" in shown
     assert cli.invoke(["explain", "alone", "--row", "[]", "--json"]) == 2
+
+
+def test_what_must_change_is_measured_by_the_corrections_in_force(door):
+    bodies = (
+        Threshold(at=0.6),
+        GroupThreshold(column="sex", at={"m": 0.25}),
+        Recalibration(method="isotonic", knots=((0.0, 0.0), (1.0, 0.5))),
+    )
+    document = door.document("strict", 1.0)
+    made = [
+        Correction(
+            id=str(at),
+            version=1,
+            deployment="strict",
+            body=body,
+            status="approved",
+            reason="a test",
+            made_by="ada",
+            made_at=0,
+            starts_at=0,
+            expires_at=2**60,
+        )
+        for at, body in enumerate(bodies)
+    ]
+    document = msgspec.structs.replace(document, corrections=tuple(made))
+    door.install(document)
+    rows = [ROW, {**ROW, "sex": "f"}]
+    body = {"dataframe_records": rows, "params": {"kind": "counterfactual"}}
+    said = door.http.post("/v2/models/strict/explain", json=body).json()
+    first, second = said["explanations"]
+    assert said["corrections"] == ["0@1", "1@1", "2@1"]
+    assert first["threshold"] == pytest.approx(0.5)
+    assert second["threshold"] > 1
+    assert first["counterfactuals"][0]["score"] < 0.5
+    assert second["note"] == "the answer is the favourable one already"
+    predicted = door.http.post("/v2/models/strict/infer", json=_tensors(ROW)).json()
+    assert predicted["outputs"][0]["data"] == pytest.approx([first["score"] / 2], abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -224,6 +278,7 @@ def _order(door, n_rows, **more):
         protected=(),
         favourable=True,
         options=entities.Options(kinds=("contributions",)),
+        thresholds=[0.5] * n_rows,
         **more,
     )
 

@@ -6,6 +6,7 @@ A request is one to infer or an invocation; what is asked for stands in its ``pa
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,20 @@ import msgspec
 
 from homeostat.doors.predict import answers, asked, invocations, v2
 from homeostat.foundation import clock, errors
-from homeostat.lifecycle.corrections.entities import Threshold
+from homeostat.lifecycle.corrections import compiled, conditions
+from homeostat.lifecycle.corrections.entities import (
+    Correction,
+    GroupThreshold,
+    Recalibration,
+    Threshold,
+)
 from homeostat.lifecycle.explanations import entities, orders, room
 from homeostat.lifecycle.registry import described
+from homeostat.lifecycle.serving import plan
 from homeostat.lifecycle.serving.entities import Arm, PlanDocument, VersionFiles
 
-_EVEN = 0.5
+_NEVER = 2.0
+_HALVINGS = 60
 _WORDS = ("kind", "kinds", "top", "threshold")
 
 
@@ -71,8 +80,7 @@ class Explaining:
             When the model raises, hangs or crashes.
         """
         document = call.now.document
-        corrected = _in_force(document)
-        options, is_v2 = _asked_for(call, corrected)
+        options, is_v2 = _asked_for(call)
         request = v2.read(call)[0] if is_v2 else invocations.read(call)
         if request.n_rows > entities.ROWS_AT_MOST:
             raise errors.TooLargeError(
@@ -84,19 +92,23 @@ class Explaining:
         dealt = call.now.route(admitted)
         if isinstance(dealt, int):
             dealt = {dealt: list(range(request.n_rows))}
+        working = _in_force(document)
+        given = [*zip(call.now.features, admitted.columns, strict=True)]
+        given += zip(call.now.arms[0].place.layout.context, admitted.context, strict=True)
         found: dict[int, entities.Explanation] = {}
         for arm, places in dealt.items():
             picked = [[values[at] for at in places] for values in admitted.columns]
             columns = dict(zip(call.now.features, picked, strict=True))
-            order = self._order(document, document.plan.arms[arm], columns, options=options)
+            chosen = document.plan.arms[arm]
+            needed = _thresholds(working, plan.label(chosen), dict(given), places)
+            order = self._order(document, chosen, columns, options=options, thresholds=needed)
             rows = await self._room.explain(order)
             found.update(zip(places, rows, strict=True))
         told = entities.Explained(
             model_name=document.deployment,
             generation=document.plan.generation,
             keys=admitted.keys,
-            threshold=options.threshold,
-            corrections=[mark for mark, _ in corrected],
+            corrections=[one.mark for one in working],
             explanations=[found[at] for at in range(request.n_rows)],
         )
         return answers.json(told)
@@ -112,6 +124,7 @@ class Explaining:
         columns: dict[str, list[Any]],
         *,
         options: entities.Options,
+        thresholds: list[float],
     ) -> orders.Order:
         files = {one.version: one for one in document.versions}
         members = sorted(arm.members, key=lambda one: one.version)
@@ -123,6 +136,7 @@ class Explaining:
             protected=document.protected,
             favourable=document.favourable,
             options=options,
+            thresholds=thresholds,
         )
 
 
@@ -149,38 +163,65 @@ def _is_v2(inputs: Any) -> bool:
     )
 
 
-def _in_force(document: PlanDocument) -> list[tuple[str, float | None]]:
-    """Return the corrections in force now by their marks, with the threshold each sets."""
+def _in_force(document: PlanDocument) -> list[Correction]:
     at = clock.now_ms()
-    return [
-        (one.mark, one.body.at if isinstance(one.body, Threshold) else None)
-        for one in document.corrections
-        if one.starts_at <= at < one.expires_at
-    ]
+    return [one for one in document.corrections if one.starts_at <= at < one.expires_at]
 
 
-def _asked_for(
-    call: asked.Call, corrected: list[tuple[str, float | None]]
-) -> tuple[entities.Options, bool]:
+def _thresholds(
+    working: Sequence[Correction],
+    version: str,
+    columns: Mapping[str, Sequence[Any]],
+    places: Sequence[int],
+) -> list[float]:
+    """Return for each row the score of the members from which its answer is positive."""
+    usual, turn = compiled.EVEN, None
+    group: GroupThreshold | None = None
+    for body in (one.body for one in working):
+        if isinstance(body, Threshold):
+            usual = body.at
+        elif isinstance(body, GroupThreshold):
+            group = body
+        elif isinstance(body, Recalibration) and body.versions in {"", version}:
+            turn = compiled.mapped(body)
+    needed = []
+    for at in places:
+        threshold = usual
+        if group is not None:
+            value = conditions.value_of(group.column, at, columns)
+            own = None if value is None else group.at.get(conditions.text(value))
+            threshold = usual if own is None else own
+        needed.append(threshold if turn is None else _before(turn, threshold))
+    return needed
+
+
+def _before(turn: Callable[[float], float], threshold: float) -> float:
+    """Return the least score that a recalibration brings to a threshold; above 1 if none."""
+    low, high = 0.0, 1.0
+    if turn(high) < threshold:
+        return _NEVER
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if turn(middle) >= threshold else (middle, high)
+    return high
+
+
+def _asked_for(call: asked.Call) -> tuple[entities.Options, bool]:
     """Return what a request asks for, and whether it is one to infer."""
     if v2.HEADER_LENGTH in call.headers:
-        return _options({}, corrected), True
+        return entities.Options(), True
     if call.media not in {"", *asked.JSON}:
-        return _options({}, corrected), False
+        return entities.Options(), False
     peek = asked.decode(_peek, call.body)
     told = {**(peek.params or {}), **(peek.parameters or {})}
-    return _options(told, corrected), _is_v2(peek.inputs)
+    return _options(told), _is_v2(peek.inputs)
 
 
-def _options(
-    told: dict[str, Any], corrected: list[tuple[str, float | None]]
-) -> entities.Options:
-    """Return the options; the threshold in force where none is named."""
+def _options(told: dict[str, Any]) -> entities.Options:
     given = {name: told[name] for name in _WORDS if name in told}
     kind = given.pop("kind", None)
     if kind is not None:
         given["kinds"] = kind if isinstance(kind, list) else [kind]
-    given.setdefault("threshold", next((t for _, t in corrected if t is not None), _EVEN))
     try:
         return msgspec.convert(given, entities.Options)
     except msgspec.ValidationError as error:

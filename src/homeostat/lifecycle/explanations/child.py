@@ -86,7 +86,13 @@ def answer(order: orders.Order, known: Known) -> orders.Reply:
         ]
         columns = _typed(order.columns, members)
         rules = explain.Rules(order.explain, order.protected, order.favourable)
-        found = explain.explain(members, columns, rules=rules, options=order.options)
+        found = explain.explain(
+            members,
+            columns,
+            rules=rules,
+            options=order.options,
+            thresholds=order.thresholds,
+        )
         return orders.Done(found)
     except errors.HomeostatError as error:
         return orders.Failed(error.code, error.message, error.hint, dict(error.facts))

@@ -22,12 +22,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     top
         Reasons at most; as the policy says when None.
     threshold
-        The positive class is answered from this score on.
+        The positive class is answered from this score on; as corrections say when None.
     """
 
     kinds: tuple[Kind, ...] = ("contributions", "reasons")
     top: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
-    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +101,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         What the model says of the row, in `space`.
     score
         The same as a probability, before corrections.
+    threshold
+        The positive class is answered from this score on, where no rule and no person decides;
+        above 1 where a recalibration never reaches it.
     gap
         How far base and contributions are from what the model itself says.
     members
@@ -122,6 +125,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     contributions: dict[str, float]
     margin: float
     score: float
+    threshold: float
     gap: float
     members: tuple[MemberPart, ...]
     is_exact: bool
@@ -140,15 +144,13 @@ class Explained(msgspec.Struct, frozen=True, kw_only=True):
         Of the deployment and of its plan.
     keys, explanations
         One per row.
-    threshold
-        The positive class is answered from this score on.
     corrections
-        Marks of those in force; of them only a threshold is part of what is explained.
+        Marks of those in force. Thresholds and recalibrations say from which score on the
+        answer is another; rules, fallbacks and what a person decides are not explained.
     """
 
     model_name: str
     generation: int
     keys: list[str]
-    threshold: float
     corrections: list[str]
     explanations: list[Explanation]

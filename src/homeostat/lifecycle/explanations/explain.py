@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,8 @@ from homeostat.lifecycle.policy import Explain
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any]]
+
+_EVEN = 0.5
 
 
 class Member(NamedTuple):
@@ -44,6 +47,7 @@ def explain(
     *,
     rules: Rules,
     options: entities.Options,
+    thresholds: Sequence[float] | None = None,
 ) -> list[entities.Explanation]:
     """Explain rows.
 
@@ -55,6 +59,8 @@ def explain(
         Validated features by name, 1 row or more.
     rules, options
         What may be said, and what is asked for.
+    thresholds
+        One per row; 0.5 when None. That of `options` goes before.
 
     Returns
     -------
@@ -75,10 +81,20 @@ def explain(
         )
         for one in members
     )
-    return [
-        _one(at, mixed, who, members=members, columns=columns, rules=rules, options=options)
-        for at in range(len(mixed.scores))
-    ]
+    n_rows = len(mixed.scores)
+    if thresholds is None:
+        thresholds = [_EVEN] * n_rows
+    if options.threshold is not None:
+        thresholds = [options.threshold] * n_rows
+    found = []
+    for at, threshold in enumerate(thresholds):
+        one = _one(at, mixed, who, rules=rules, options=options, threshold=threshold)
+        if "counterfactual" in options.kinds:
+            row = {name: values[at] for name, values in columns.items()}
+            changed, note = _changed(row, members, rules, threshold=threshold)
+            one = msgspec.structs.replace(one, counterfactuals=changed, note=note)
+        found.append(one)
+    return found
 
 
 def _one(
@@ -86,10 +102,9 @@ def _one(
     mixed: mixture.Mixed,
     who: tuple[entities.MemberPart, ...],
     *,
-    members: Sequence[Member],
-    columns: Columns,
     rules: Rules,
     options: entities.Options,
+    threshold: float,
 ) -> entities.Explanation:
     moved = dict(zip(mixed.names, mixed.values[at].tolist(), strict=True))
     named: tuple[entities.Reason, ...] = ()
@@ -101,24 +116,18 @@ def _one(
             favourable=rules.favourable,
             top=options.top,
         )
-    found: tuple[entities.Counterfactual, ...] = ()
-    note = ""
-    if "counterfactual" in options.kinds:
-        row = {name: values[at] for name, values in columns.items()}
-        found, note = _changed(row, members, rules, threshold=options.threshold)
     return entities.Explanation(
         space=mixed.space,
         base=mixed.base,
         contributions=moved,
         margin=float(mixed.margins[at]),
         score=float(mixed.scores[at]),
+        threshold=threshold,
         gap=float(mixed.gaps[at]),
         members=who,
         is_exact=all(one.method != sampled.METHOD for one in who),
         reasons=named,
         protected=tuple(name for name in rules.protected if moved.get(name, 0.0) != 0.0),
-        counterfactuals=found,
-        note=note,
     )
 
 

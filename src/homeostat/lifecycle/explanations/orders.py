@@ -48,6 +48,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         What the policy says.
     options
         What is asked for.
+    thresholds
+        From which score on the positive class is answered, by row.
     """
 
     folder: str
@@ -57,6 +59,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     protected: tuple[str, ...]
     favourable: bool
     options: entities.Options
+    thresholds: list[float]
 
     @property
     def n_rows(self) -> int:
