@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.foundation import errors
-from homeostat.measures import bins, drift, summary
+from homeostat.measures import bins, drift, noise, summary
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.uint16]
@@ -32,7 +32,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `cuts` divide numbers into groups of about equal share; `grouped` counts the reference in
     them (for categories: in the order of the bins, then all others), then the missing.
     `magnitudes` counts log10 of the absolute values in tenths of a decade from
-    `lowest_magnitude` up.
+    `lowest_magnitude` up. `dependence` is how much more the groups of a window vary than
+    those of independent rows; it is seen only where the reference is in time order.
     """
 
     is_number: bool
@@ -47,6 +48,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     repeat_share: float
     longest_run: int
     rare: int = 0
+    dependence: noise.Design = noise.Design()
 
     @property
     def missing_share(self) -> float:
@@ -137,7 +139,11 @@ def freeze(
     frozen = bins.freeze_table(kept)
     seen = summary.summarise_table(kept, frozen)
     profiles = {
-        column.name: _profile(column, frozen.columns[column.name], seen.columns[column.name])
+        column.name: _with_dependence(
+            column,
+            _profile(column, frozen.columns[column.name], seen.columns[column.name]),
+            frozen.columns[column.name],
+        )
         for column in kept
     }
     codes = wrong = b""
@@ -226,6 +232,14 @@ def _profile(values: pl.Series, kept: bins.Bins, seen: summary.ColumnSummary) ->
         repeat_share=_repeat_share(runs),
         longest_run=int(runs.max(initial=0)),
     )
+
+
+def _with_dependence(values: pl.Series, profile: Profile, kept: bins.Bins) -> Profile:
+    codes = group(values, profile, kept)
+    n_groups = len(profile.grouped) - 1
+    known = codes[codes < n_groups]
+    dependence = noise.design(known, n_groups=n_groups)
+    return msgspec.structs.replace(profile, dependence=dependence)
 
 
 def _category_profile(

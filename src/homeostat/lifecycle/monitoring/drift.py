@@ -8,6 +8,7 @@ import numpy as np
 
 from homeostat.lifecycle.monitoring import baseline
 from homeostat.measures import drift as distances
+from homeostat.measures import noise
 
 # The usual border of "moderate" for this index, here after the noise of the window is taken
 # off; smaller shifts are real in large windows but nothing a person needs to hear of.
@@ -52,4 +53,7 @@ def shift(codes: baseline.Codes, profile: baseline.Profile) -> Shift:
         current = np.append(current[~rare], current[rare].sum())
     found = distances.chi_square(reference, current)
     index = distances.population_stability_index(reference, current)
-    return Shift(index.value - index.noise, found.p_value)
+    # Rows that depend on each other in time tell less than as many independent ones.
+    series = profile.dependence
+    p_value = noise.chi_square_tail(found.value, round(found.noise), series)
+    return Shift(index.value - index.noise * series.effect, p_value)
