@@ -8,20 +8,24 @@ from importlib import resources
 
 import numpy as np
 
-from homeostat.foundation import access, house
+from homeostat.foundation import access, house, ids
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle import policy
+from homeostat.lifecycle.corrections import reviewing
+from homeostat.lifecycle.corrections.entities import Abstain
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.evaluation import exam, gates
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop.entities import BlockLabelled, SeenCause, WindowJudged
 from homeostat.lifecycle.monitoring import alerts
+from homeostat.lifecycle.predictions.entities import Held, Segment
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import adoptions, carried
 from homeostat.lifecycle.registry import files as version_files
 from homeostat.lifecycle.registry.entities import File, Version
 from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving import correcting
 from homeostat.lifecycle.serving.entities import Arm, Member, Plan, Shadow
 from homeostat.lifecycle.tracking import actions as tracking
 from homeostat.lifecycle.tracking import artifacts, datasets, logged
@@ -84,6 +88,30 @@ def furnish(opened: house.House) -> None:
     reason = "version 2 passed its gates and enters on a quarter of the keys"
     opened.write(lambda tx: serving.set_plan(tx, ADA, "credit", plan, reason=reason))
     opened.write(live)
+    opened.write(correct)
+
+
+def correct(tx: Transaction) -> None:
+    """Leave a band of scores to a person, and let one prediction of it wait."""
+    made = correcting.propose(
+        tx,
+        ADA,
+        "credit",
+        Abstain(low=0.45, high=0.55),
+        reason="too close to call",
+        expires_at=tx.at + 30 * 86_400_000,
+    )
+    correcting.approve(tx, ADA, made.id)
+    segment = Segment(
+        **dict.fromkeys(("id", "deployment", "digest", "predictions", "labels"), "credit"),
+        **dict.fromkeys(("number", "first_row", "first_label", "n_labels"), 0),
+        **dict.fromkeys(("n_failed_rows", "size_bytes", "accepted_at"), 0),
+        **dict.fromkeys(("first_served_at", "last_served_at"), tx.at),
+        n_rows=1,
+        accepted_by="ada",
+    )
+    held = Held(id=ids.new_id(), place=0, score=0.5, served_at=tx.at, fired=(made.mark,))
+    reviewing.open_cases(tx, ADA, segment, [held])
 
 
 def live(tx: Transaction) -> None:

@@ -7,14 +7,11 @@ from typing import Annotated
 import msgspec
 
 from homeostat.doors.api import corrections, routing
-from homeostat.foundation import access
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.corrections import reviewing
 from homeostat.lifecycle.corrections.entities import Case, CaseState
-from homeostat.lifecycle.predictions import actions as predictions
-from homeostat.lifecycle.predictions.entities import LateLabel, Sealed
-
-LABELS = access.system("reviews")
+from homeostat.lifecycle.predictions.entities import Sealed
+from homeostat.lifecycle.serving import correcting
 
 
 class Queue(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,30 +77,23 @@ async def decide(call: routing.Call) -> Case:
     case = await one(call)
     known = await corrections.known(call, case.deployment)
 
-    def seal() -> Sealed:
-        label = LateLabel(key=case.key, label=verdict.answer)
-        segment, raw = predictions.labels_segment(
-            case.deployment, [label], classes=known.classes
-        )
-        return predictions.seal_segment(
-            call.house, case.deployment, segment=segment, raw=raw, project=call.project
+    def seal() -> Sealed | None:
+        return correcting.sealed_label(
+            call.house, case, verdict.answer, labels=known.classes, project=call.project
         )
 
-    sealed = await call.work(seal) if verdict.is_label and case.key else None
+    label = await call.work(seal) if verdict.is_label else None
 
     def change(tx: Transaction) -> Case:
-        decided = reviewing.decide(
+        return correcting.decide(
             tx,
             call.actor,
             case.id,
             answer=verdict.answer,
-            classes=known.classes,
+            labels=known.classes,
             note=verdict.note,
-            is_label=sealed is not None,
+            label=label,
         )
-        if sealed is not None:
-            predictions.accept_segment(tx, LABELS, sealed)
-        return decided
 
     return await call.write(change)
 

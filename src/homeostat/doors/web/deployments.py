@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from homeostat.doors.web import home, progress, visit
+from homeostat.doors.web import corrections, home, progress, visit
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.loop import actions as loop
@@ -60,6 +60,7 @@ async def deployment(call: visit.Visit) -> Response:
             "chart": home.loss_chart(card["state"], marks=marks),
             "canary": progress.canary(card["state"], policy.rollout),
             "alerts": monitoring.list_alerts(tx, call.actor, deployment=name, limit=FEW),
+            "corrections": corrections.rows(tx, call, name),
             "decisions": decided[:FEW],
             "segments": segments[:FEW],
             "plans": plans,

@@ -19,6 +19,7 @@ NAVIGATION = (
     ("/models", "Models"),
     ("/deployments", "Deployments"),
     ("/alerts", "Alerts"),
+    ("/reviews", "Reviews"),
     ("/decisions", "Decisions"),
     ("/audit", "Audit"),
 )

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from homeostat.doors.web import (
     alerts,
     audit,
+    corrections,
     decisions,
     deployments,
     home,
@@ -16,12 +17,25 @@ from homeostat.doors.web import (
     models,
     rendering,
     reports,
+    reviews,
     runs,
     visit,
 )
 from homeostat.foundation import errors
 
-SUBJECTS = (home, runs, models, logged_models, reports, deployments, alerts, decisions, audit)
+SUBJECTS = (
+    home,
+    runs,
+    models,
+    logged_models,
+    reports,
+    deployments,
+    corrections,
+    alerts,
+    reviews,
+    decisions,
+    audit,
+)
 
 
 async def _static(call: visit.Visit) -> Response:

@@ -15,6 +15,8 @@ from homeostat.foundation.jobs.entities import Job, State
 FIRST_WAIT_MS = 1_000
 LONGEST_WAIT_MS = 300_000
 
+_HOUR_MS = 3_600_000
+
 
 def enqueue(
     tx: Transaction,
@@ -271,8 +273,9 @@ def get(tx: Transaction, job_id: str) -> Job:
 
 
 def pending(tx: Transaction) -> int:
-    """Return how many jobs wait or are being done."""
-    return int(tx.execute(records.PENDING, {"in_project": tx.project}).scalar() or 0)
+    """Return how many jobs wait or are being done; not those due in more than an hour."""
+    which = {"in_project": tx.project, "soon": tx.at + _HOUR_MS}
+    return int(tx.execute(records.PENDING, which).scalar() or 0)
 
 
 def newest(tx: Transaction, *, limit: int = 100) -> list[Job]:

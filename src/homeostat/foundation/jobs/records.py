@@ -57,7 +57,9 @@ QUEUED_WITH_KEY = sa.select(jobs).where(
     jobs.c.state == State.QUEUED.value,
 )
 PENDING = sa.select(sa.func.count()).where(
-    jobs.c.project == IN_PROJECT, jobs.c.state.in_([State.QUEUED.value, State.RUNNING.value])
+    jobs.c.project == IN_PROJECT,
+    jobs.c.state.in_([State.QUEUED.value, State.RUNNING.value]),
+    jobs.c.run_after_at <= sa.bindparam("soon"),
 )
 NEWEST = (
     sa.select(jobs)

@@ -24,10 +24,16 @@ from homeostat.lifecycle.corrections import (
     reviewing,
     stored,
 )
-from homeostat.lifecycle.corrections.entities import Body, Correction, Fallback, Recalibration
+from homeostat.lifecycle.corrections.entities import (
+    Body,
+    Case,
+    Correction,
+    Fallback,
+    Recalibration,
+)
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import join, read
-from homeostat.lifecycle.predictions.entities import Sealed, Segment
+from homeostat.lifecycle.predictions.entities import LateLabel, Sealed, Segment
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import adopted, approvals
 from homeostat.lifecycle.registry import format as folder
@@ -196,6 +202,88 @@ def accept_segment(tx: Transaction, actor: access.Actor, sealed: Sealed) -> Segm
             reviewing.open_cases(tx, actor, segment, sealed.touched.held)
 
     return predictions.accept_segment(tx, actor, sealed, then=first_time)
+
+
+def sealed_label(
+    house: predictions.Sealing,
+    case: Case,
+    answer: str,
+    *,
+    labels: Sequence[str],
+    project: str,
+) -> Sealed | None:
+    """Store the answer to a case as a label, before the row that names it is written.
+
+    Parameters
+    ----------
+    house
+        What stores bytes.
+    case
+        With its key.
+    answer
+        One of the labels.
+    labels
+        What the model knows, from `known`.
+    project
+        Namespace.
+
+    Returns
+    -------
+    Sealed or None
+        For `decide`; None where the key is not known any more.
+
+    Raises
+    ------
+    InvalidInputError
+        When the answer is none of the labels.
+    """
+    if not case.key:
+        return None
+    name = case.deployment
+    one = LateLabel(key=case.key, label=answer)
+    segment, raw = predictions.labels_segment(name, [one], classes=labels)
+    return predictions.seal_segment(house, name, segment=segment, raw=raw, project=project)
+
+
+def decide(
+    tx: Transaction,
+    actor: access.Actor,
+    case: str,
+    *,
+    answer: str,
+    labels: Sequence[str],
+    note: str = "",
+    label: Sealed | None = None,
+) -> Case:
+    """Answer a case in the model's place; the label becomes known with it.
+
+    Parameters
+    ----------
+    tx, actor, case, answer, note
+        As for `reviewing.decide`.
+    labels
+        What the model knows, from `known`.
+    label
+        From `sealed_label`, where the answer is also what came true.
+
+    Raises
+    ------
+    NotFoundError, InvalidInputError, NotAllowedError, ConflictError
+        As `reviewing.decide`.
+    """
+    decided = reviewing.decide(
+        tx,
+        actor,
+        case,
+        answer=answer,
+        classes=labels,
+        note=note,
+        is_label=label is not None,
+    )
+    if label is not None:
+        # The person decided the case; the queue hands its label to the log.
+        predictions.accept_segment(tx, access.system("reviews"), label)
+    return decided
 
 
 def fit(
