@@ -23,7 +23,7 @@ from homeostat.foundation import clock, errors, log
 from homeostat.lifecycle.serving import entities
 
 WAIT_S: Final = 25.0
-BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+BACKOFF_S: Final = (0.1, 0.2, 0.5, 1.0)
 _AGAIN_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _AT_ONCE: Final = 8
 _PAGE: Final = 100  # as many as the server tells at a time

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -100,6 +100,8 @@ class Shelf:
         Folder of files by digest.
     counted
         Gets loads, failures and the time they took.
+    resident
+        Says how many bytes of memory this process takes.
 
     Notes
     -----
@@ -107,8 +109,11 @@ class Shelf:
     Where loading it first imported libraries, which stay, it is a multiple of its files.
     """
 
-    def __init__(self, files: Path, *, counted: meters.Meters) -> None:
+    def __init__(
+        self, files: Path, *, counted: meters.Meters, resident: Callable[[], int]
+    ) -> None:
         self._files = files
+        self._resident = resident
         self._counted = counted
         self._held: dict[str, Held] = {}
         self._loading: dict[str, asyncio.Task[Held]] = {}
@@ -197,7 +202,7 @@ class Shelf:
         if version.description:
             digests[described.DESCRIPTION] = version.description
         files = described.Kept(digests, self._file)
-        n_modules, resident = len(sys.modules), resident_bytes()
+        n_modules, before_bytes = len(sys.modules), self._resident()
         try:
             loaded = load(files, is_trusted=version.is_trusted)
         except DamagedError:
@@ -209,7 +214,7 @@ class Shelf:
             kind = type(error).__name__
             told = f"version {version.version} cannot be loaded: {kind}: {error}"
             raise UnusableError(told, version=version.version) from error
-        grown_bytes = resident_bytes() - resident
+        grown_bytes = self._resident() - before_bytes
         if len(sys.modules) > n_modules + _FEW_MODULES:
             grown_bytes = files.bytes_read * _TIMES_FILES
         return Held(loaded, max(grown_bytes, files.bytes_read))

@@ -36,6 +36,8 @@ class Warmer:
         Called with a plan that is in force from the next request on.
     damaged
         Called with a deployment whose files are not whole.
+    resident
+        Says how many bytes of memory this process takes.
     """
 
     def __init__(
@@ -46,9 +48,10 @@ class Warmer:
         budget_bytes: int,
         told: Callable[[entities.PlanDocument], None],
         damaged: Callable[[str], None],
+        resident: Callable[[], int] = loading.resident_bytes,
     ) -> None:
         self._engine = answering
-        self._shelf = loading.Shelf(files, counted=answering.meters)
+        self._shelf = loading.Shelf(files, counted=answering.meters, resident=resident)
         self._budget_bytes = budget_bytes
         self._told = told
         self._damaged = damaged
