@@ -6,6 +6,7 @@ looked up by `twinned` before the call; so it needs no texts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -123,10 +124,16 @@ def _forest(
 ) -> tuple[list[twinned.Input], str]:
     forest = model.body
     assert isinstance(forest, twin_trees.Forest)
+    features, direct = _as_numbers(forest, features)
     numbers = [one for one in features if one.known is None]
     sources = _unique([one.source for one in numbers])
     coded = _unique([one.source for one in features if one.known is not None])
-    inputs = [twinned.Input(column=one.column.name) for one in sources]
+    inputs = [
+        _input(one, direct[id(one)])
+        if id(one) in direct
+        else twinned.Input(column=one.column.name)
+        for one in sources
+    ]
     inputs += [_input(one, np.arange(1.0, len(one.domain or ()) + 3.0)) for one in coded]
     placed = _numbers(graph, numbers, sources)
     rows, n_numbers = placed.name, len(sources) if placed.is_input else len(numbers)
@@ -152,6 +159,26 @@ def _forest(
         zero = graph.add("Mul", graph.add("ReduceSum", rows, axis), graph.constant(np.zeros(1)))
         total = graph.add("Add", total, zero)
     return inputs, total
+
+
+def _as_numbers(
+    forest: twin_trees.Forest, features: Sequence[Feature]
+) -> tuple[list[Feature], dict[int, Floats]]:
+    """Take encoded columns for numbers where all that trees ask of one is one number.
+
+    Returns the features, and by identity of its source what each value became.
+    """
+    in_sets = {int(one.features[at]) for one in forest.trees for at in one.tests}
+    of_source = Counter(id(one.source) for one in features)
+    made, direct = [], {}
+    for at, one in enumerate(features):
+        is_number = one.known is not None and one.known.dtype != object
+        if is_number and of_source[id(one.source)] == 1 and at not in in_sets:
+            direct[id(one.source)] = twin_features.operated(twin_features.values_of(one), ())
+            made.append(Feature(one.source))
+        else:
+            made.append(one)
+    return made, direct
 
 
 def _numbers(graph: _Graph, numbers: Sequence[Feature], sources: Sequence[Source]) -> _Placed:
@@ -194,11 +221,12 @@ def _columns(graph: _Graph, places: Sequence[int]) -> str:
 
 
 def _input(source: Source, codes: Floats) -> twinned.Input:
+    told = [twinned.NAN if np.isnan(code) else float(code) for code in codes]
     return twinned.Input(
         column=source.column.name,
-        codes=list(zip(source.domain or (), codes[:-2].tolist(), strict=True)),
-        unknown=None if source.refuses_unknown else float(codes[-2]),
-        missing=None if source.refuses_missing else float(codes[-1]),
+        codes=list(zip(source.domain or (), told[:-2], strict=True)),
+        unknown=None if source.refuses_unknown else told[-2],
+        missing=None if source.refuses_missing else told[-1],
     )
 
 

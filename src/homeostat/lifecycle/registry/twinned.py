@@ -10,7 +10,7 @@ import array
 import importlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -24,6 +24,8 @@ from homeostat.lifecycle.registry.entities import Description
 Floats = NDArray[np.float64]
 
 INPUTS = "homeostat.inputs"
+# JSON has no other way to write it.
+NAN: Literal["nan"] = "nan"
 # A twin may differ from its original by this, and from itself on another machine.
 TOLERANCE = 1e-5
 
@@ -36,22 +38,23 @@ class Input(msgspec.Struct, frozen=True, omit_defaults=True):
     column
         Of the rows.
     codes
-        Known values with the numbers that stand for them; None where the value is a number.
+        Known values with the numbers that stand for them, ``"nan"`` for a missing one; None
+        where the value is a number.
     unknown, missing
         What stands for an unknown and a missing value; None where the original refuses it.
     """
 
     column: str
-    codes: list[tuple[Any, float]] | None = None
-    unknown: float | None = None
-    missing: float | None = None
+    codes: list[tuple[Any, float | Literal["nan"]]] | None = None
+    unknown: float | Literal["nan"] | None = None
+    missing: float | Literal["nan"] | None = None
 
 
 class _Codes(dict[Any, float]):
     """Known values and their codes; a value that is not there is unknown or missing."""
 
     def __init__(self, told: Input) -> None:
-        super().__init__(told.codes or ())
+        super().__init__((value, float(code)) for value, code in told.codes or ())
         self._told = told
 
     def __missing__(self, value: Any) -> float:
@@ -60,7 +63,7 @@ class _Codes(dict[Any, float]):
         if code is None:
             what = "a missing value" if is_missing else f"the unknown value {value!r}"
             raise ValueError(f"column {self._told.column!r} has {what}")
-        return code
+        return float(code)
 
 
 class Twinned:
