@@ -67,7 +67,15 @@ def _id(call: routing.Call) -> str:
 
 
 async def known(call: routing.Call, name: str) -> correcting.Known:
-    """Return the labels that the model of a deployment knows."""
+    """Return the labels that the model of a deployment knows.
+
+    Parameters
+    ----------
+    call
+        Of the request; its caller must be one who may read the deployment.
+    name
+        Of the deployment.
+    """
     how = await call.read(lambda tx: correcting.champion(tx, call.actor, name))
     return await call.work(lambda: correcting.known(call.house, how, project=call.project))
 

@@ -103,6 +103,8 @@ def fit(
 @output.option
 def list_corrections(*, deployment: str, limit: int, as_json: bool) -> None:
     """List the corrections of DEPLOYMENT, every version, the latest first."""
+    from homeostat.lifecycle.corrections import sentences
+
     with session.client() as client:
         found = client.corrections.list(deployment, limit=limit)
         if not found:
@@ -111,16 +113,14 @@ def list_corrections(*, deployment: str, limit: int, as_json: bool) -> None:
         found,
         as_json=as_json,
         show=lambda: output.table(
-            ["id", "#version", "kind", "status", "expires (UTC)", "by", "approved by", "why"],
+            ["id", "#version", "status", "what it does", "expires (UTC)", "why"],
             [
                 (
                     one.id,
                     one.version,
-                    one.kind,
                     one.status,
+                    sentences.told(one.body),
                     output.instant(one.expires_at),
-                    one.made_by,
-                    one.approved_by or None,
                     one.reason,
                 )
                 for one in found
@@ -280,10 +280,13 @@ def _evidence(made: Any) -> str:
 
 
 def _told(found: Any) -> Any:
+    from homeostat.lifecycle.corrections import sentences
+
     one, seen = found.correction, found.firing
     facts = [
         ("correction", one.reference),
         ("kind", one.kind),
+        ("does", sentences.told(one.body)),
         ("deployment", one.deployment),
         ("status", one.status),
         ("why", one.reason),

@@ -79,6 +79,11 @@ class Corrections:
         changes
             Id of the correction of which this is the next version; a new one when empty.
 
+        Returns
+        -------
+        Correction
+            Proposed.
+
         Raises
         ------
         NotFoundError
@@ -115,6 +120,11 @@ class Corrections:
             ``isotonic`` or ``platt``.
         reason, expires_at, starts_at, changes
             As for `propose`.
+
+        Returns
+        -------
+        Correction
+            Proposed; its body holds the evidence.
 
         Raises
         ------
@@ -158,6 +168,11 @@ class Corrections:
         note
             Why; needed for a threshold by group.
 
+        Returns
+        -------
+        Correction
+            ``active``, or ``approved`` until it starts.
+
         Raises
         ------
         NotFoundError
@@ -183,6 +198,11 @@ class Corrections:
             Its id.
         reason
             Why, for people.
+
+        Returns
+        -------
+        Correction
+            Its newest version that ended.
 
         Raises
         ------

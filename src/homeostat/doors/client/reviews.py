@@ -78,6 +78,11 @@ class Reviews:
     def release(self, case: str) -> Case:
         """Give it back to the queue.
 
+        Returns
+        -------
+        Case
+            Open again.
+
         Raises
         ------
         ConflictError
@@ -98,6 +103,11 @@ class Reviews:
             Why, for people.
         is_label
             Whether the answer is also what came true; it is then kept as the label.
+
+        Returns
+        -------
+        Case
+            Decided, for good.
 
         Raises
         ------

@@ -13,6 +13,11 @@ depends_on = None
 
 def upgrade() -> None:
     """Create the tables."""
+    _corrections()
+    _cases()
+
+
+def _corrections() -> None:
     op.create_table(
         "corrections",
         sa.Column("project", sa.Text, primary_key=True),
@@ -42,6 +47,14 @@ def upgrade() -> None:
         sa.Column("hour", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("n_rows", sa.BigInteger, nullable=False),
     )
+    op.create_index(
+        "corrections_deployment",
+        "corrections",
+        ["project", "deployment", "status", "expires_at"],
+    )
+
+
+def _cases() -> None:
     op.create_table(
         "review_cases",
         sa.Column("project", sa.Text, primary_key=True),
@@ -63,11 +76,6 @@ def upgrade() -> None:
         sa.Column("answer", sa.Text, nullable=False),
         sa.Column("note", sa.Text, nullable=False),
         sa.Column("is_label", sa.Boolean, nullable=False),
-    )
-    op.create_index(
-        "corrections_deployment",
-        "corrections",
-        ["project", "deployment", "status", "expires_at"],
     )
     op.create_index("review_cases_due", "review_cases", ["project", "state", "due_at", "id"])
     op.create_index(
