@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -12,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from doors import furnishing
 from homeostat.doors import cli, local
-from homeostat.doors.client import predictions as sdk
+from homeostat.doors.client import scorings as sdk
 from homeostat.foundation import clock, errors, house, ids, settings
 from homeostat.lifecycle.corrections.entities import Correction, Threshold
 from homeostat.lifecycle.data import batches
@@ -21,7 +22,7 @@ from homeostat.lifecycle.predictions import frames, spool
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import format as folder
 from homeostat.lifecycle.serving import actions as serving
-from homeostat.lifecycle.serving import batched, engine
+from homeostat.lifecycle.serving import batched, bundled, engine
 from homeostat.lifecycle.serving.entities import Arm, Member, Plan
 
 REGIONS = ("capital", "east", "north")
@@ -88,8 +89,14 @@ def client(home):
 
 
 @pytest.fixture
+def at_home(home, monkeypatch):
+    """Let commands find the home."""
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(home))
+
+
+@pytest.fixture
 def document(client):
-    return client.predictions._document(sdk.target("credit"))
+    return client.scorings._document(sdk.target("credit"))
 
 
 def online(document, files, rows, tmp_path):
@@ -98,8 +105,8 @@ def online(document, files, rows, tmp_path):
     async def asked():
         log = spool.Spool(tmp_path / "spool")
         served = engine.Engine(log)
-        bundle = batched.Bundle(document=document, files=files)
-        loaded = {one.version: batched._load(bundle, one) for one in document.versions}
+        bundle = bundled.Bundle(document=document, files=files)
+        loaded = {one.version: bundled.load(bundle, one) for one in document.versions}
         served.install(document, loaded)
         told = await served.predict(
             document.deployment,
@@ -132,16 +139,9 @@ def test_a_table_gets_the_scores_that_the_prediction_server_answers(
             starts_at=now - 1000,
             expires_at=now + 10**7,
         )
-        document = type(document)(
-            **{
-                name: getattr(document, name)
-                for name in document.__struct_fields__
-                if name != "corrections"
-            },
-            corrections=(made,),
-        )
-    files = client.predictions._files(document)
-    bench = batched.Bench(batched.Bundle(document=document, files=files), key="id")
+        document = msgspec.structs.replace(document, corrections=(made,))
+    files = client.scorings._files(document)
+    bench = batched.Bench(bundled.Bundle(document=document, files=files), key="id")
     done = bench.score(rows, first_row=0, is_text=False).rows
     told = online(document, files, rows, tmp_path)
     assert done["score"].to_list() == told.scores
@@ -157,7 +157,7 @@ def test_every_format_is_read_and_written_alike(client, tmp_path, ending):
     writers = {"parquet": rows.write_parquet, "csv": rows.write_csv, "arrow": rows.write_ipc}
     writers[ending](source)
     seen = []
-    done = client.predictions.score(
+    done = client.scorings.score(
         "credit",
         source,
         output,
@@ -181,12 +181,12 @@ def test_a_version_alone_is_named_by_number_or_alias(client, tmp_path):
     table(50).write_parquet(source)
     client.models.set_alias("credit", "champion", 2)
     for name, number in (("models:/credit/1", 1), ("models:/credit@champion", 2)):
-        done = client.predictions.score(name, source, tmp_path / "out.parquet")
+        done = client.scorings.score(name, source, tmp_path / "out.parquet")
         assert done.told.versions == (number,)
         assert set(pl.read_parquet(tmp_path / "out.parquet")["version"]) == {str(number)}
     ways = {edge.kind for edge in client.lineage.ancestors(done.reference)}
     assert {"scored", "read-by"} <= ways
-    assert done in client.predictions.scorings("credit")
+    assert done in client.scorings.list("credit")
 
 
 def bad_table(path):
@@ -198,7 +198,7 @@ def bad_table(path):
 def test_a_bad_row_ends_it_with_its_number_and_leaves_nothing(client, tmp_path):
     bad_table(tmp_path / "in.csv")
     with pytest.raises(errors.InvalidInputError, match=r"rows\[1\]\.income: .*'abc'"):
-        client.predictions.score("credit", tmp_path / "in.csv", tmp_path / "out.parquet")
+        client.scorings.score("credit", tmp_path / "in.csv", tmp_path / "out.parquet")
     assert [one.name for one in tmp_path.iterdir()] == ["in.csv"]
 
 
@@ -206,7 +206,7 @@ def test_a_bad_row_ends_it_with_its_number_and_leaves_nothing(client, tmp_path):
 @pytest.mark.parametrize("how", ["skip", "keep"])
 def test_bad_rows_are_left_out_or_kept_and_told(client, tmp_path, how, executor):
     bad_table(tmp_path / "in.csv")
-    done = client.predictions.score(
+    done = client.scorings.score(
         "credit",
         tmp_path / "in.csv",
         tmp_path / "out.parquet",
@@ -231,14 +231,14 @@ def test_bad_rows_are_left_out_or_kept_and_told(client, tmp_path, how, executor)
 def test_a_table_that_lacks_a_feature_names_it(client, tmp_path):
     table(3).drop("income").write_parquet(tmp_path / "in.parquet")
     with pytest.raises(errors.InvalidInputError, match="no column 'income'"):
-        client.predictions.score("credit", tmp_path / "in.parquet", tmp_path / "o.parquet")
+        client.scorings.score("credit", tmp_path / "in.parquet", tmp_path / "o.parquet")
 
 
 def test_logged_rows_are_in_the_log_and_labels_join_them(client, tmp_path):
     rows = table(40, seed=3).with_columns(pl.format("batch-{}", "id").alias("id"))
     rows.write_parquet(tmp_path / "in.parquet")
     before = clock.now_ms()
-    done = client.predictions.score(
+    done = client.scorings.score(
         "credit", tmp_path / "in.parquet", tmp_path / "o.parquet", key="id", log=True
     )
     assert done.told.n_logged == 40
@@ -375,3 +375,32 @@ def test_why_goes_from_a_run_or_a_version_to_what_was_decided(
     assert cli.invoke(["why", "--run", run, "--list"]) == 0
     assert "model:credit@1" in capsys.readouterr().out
     assert cli.invoke(["why"]) == 2
+
+
+def test_a_snapshot_is_scored_and_leads_to_the_table_that_came_of_it(
+    client, tmp_path, at_home, capsys
+):
+    table(30).write_parquet(tmp_path / "rows.parquet")
+    snapshot = client.data.add(tmp_path / "rows.parquet", "applicants", key="id")
+    done = client.scorings.score("credit", "data:applicants@1", tmp_path / "o.csv", key="id")
+    assert (done.told.snapshot, done.told.n_rows) == (snapshot.reference, 30)
+    assert done.told.input_digest == snapshot.digest
+    assert client.lineage.consequences(snapshot.reference).scored == (done,)
+    assert cli.invoke(["why", "--snapshot", "applicants"]) == 0
+    assert done.reference in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("is_broken", [False, True], ids=["whole", "with a broken row"])
+def test_categories_that_training_never_saw_are_refused_where_the_policy_says_so(
+    client, document, is_broken
+):
+    rows = table(4, seed=1).with_columns(pl.Series("region", ["east", "moon", "east", "sun"]))
+    if is_broken:
+        rows = rows.with_columns(pl.Series("income", [float("inf"), 1.0, 2.0, 3.0]))
+    strict = msgspec.structs.replace(document, unseen="refuse")
+    files = client.scorings._files(document)
+    bench = batched.Bench(bundled.Bundle(document=strict, files=files), key="id")
+    done = bench.score(rows, first_row=100, is_text=False).rows
+    said = done["problem"].to_list()
+    assert said[1] == "rows[101].region: training never saw 'moon'"
+    assert done["score"].is_null().to_list() == [is_broken, True, False, True]

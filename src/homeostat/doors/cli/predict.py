@@ -80,7 +80,7 @@ def predict(
         raise errors.InvalidInputError("--output needs --input, a table to score")
     shown.check_place(output, option="--output")
     with session.client() as client, _bar(is_shown=not as_json) as progress:
-        done = client.predictions.score(
+        done = client.scorings.score(
             target,
             source,
             output,
@@ -112,6 +112,8 @@ def _kept(keep: str | None, source: str) -> tuple[str, ...] | None:
         return None
     if keep != "*":
         return tuple(one.strip() for one in keep.split(",") if one.strip())
+    if source.startswith("data:"):
+        raise errors.InvalidInputError("name the columns of a snapshot that are kept")
     return batches.Source(tables.find(source, folder=Path())).columns
 
 

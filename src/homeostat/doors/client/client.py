@@ -25,6 +25,7 @@ from homeostat.doors.client import (
     reports,
     reviews,
     runs,
+    scorings,
     training,
     transport,
 )
@@ -76,6 +77,7 @@ class Client:
         self.reviews = reviews.Reviews(speaking)
         self.lineage = lineage.Lineage(speaking)
         self.runs = runs.Runs(speaking)
+        self.scorings = scorings.Scorings(speaking)
         self.training = training.Training(speaking)
 
     def health(self) -> Health:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from homeostat.doors.api import problems
+from homeostat.doors.client import refusals
 from homeostat.foundation import errors
 
 T = TypeVar("T")
@@ -134,11 +134,29 @@ class HttpCarrier:
         return Reply(answer.status_code, answer.content)
 
     def stream(self, path: str, *, headers: dict[str, str]) -> Iterator[bytes]:
-        """Get an answer piece by piece; see `Carrier.stream`."""
+        """Get an answer piece by piece.
+
+        Parameters
+        ----------
+        path
+            From the root, with its query.
+        headers
+            Names to values.
+
+        Yields
+        ------
+        bytes
+            Of a successful answer.
+
+        Raises
+        ------
+        UnavailableError
+            When nobody answers, or the answer ends early.
+        """
         try:
             with self._http.stream("GET", path, headers=headers) as answer:
                 if not answer.is_success:
-                    raise _error(Reply(answer.status_code, answer.read()))
+                    raise refusals.restored(answer.status_code, answer.read())
                 yield from answer.iter_bytes()
         except httpx.TransportError as error:
             raise errors.UnavailableError(
@@ -195,10 +213,23 @@ class AppCarrier:
         return Reply(answer.status_code, answer.content)
 
     def stream(self, path: str, *, headers: dict[str, str]) -> Iterator[bytes]:
-        """Get an answer, whole: the application is in this process; see `Carrier.stream`."""
+        """Get an answer whole, for the application is in this process.
+
+        Parameters
+        ----------
+        path
+            From the root, with its query.
+        headers
+            Names to values.
+
+        Yields
+        ------
+        bytes
+            Of a successful answer, at once.
+        """
         reply = self.carry("GET", path, headers=headers, body=b"")
         if not 200 <= reply.status < 300:  # noqa: PLR2004 - success
-            raise _error(reply)
+            raise refusals.restored(reply.status, reply.body)
         yield reply.body
 
     def close(self) -> None:
@@ -310,7 +341,7 @@ class Transport:
             headers["content-type"] = "application/json"
         reply = self._carrier.carry(method, path + _query(query), headers=headers, body=content)
         if reply.status >= 400:  # noqa: PLR2004 - HTTP's border between good and bad
-            raise _error(reply)
+            raise refusals.restored(reply.status, reply.body)
         if answer is None:
             return None
         return reply.body if answer is bytes else msgspec.json.decode(reply.body, type=answer)
@@ -363,36 +394,3 @@ def _query(query: Query | None) -> str:
 
 def _text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _error(reply: Reply) -> errors.HomeostatError:
-    try:
-        problem = msgspec.json.decode(reply.body, type=problems.Problem)
-    except msgspec.MsgspecError:
-        refusal = _mlflow_refusal(reply)
-        if refusal is not None:
-            return refusal
-        said = reply.body[:200].decode(errors="replace")
-        return errors.HomeostatError(
-            f"the server answered {reply.status}: {said}",
-            hint="is this a Homeostat server?",
-        )
-    return problems.restore(problem)
-
-
-class _Refusal(msgspec.Struct):
-    """What MLflow's door answers; files are put there."""
-
-    error_code: str
-    message: str
-
-
-def _mlflow_refusal(reply: Reply) -> errors.HomeostatError | None:
-    try:
-        told = msgspec.json.decode(reply.body, type=_Refusal)
-    except msgspec.MsgspecError:
-        return None
-    kinds = {kind.http_status: kind for kind in errors.HomeostatError.__subclasses__()}
-    kinds[400] = errors.InvalidInputError
-    kinds[500] = errors.HomeostatError
-    return kinds.get(reply.status, errors.HomeostatError)(told.message)

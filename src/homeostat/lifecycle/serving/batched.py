@@ -13,24 +13,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import blake3
 import msgspec
 import polars as pl
 
 from homeostat.foundation import clock, errors, ids
-from homeostat.lifecycle.corrections import compiled
 from homeostat.lifecycle.data import batches
 from homeostat.lifecycle.data import tables as data_tables
 from homeostat.lifecycle.pipeline import steps
 from homeostat.lifecycle.predictions import frames
-from homeostat.lifecycle.registry import format as formats
 from homeostat.lifecycle.serving import (
-    composite,
-    entities,
-    loading,
+    arms,
+    bundled,
     plan,
     router,
-    served,
 )
 
 ARM = "batch"
@@ -38,46 +33,6 @@ ARM = "batch"
 
 PROBLEM = "problem"
 RESULTS = ("score", "answer", "version", "arm")
-
-
-class Bundle(msgspec.Struct, frozen=True, kw_only=True):
-    """A plan and the files of its versions, by digest: all that scoring needs."""
-
-    document: entities.PlanDocument
-    files: dict[str, bytes]
-
-    def store(self, folder: Path) -> None:
-        """Write it for other processes of this machine, by `from_folder`.
-
-        Parameters
-        ----------
-        folder
-            An existing one.
-        """
-        (folder / "files").mkdir(exist_ok=True)
-        for digest, data in self.files.items():
-            (folder / "files" / digest).write_bytes(data)
-        (folder / "plan.json").write_bytes(msgspec.json.encode(self.document))
-
-    @classmethod
-    def from_folder(cls, folder: Path) -> Bundle:
-        """Read what `store` wrote.
-
-        Parameters
-        ----------
-        folder
-            Where.
-
-        Returns
-        -------
-        Bundle
-            The same.
-        """
-        document = msgspec.json.decode(
-            (folder / "plan.json").read_bytes(), type=entities.PlanDocument
-        )
-        files = {path.name: path.read_bytes() for path in (folder / "files").iterdir()}
-        return cls(document=document, files=files)
 
 
 class Scored(NamedTuple):
@@ -110,19 +65,20 @@ class Bench:
         When a file is not what its digest says.
     """
 
-    def __init__(self, bundle: Bundle, *, key: str | None) -> None:
+    def __init__(self, bundle: bundled.Bundle, *, key: str | None) -> None:
         self.document = document = bundle.document
         self._key = key
-        self._loaded = {one.version: _load(bundle, one) for one in document.versions}
+        self._loaded = {one.version: bundled.load(bundle, one) for one in document.versions}
         champion = self._loaded[plan.champion(document.plan)]
         self.columns = champion.columns
         self._read, self._validate = champion.read, champion.validate
+        self._find_unseen = champion.unseen
         features = tuple(name for name, _ in self.columns)
         self._context = tuple(name for name in document.protected if name not in features)
         kinds = tuple(kind for _, kind in self.columns)
         self.layout = frames.Layout(features, kinds, self._context)
         self._router = router.Router(document.plan)
-        self._arms = [self._arm(one) for one in document.plan.arms]
+        self._arms = [arms.prepare(document, one, self._loaded) for one in document.plan.arms]
 
     def wanted(self, columns: Sequence[str]) -> list[str]:
         """Return which columns of a table a batch must have.
@@ -195,7 +151,7 @@ class Bench:
         found: dict[int, tuple[float, Any, str, str]] = {}
         log, n_logged = [frames.encode(self.layout)], 0
         for index, rows in sorted(dealt.items()):
-            batch = _Batch(
+            batch = arms.Batch(
                 {name: [column[at] for at in rows] for name, column in checked.items()},
                 {name: [column[at] for at in rows] for name, column in context.items()},
             )
@@ -224,9 +180,18 @@ class Bench:
         n_rows = frame.height
         try:
             checked = self._read(names, given, n_rows)
-            return dict(zip(names, checked, strict=True)), list(range(n_rows)), {}
         except errors.InvalidInputError:
             pass
+        else:
+            unseen = self._unseen(checked, range(first_row, first_row + n_rows))
+            if not unseen:
+                return dict(zip(names, checked, strict=True)), list(range(n_rows)), {}
+            good = [at for at in range(n_rows) if at not in unseen]
+            kept = {
+                name: [column[at] for at in good]
+                for name, column in zip(names, checked, strict=True)
+            }
+            return kept, good, unseen
         good, rows, problems = [], [], {}
         for at, row in enumerate(zip(*given, strict=True)):
             try:
@@ -234,7 +199,27 @@ class Bench:
                 good.append(at)
             except errors.InvalidInputError as error:
                 problems[at] = error.message
+        columns = [[row[name] for row in rows] for name in names]
+        unseen = self._unseen(columns, [first_row + at for at in good])
+        problems |= {good[at]: told for at, told in unseen.items()}
+        kept = [at for at in range(len(good)) if at not in unseen]
+        good = [good[at] for at in kept]
+        rows = [rows[at] for at in kept]
         return {name: [row[name] for row in rows] for name in names}, good, problems
+
+    def _unseen(self, columns: list[list[Any]], rows: Sequence[int]) -> dict[int, str]:
+        """Return what is wrong with `rows` of a category that training never saw, if it is."""
+        if self.document.unseen != "refuse" or self._find_unseen is None:
+            return {}
+        problems: dict[int, str] = {}
+        for name, values in self._find_unseen(columns).items():
+            column = columns[self.layout.features.index(name)]
+            for at, value in enumerate(column):
+                if value in values:
+                    path = f"rows[{rows[at]}].{name}"
+                    told = f"{path}: training never saw {str(value)[:40]!r}"
+                    problems.setdefault(at, told)
+        return problems
 
     def _keys(self, frame: pl.DataFrame, good: list[int]) -> list[str] | None:
         if self._key is None:
@@ -242,7 +227,12 @@ class Bench:
         return [str(one) for one in frame[self._key].gather(good).to_list()]
 
     def _frame(
-        self, arm: _Arm, batch: _Batch, done: _Done, *, named_rows: list[tuple[str, str]]
+        self,
+        arm: arms.Arm,
+        batch: arms.Batch,
+        done: arms.Done,
+        *,
+        named_rows: list[tuple[str, str]],
     ) -> bytes:
         kept = [at for at in range(len(done.served)) if at not in done.faults]
 
@@ -271,81 +261,10 @@ class Bench:
             )
         )
 
-    def _arm(self, arm: entities.Arm) -> _Arm:
-        members = sorted(arm.members, key=lambda member: member.version)
-        seats = [
-            composite.Seat(one.version, one.weight, self._loaded[one.version].predictor)
-            for one in members
-        ]
-        loaded = self._loaded[members[0].version]
-        applied = compiled.compile(
-            self.document.corrections,
-            classes=loaded.classes,
-            positive=loaded.labels[1] if loaded.labels else None,
-            now_ms=clock.now_ms(),
-            version=plan.label(arm),
-        )
-        return _Arm(arm, seats, loaded.labels, applied, self._loaded)
-
-
-class _Batch(NamedTuple):
-    features: dict[str, list[Any]]
-    context: dict[str, list[Any]]
-
-
-class _Done(NamedTuple):
-    scores: list[float]
-    served: list[float]
-    answers: list[Any]
-    fired: list[str]
-    member_scores: list[list[float]]
-    faults: dict[int, str]
-
-
-class _Arm(NamedTuple):
-    arm: entities.Arm
-    seats: list[composite.Seat]
-    labels: tuple[str | None, str] | None
-    applied: compiled.Applied | None
-    loaded: Mapping[int, served.Loaded]
-
-    def score(self, batch: _Batch, n_rows: int) -> _Done:
-        """Score the rows of one arm, corrected as an answer would be."""
-        scored = composite.score(self.seats, batch.features, n_rows)
-        scores: list[float] = scored.scores.tolist()
-        members = scored.member_scores.tolist()
-        faults = {at: why.sentence for at, why in scored.faults.items()}
-        if self.applied is None:
-            said = [None if at in faults else self._label(one) for at, one in enumerate(scores)]
-            return _Done(scores, scores, said, [], members, faults)
-        for at in faults:
-            scores[at] = float("nan")
-        columns = {**batch.features, **batch.context}
-        now = clock.now_ms()
-        outcome = self.applied.apply(scores, columns, now)
-        if outcome.to_fallback:
-            other = self._fallback(outcome.to_fallback, batch)
-            outcome = self.applied.apply(scores, columns, now, fallback=other)
-        failed = {at: faults.get(at, "the fallback failed") for at in outcome.failed}
-        return _Done(scores, outcome.scores, outcome.answers, outcome.fired, members, failed)
-
-    def _fallback(self, rows: Sequence[int], batch: _Batch) -> dict[int, float]:
-        number = self.applied.fallback_version if self.applied else None
-        loaded = None if number is None else self.loaded.get(number)
-        if number is None or loaded is None:
-            return dict.fromkeys(rows, float("nan"))
-        part = {name: [column[at] for at in rows] for name, column in batch.features.items()}
-        seat = composite.Seat(number, 1.0, loaded.predictor)
-        done = composite.score([seat], part, len(rows))
-        return dict(zip(rows, done.scores.tolist(), strict=True))
-
-    def _label(self, score: float) -> Any:
-        return score if self.labels is None else self.labels[score >= compiled.EVEN]
-
 
 @steps.step
 def score_apart(
-    place: str | Bundle,
+    place: str | bundled.Bundle,
     key: str | None,
     frame: bytes,
     options: tuple[int, bool, bool],
@@ -388,29 +307,15 @@ _benches: dict[str, Bench] = {}
 
 @functools.lru_cache(maxsize=2)
 def _bench_of_folder(folder: str, key: str | None) -> Bench:
-    return Bench(Bundle.from_folder(Path(folder)), key=key)
+    return Bench(bundled.Bundle.from_folder(Path(folder)), key=key)
 
 
-def _bench_of(bundle: Bundle, key: str | None) -> Bench:
+def _bench_of(bundle: bundled.Bundle, key: str | None) -> Bench:
     name = f"{msgspec.json.encode(bundle.document).decode()}\0{key}"
     if name not in _benches:
         _benches.clear()
         _benches[name] = Bench(bundle, key=key)
     return _benches[name]
-
-
-def _load(bundle: Bundle, version: entities.VersionFiles) -> served.Loaded:
-    files = {path: _file(bundle, digest) for path, digest in version.files.items()}
-    if version.description:
-        files[formats.DESCRIPTION] = _file(bundle, version.description)
-    return loading.load(files, is_trusted=version.is_trusted)
-
-
-def _file(bundle: Bundle, digest: str) -> bytes:
-    data = bundle.files[digest]
-    if blake3.blake3(data).hexdigest() != digest:
-        raise errors.CorruptError(f"the file {digest} of a version came with other bytes")
-    return data
 
 
 def _ids(n_rows: int) -> list[str]:

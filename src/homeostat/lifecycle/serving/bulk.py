@@ -18,7 +18,7 @@ import polars as pl
 from homeostat.foundation import clock, errors, ids
 from homeostat.lifecycle.data import batches, writing
 from homeostat.lifecycle.predictions import frames
-from homeostat.lifecycle.serving import batched, spread
+from homeostat.lifecycle.serving import batched, bundled, spread
 
 BadRows = Literal["fail", "skip", "keep"]
 SEGMENT_ROWS = 10_000
@@ -86,7 +86,7 @@ def score(
     Parameters
     ----------
     folder
-        Holds the bundle, as `batched.Bundle.store` wrote it; segments for the log are left
+        Holds the bundle, as `bundled.Bundle.store` wrote it; segments for the log are left
         there.
     source
         The table.
@@ -112,7 +112,7 @@ def score(
         When a worker process dies.
     """
     began = time.perf_counter()
-    bundle = batched.Bundle.from_folder(folder)
+    bundle = bundled.Bundle.from_folder(folder)
     bench = batched.Bench(bundle, key=asked.key)
     _check(source, asked)
     if any(path.resolve() == output.resolve() for path in source.paths):
@@ -156,7 +156,7 @@ def _check(source: batches.Source, asked: Asked) -> None:
 
 def _scored(  # noqa: PLR0917 - the parts of one call, split for its length
     bench: batched.Bench,
-    bundle: batched.Bundle,
+    bundle: bundled.Bundle,
     folder: Path,
     source: batches.Source,
     wanted: Sequence[str],

@@ -48,7 +48,7 @@ class Consequences(msgspec.Struct, frozen=True, kw_only=True):
     decided
         By version and deployment; the rows themselves are in the log.
     scored
-        Tables that these versions scored in bulk.
+        Tables that these versions scored in bulk, and tables scored from the reference itself.
     """
 
     reference: str

@@ -1,0 +1,125 @@
+"""One arm of a plan at work on a batch of a table; `batched` deals rows to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from homeostat.foundation import clock
+from homeostat.lifecycle.corrections import compiled
+from homeostat.lifecycle.serving import composite, entities, plan, served
+
+
+class Batch(NamedTuple):
+    """Validated features and context by column, every list over the same rows."""
+
+    features: dict[str, list[Any]]
+    context: dict[str, list[Any]]
+
+
+class Done(NamedTuple):
+    """What an arm said; lists run over rows, but for `member_scores`: one list a member.
+
+    `scores` are the mixture, `served` what corrections made of it; `faults` says in words why
+    a row has neither.
+    """
+
+    scores: list[float]
+    served: list[float]
+    answers: list[Any]
+    fired: list[str]
+    member_scores: list[list[float]]
+    faults: dict[int, str]
+
+
+class Arm(NamedTuple):
+    """Members, labels and corrections of one arm; made by `prepare`."""
+
+    arm: entities.Arm
+    seats: list[composite.Seat]
+    labels: tuple[str | None, str] | None
+    applied: compiled.Applied | None
+    loaded: Mapping[int, served.Loaded]
+
+    def score(self, batch: Batch, n_rows: int) -> Done:
+        """Score rows, corrected as an answer would be.
+
+        Parameters
+        ----------
+        batch
+            Of the rows.
+        n_rows
+            1 or more.
+
+        Returns
+        -------
+        Done
+            A row that a member failed on has a fault.
+        """
+        scored = composite.score(self.seats, batch.features, n_rows)
+        scores: list[float] = scored.scores.tolist()
+        members = scored.member_scores.tolist()
+        faults = {at: why.sentence for at, why in scored.faults.items()}
+        if self.applied is None:
+            said = [None if at in faults else self._label(one) for at, one in enumerate(scores)]
+            return Done(scores, scores, said, [], members, faults)
+        for at in faults:
+            scores[at] = float("nan")
+        columns = {**batch.features, **batch.context}
+        now = clock.now_ms()
+        outcome = self.applied.apply(scores, columns, now)
+        if outcome.to_fallback:
+            other = self._fallback(outcome.to_fallback, batch)
+            outcome = self.applied.apply(scores, columns, now, fallback=other)
+        failed = {at: faults.get(at, "the fallback failed") for at in outcome.failed}
+        return Done(scores, outcome.scores, outcome.answers, outcome.fired, members, failed)
+
+    def _fallback(self, rows: Sequence[int], batch: Batch) -> dict[int, float]:
+        number = self.applied.fallback_version if self.applied else None
+        loaded = None if number is None else self.loaded.get(number)
+        if number is None or loaded is None:
+            return dict.fromkeys(rows, float("nan"))
+        part = {name: [column[at] for at in rows] for name, column in batch.features.items()}
+        seat = composite.Seat(number, 1.0, loaded.predictor)
+        done = composite.score([seat], part, len(rows))
+        return dict(zip(rows, done.scores.tolist(), strict=True))
+
+    def _label(self, score: float) -> Any:
+        return score if self.labels is None else self.labels[score >= compiled.EVEN]
+
+
+def prepare(
+    document: entities.PlanDocument,
+    arm: entities.Arm,
+    loaded: Mapping[int, served.Loaded],
+) -> Arm:
+    """Make an arm ready.
+
+    Parameters
+    ----------
+    document
+        With its corrections.
+    arm
+        Of its plan.
+    loaded
+        Every version that the plan names.
+
+    Returns
+    -------
+    Arm
+        Its members in the order of their numbers, as online.
+    """
+    members = sorted(arm.members, key=lambda member: member.version)
+    seats = [
+        composite.Seat(one.version, one.weight, loaded[one.version].predictor)
+        for one in members
+    ]
+    first = loaded[members[0].version]
+    applied = compiled.compile(
+        document.corrections,
+        classes=first.classes,
+        positive=first.labels[1] if first.labels else None,
+        now_ms=clock.now_ms(),
+        version=plan.label(arm),
+    )
+    return Arm(arm, seats, first.labels, applied, loaded)
