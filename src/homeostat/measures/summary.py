@@ -159,6 +159,7 @@ def summarise_numbers(
                 # Not a dot product: its threads would wait for each other on a busy machine.
                 squares += float(np.square(finite, out=finite).sum())
     n_finite = len(values) - n_low - n_high - n_nan
+    step = bins.quantum
     counts = np.diff(below - n_low, prepend=0, append=n_finite)
     return NumericSummary(
         bins_digest=bins.digest,
@@ -170,8 +171,8 @@ def summarise_numbers(
         minimum=min(lows, default=None),
         maximum=max(highs, default=None),
         center=bins.center,
-        centered_sum=total,
-        centered_squares=squares,
+        centered_sum=frozen.rounded(total, step),
+        centered_squares=frozen.rounded(squares, step * step * 2.0**30),
         counts=np.ascontiguousarray(counts, dtype="<i8").tobytes(),
     )
 
