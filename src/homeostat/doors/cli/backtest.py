@@ -13,11 +13,17 @@ from homeostat.doors.cli import output
 from homeostat.foundation import errors
 
 SHOWN_ROWS = 8
+PICTURES = (".svg", ".html")
 
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--target", required=True, metavar="COL", help="Column to predict; two classes.")
+@click.option("--target", required=True, metavar="COL", help="Column to predict.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="Is the target a class or a number? (as --policy says, else classification)",
+)
 @click.option("--time", metavar="COL", help="Sort by this column first; it is no feature.")
 @click.option("--drop", multiple=True, metavar="COL", help="No feature; may be repeated.")
 @click.option("--warmup", default=0.125, show_default=True, help="Share that trains first.")
@@ -31,6 +37,19 @@ SHOWN_ROWS = 8
     help="Who decides on fits; cron:K fits after every K batches.",
 )
 @click.option("--policy", type=click.Path(path_type=Path), help="A homeostat.toml to follow.")
+@click.option("--budget", type=click.Choice(["normal", "low", "minimal"]), help="Of fits.")
+@click.option("--members", type=click.IntRange(1, 8), help="Models that answer together.")
+@click.option(
+    "--compare",
+    metavar="WAYS",
+    help="Also try these, with commas: strategies, or files of other policies.",
+)
+@click.option(
+    "--chart",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Draw the score over time into a .svg or .html file.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the models.")
 @click.option(
     "--json",
@@ -42,6 +61,7 @@ SHOWN_ROWS = 8
 def backtest(  # noqa: PLR0917 - click passes them by name
     data: Path,
     target: str,
+    task: str | None,
     time: str | None,
     drop: tuple[str, ...],
     warmup: float,
@@ -49,53 +69,128 @@ def backtest(  # noqa: PLR0917 - click passes them by name
     label_delay: int,
     strategy: str,
     policy: Path | None,
+    budget: str | None,
+    members: int | None,
+    compare: str | None,
+    chart: Path | None,
     seed: int,
     json_file: Path | None,
 ) -> None:
     """Answer a time-ordered table batch by batch, before its labels are known.
 
     DATA is a Parquet or CSV file. With --json the result is written to FILE; a FILE of - is
-    standard output.
+    standard output. With --compare it is a table of all ways, with the share of what
+    refitting after every batch gains that each regains, where static and every-batch are
+    among them.
     """
-    from homeostat.lifecycle import policy as policies
     from homeostat.lifecycle.data import tables
-    from homeostat.lifecycle.loop import backtest as backtests
-    from homeostat.lifecycle.loop import history
+    from homeostat.lifecycle.loop import comparing, history
 
     if json_file is not None:
         output.check_place(json_file, option="--json")
-    followed = policies.read(policy) if policy else backtests.policy_for(target)
+    if chart is not None:
+        _check_chart(chart)
+    ways = _ways(
+        [strategy, *_listed(compare)],
+        target=target,
+        task=task,
+        policy=policy,
+        budget=budget,
+        members=members,
+    )
+    followed = ways[0].policy
     rows = history.prepare(
-        tables.read(data), target=target, time=time, drop=drop, warmup=warmup
+        tables.read(data),
+        target=target,
+        time=time,
+        drop=drop,
+        warmup=warmup,
+        regression=(task or followed.model.task) == "regression",
     )
     for note in rows.notes:
         click.secho(note, err=True, dim=True)
-    with _progress(strategy) as progress:
-        found = backtests.run(
-            rows,
-            followed,
-            batch=followed.retraining.block if batch is None else batch,
-            label_delay=label_delay,
-            strategy=strategy,
-            seed=seed,
-            progress=progress,
+    size = followed.retraining.block if batch is None else batch
+    with _progress() as progress:
+        found = comparing.compare(
+            rows, ways, batch=size, label_delay=label_delay, seed=seed, progress=progress
         )
+    alone = found.rows[0].outcome
     if json_file != Path("-"):
-        _show(found, positive=rows.positive)
+        _show_all(found) if compare is not None else _show(alone, positive=rows.positive)
     if json_file is not None:
-        _write(json_file, found)
+        _write(json_file, alone if compare is None else {"ways": found.rows})
+    if chart is not None:
+        _draw(chart, found, title=f"{data.name}: {target}", warmup=rows.warmup, batch=size)
+
+
+def _listed(compare: str | None) -> list[str]:
+    return [name.strip() for name in (compare or "").split(",") if name.strip()]
+
+
+def _ways(
+    names: list[str],
+    *,
+    target: str,
+    task: str | None,
+    policy: Path | None,
+    budget: str | None,
+    members: int | None,
+) -> list[Any]:
+    """Return what is tried: the strategy first, then what it is compared with."""
+    from homeostat.lifecycle.loop import backtest as backtests
+    from homeostat.lifecycle.loop import comparing
+
+    own = _policy(policy, target=target, task=task, budget=budget, members=members)
+    ways = []
+    for name in dict.fromkeys(names):
+        if name.endswith(".toml"):
+            other = _policy(Path(name), target=target, task=task)
+            ways.append(comparing.Way(name=name, strategy="loop", policy=other))
+        else:
+            backtests.check_strategy(name)
+            ways.append(comparing.Way(name=name, strategy=name, policy=own))
+    return ways
+
+
+def _policy(
+    path: Path | None,
+    *,
+    target: str,
+    task: str | None,
+    budget: str | None = None,
+    members: int | None = None,
+) -> Any:
+    from msgspec import structs
+
+    from homeostat.lifecycle import policy as policies
+    from homeostat.lifecycle.loop import backtest as backtests
+
+    told = policies.read(path) if path else backtests.policy_for(target, task=task)
+    changed: dict[str, Any] = {"budget": budget, "members": members}
+    changed = {name: value for name, value in changed.items() if value is not None}
+    return structs.replace(told, retraining=structs.replace(told.retraining, **changed))
+
+
+def _check_chart(path: Path) -> None:
+    if path.suffix not in PICTURES:
+        raise errors.InvalidInputError(
+            f"a chart is a .svg or .html file; got '{path}'", hint="name such a file"
+        )
+    output.check_place(path, option="--chart")
 
 
 @contextmanager
-def _progress(strategy: str) -> Iterator[Callable[[int, int], None]]:
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """Show how far the answers have come, on standard error."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
-        task = shown.add_task(strategy, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+        task = shown.add_task("", total=None)
+        yield lambda name, done, total: shown.update(
+            task, description=name, completed=done, total=total
+        )
 
 
 def _write(path: Path, found: Any) -> None:
@@ -105,31 +200,95 @@ def _write(path: Path, found: Any) -> None:
     if path == Path("-"):
         click.echo(text.decode())
         return
+    _put(path, text + b"\n", option="--json")
+
+
+def _draw(path: Path, found: Any, *, title: str, warmup: int, batch: int) -> None:
+    from homeostat.lifecycle.loop import chart
+
+    picture = chart.svg(found, title=title, first_row=warmup, batch=batch)
+    text = chart.html(picture, title=title) if path.suffix == ".html" else picture
+    _put(path, text.encode(), option="--chart")
+
+
+def _put(path: Path, content: bytes, *, option: str) -> None:
     try:
-        path.write_bytes(text + b"\n")
+        path.write_bytes(content)
     except OSError as error:
         raise errors.InvalidInputError(
-            f"{path} cannot be written: {error.strerror}", hint="name another file for --json"
+            f"{path} cannot be written: {error.strerror}",
+            hint=f"name another file for {option}",
         ) from error
 
 
 def _show(found: Any, *, positive: str) -> None:
-    kappa = "-" if found.kappa_temporal is None else f"{found.kappa_temporal:.3f}"
-    lines = [
-        ("strategy", found.strategy),
-        ("positive class", positive),
-        ("rows scored", f"{found.rows_scored:,}"),
-        ("accuracy", f"{found.accuracy:.2%}"),
-        ("previous label's accuracy", f"{found.previous_label_accuracy:.2%}"),
-        ("kappa-temporal", kappa),
-        ("log loss", f"{found.log_loss:.4f}"),
+    lines: list[tuple[str, object]] = [("strategy", found.strategy)]
+    if positive:
+        lines.append(("positive class", positive))
+    lines.append(("rows scored", f"{found.rows_scored:,}"))
+    if found.accuracy is None:
+        lines.append(("R squared", f"{found.score:.4f}"))
+    else:
+        lines += [
+            ("accuracy", f"{found.accuracy:.2%}"),
+            ("previous label's accuracy", f"{found.previous_label_accuracy:.2%}"),
+            ("kappa-temporal", _kappa(found)),
+            ("log loss", f"{found.log_loss:.4f}"),
+        ]
+    lines += [
         ("fits after the first", found.fits),
+        ("fits of the corrector", found.corrector_fits),
         ("promotions", len(found.promotions)),
         ("alarms", _alarms(found.alarms)),
         ("labels used", f"{found.labels_used:,}"),
         ("seconds", f"{found.wall_s:.1f}"),
     ]
     output.emit(found, as_json=False, show=lambda: output.table(["what", "value"], lines))
+
+
+def _show_all(found: Any) -> None:
+    columns = [
+        "way",
+        "#score",
+        "#regained",
+        "#kappa-t",
+        "#fits",
+        "#of every-batch",
+        "#corrector",
+        "#promotions",
+        "#harm",
+        "#other alarms",
+        "#labels",
+        "#fitting s",
+    ]
+    lines = []
+    for row in found.rows:
+        told = row.outcome
+        harm = sum(alarm.kind == "harm" for alarm in told.alarms)
+        lines.append(
+            [
+                row.name,
+                f"{told.score:.2%}" if told.accuracy is not None else f"{told.score:.4f}",
+                None if row.regained is None else f"{row.regained:.2f}",
+                _kappa(told),
+                told.fits,
+                None if row.fits_share is None else f"{row.fits_share:.1%}",
+                told.corrector_fits,
+                len(told.promotions),
+                harm,
+                len(told.alarms) - harm,
+                f"{told.labels_used:,}",
+                f"{row.fit_s:.1f}",
+            ]
+        )
+    output.emit(found, as_json=False, show=lambda: output.table(columns, lines))
+    first = found.rows[0].outcome
+    if first.previous_label_accuracy is not None:
+        click.echo(f"answering with the previous label: {first.previous_label_accuracy:.2%}")
+
+
+def _kappa(found: Any) -> str:
+    return "-" if found.kappa_temporal is None else f"{found.kappa_temporal:.3f}"
 
 
 def _alarms(alarms: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 from msgspec import structs
@@ -28,14 +29,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What a strategy did; the fields are the keys of ``--json``.
 
     `fits` counts the fits after the first; `labels_used` the rows whose label was used, the
-    warm-up included. `kappa_temporal` is None where the previous label is never wrong.
+    warm-up included. `kappa_temporal` is None where the previous label is never wrong. Of a
+    regression `r2` is set, and what is said of classes is None.
     """
 
     rows_scored: int
-    accuracy: float
-    log_loss: float
+    accuracy: float | None
+    log_loss: float | None
     kappa_temporal: float | None
-    previous_label_accuracy: float
+    previous_label_accuracy: float | None
     fits: int
     corrector_fits: int
     promotions: tuple[testbed.Promotion, ...]
@@ -43,6 +45,27 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     labels_used: int
     wall_s: float
     strategy: str
+    r2: float | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def score(self) -> float:
+        """Accuracy, or R squared of a regression: what strategies are compared by."""
+        if self.r2 is not msgspec.UNSET:
+            return self.r2
+        assert self.accuracy is not None, "classes were answered"
+        return self.accuracy
+
+
+class Lived(msgspec.Struct, frozen=True, kw_only=True):
+    """A strategy's outcome, the score of each batch, and the rows where fits were made.
+
+    `fit_s` are the seconds that fits took, the first one's and the correctors' included.
+    """
+
+    outcome: Outcome
+    batches: tuple[float, ...]
+    fit_rows: tuple[int, ...]
+    fit_s: float
 
 
 def run(
@@ -86,6 +109,28 @@ def run(
     InvalidInputError
         When an option is out of range, or the strategy is not known.
     """
+    return live(
+        rows,
+        policy,
+        batch=batch,
+        label_delay=label_delay,
+        strategy=strategy,
+        seed=seed,
+        progress=progress,
+    ).outcome
+
+
+def live(
+    rows: history.History,
+    policy: policies.Policy,
+    *,
+    batch: int = 200,
+    label_delay: int = 0,
+    strategy: str = "loop",
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Lived:
+    """Answer a history with a strategy and tell batch by batch how it went; see `run`."""
     _check(rows, batch=batch, label_delay=label_delay)
     if not 0 <= seed <= LARGEST_SEED:
         raise InvalidInputError(f"a seed is 0 to {LARGEST_SEED}; got {seed}")
@@ -93,24 +138,45 @@ def run(
     bed = testbed.Testbed(rows, batch=batch, label_delay=label_delay, seed=seed)
     with estimators.one_thread():
         found, answers = _answered(bed, policy, strategy=strategy, progress=progress)
-    return Outcome(
+    outcome = Outcome(
         **structs.asdict(found),
         fits=answers.fits,
-        corrector_fits=0,
+        corrector_fits=answers.corrector_fits,
         promotions=answers.promotions,
         alarms=answers.alarms,
         labels_used=answers.labels_used,
         wall_s=time.perf_counter() - started,
         strategy=strategy,
     )
+    return Lived(
+        outcome=outcome,
+        batches=prequential.by_batch(rows, answers.chances, batch=batch),
+        fit_rows=answers.fit_rows,
+        fit_s=bed.fit_s,
+    )
 
 
-def policy_for(target: str) -> policies.Policy:
+def policy_for(target: str, *, task: str | None = None) -> policies.Policy:
     """Return the policy a backtest follows when none is given: harm and plain refreshes."""
+    kind: Literal["classification", "regression"] = (
+        "regression" if task == "regression" else "classification"
+    )
     return policies.Policy(
-        model=policies.Model(name="backtest", target=target),
+        model=policies.Model(name="backtest", target=target, task=kind),
         retraining=policies.Retraining(on=("harm", "refresh")),
     )
+
+
+def check_strategy(strategy: str) -> None:
+    """Refuse a strategy that is not known.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is none of those that `run` takes.
+    """
+    if strategy not in {"loop", "every-batch"}:
+        _period(strategy)
 
 
 def _answered(
@@ -147,20 +213,18 @@ def _better(
         for window in (WINDOW_ROWS, None)
     ]
     scored = [(_scores(bed, answers), answers) for answers in both]
-    return max(scored, key=lambda pair: pair[0].accuracy)
+    return max(scored, key=lambda pair: pair[0].score)
 
 
 def _scores(bed: testbed.Testbed, answers: testbed.Answers) -> prequential.Scores:
-    return prequential.scores(
-        bed.rows.labels, answers.chances, first=bed.rows.warmup, delay=bed.label_delay
-    )
+    return prequential.measured(bed.rows, answers.chances, delay=bed.label_delay)
 
 
 def _period(strategy: str) -> int | None:
     """Return the batches between two fits; None for never."""
     if strategy == "static":
         return None
-    name, _, number = strategy.partition(":")
+    name, _, number = strategy.replace("-", ":").partition(":")
     if name == "cron" and number.isdigit() and int(number) > 0:
         return int(number)
     raise InvalidInputError(

@@ -12,7 +12,7 @@ from homeostat.lifecycle.loop import entities
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import plan as plans
-from homeostat.lifecycle.serving.entities import Arm, Member, Plan
+from homeostat.lifecycle.serving.entities import Arm, Member
 
 FIT = "loop.fit"
 EXAM = "loop.exam"
@@ -77,6 +77,9 @@ def _do(
             monitoring.resolve_alerts(
                 tx, actor, deployment=deployment, kind=act.alert, column=act.column
             )
+        case entities.FitCorrector():
+            # Only a state that began with a corrector asks for one; live ones begin without.
+            pass
         case entities.KeepOut() | entities.AskApproval() | entities.Retire():
             # The state itself remembers these; the event of the decision tells whoever waits.
             pass
@@ -101,12 +104,7 @@ def _serve(
         arms.append(Arm(plans.CANARY, act.share, _members(act.canary)))
     else:
         arms = [Arm(plans.STABLE, 1.0, _members(act.stable))]
-    plan = Plan(
-        generation=before.plan.generation + 1,
-        arms=tuple(arms),
-        shadow=before.plan.shadow,
-        salt=before.plan.salt,
-    )
+    plan = plans.following(before.plan, arms)
     serving.set_plan(tx, actor, deployment, plan, reason=f"decision:{decision.id}")
 
 

@@ -61,4 +61,5 @@ def answer(
         fits=len(promotions),
         labels_used=int(used.sum()),
         promotions=tuple(promotions),
+        fit_rows=tuple(promotion.row for promotion in promotions),
     )

@@ -8,6 +8,8 @@ one file for each kind of event: `feed` (windows), `learn` (labelled blocks), `e
 
 from __future__ import annotations
 
+import msgspec
+
 from homeostat.lifecycle.loop import entities, entrance, feed, harm, learn
 from homeostat.lifecycle.policy import entities as policies
 
@@ -70,7 +72,9 @@ def raises_harm(state: entities.LoopState, event: entities.BlockLabelled) -> boo
     return harm.observe(state.harm, event, block=state.n_blocks)[1] is not None
 
 
-def begin(version: str, *, rows: entities.RowRange, origin_row: int) -> entities.LoopState:
+def begin(
+    version: str, *, rows: entities.RowRange, origin_row: int, has_corrector: bool = False
+) -> entities.LoopState:
     """Return the state of a deployment that one model answers alone.
 
     Parameters
@@ -82,6 +86,8 @@ def begin(version: str, *, rows: entities.RowRange, origin_row: int) -> entities
         training data are not in the log.
     origin_row
         The first row that later fits may use.
+    has_corrector
+        Whether who answers can also answer with a residual corrector.
     """
     member = entities.Member(
         version=version, rows=rows, born_block=0, standing="admitted", initial=True, archive=1.0
@@ -92,4 +98,5 @@ def begin(version: str, *, rows: entities.RowRange, origin_row: int) -> entities
         weights={version: 1.0},
         stable={version: 1.0},
         answered=(version,),
+        correction=entities.Correction() if has_corrector else msgspec.UNSET,
     )

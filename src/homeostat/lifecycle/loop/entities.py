@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from homeostat.measures import sequential
+from homeostat.measures import bounded, sequential
 
 RowRange = tuple[int, int]
 
@@ -53,10 +53,15 @@ class BlockScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HarmState(msgspec.Struct, frozen=True, kw_only=True):
-    """The harm alarm, and the first row of the block where each of its sums began."""
+    """The harm alarm, and the first row of the block where each of its sums began.
+
+    `bounded` takes the place of `alarm` where events bring losses and not a share of wrong
+    answers.
+    """
 
     alarm: sequential.AlarmState = sequential.quiet_alarm(sequential.AlarmSettings())
     start_rows: tuple[int, ...] = (0, 0, 0)
+    bounded: bounded.State | msgspec.UnsetType = msgspec.UNSET
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,12 +99,36 @@ class Investigation(msgspec.Struct, frozen=True, kw_only=True):
     judged: bool = False
 
 
+class Correction(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the residual corrector: is it worth its answers, when was it fitted.
+
+    `evidence` is discounted log evidence that it answers better than the composite alone;
+    `fitted_block` is -1 before the first fit.
+    """
+
+    evidence: float = 0.0
+    fitted_block: int = -1
+
+
+class Duels(msgspec.Struct, frozen=True, kw_only=True):
+    """Evidence that others are better than the one that answers alone, since it does.
+
+    `order` numbers its challengers; `wealth` holds log wealth for each of `duels.SCALES`.
+    """
+
+    champion: str
+    order: tuple[str, ...] = ()
+    wealth: dict[str, tuple[float, ...]] = {}
+
+
 class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     """All the loop remembers about one deployment.
 
     `weights` is the composite the evidence asks for; `stable` is what answers outside a
     canary (equal to `weights` when no rollout is under way). `regime` is the block of the
     last change point and `change_row` its first row; both None before the first alarm.
+    `correction` is unset where nobody could answer with a corrector, `duels` unless exactly
+    one model may answer.
     """
 
     origin_row: int = 0
@@ -122,6 +151,9 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     harm_alert: bool = False
     regime_fits: int = 0
     rollout: Rollout | None = None
+    # Fields that came later are unset, not None: unset ones leave no trace in recorded bytes.
+    correction: Correction | msgspec.UnsetType = msgspec.UNSET
+    duels: Duels | msgspec.UnsetType = msgspec.UNSET
 
 
 # --- events --------------------------------------------------------------------------------
@@ -159,7 +191,9 @@ class BlockLabelled(msgspec.Struct, frozen=True, kw_only=True, tag="block-labell
     that were not trained on any of them). `cause` is what blame says harm comes from, given
     when `decide.raises_harm` says that this block will raise the alarm. `shift_loss` is the
     change in loss that the shift of the covariates alone explains (reweighted loss minus
-    loss at training), None when it was not estimated.
+    loss at training), None when it was not estimated. `growth` is the log wealth of bets that
+    the corrector gains (`corrector.growth`). `losses` are the rows' losses in 0 to 1 where an
+    answer is not right or wrong but more or less off (regression); `error` is their mean then.
     """
 
     first_row: int
@@ -170,6 +204,8 @@ class BlockLabelled(msgspec.Struct, frozen=True, kw_only=True, tag="block-labell
     members: dict[str, float]
     cause: SeenCause | None = None
     shift_loss: float | None = None
+    growth: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
+    losses: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class FitFinished(msgspec.Struct, frozen=True, kw_only=True, tag="fit-finished"):
@@ -265,6 +301,12 @@ class StartFit(msgspec.Struct, frozen=True, kw_only=True, tag="start-fit"):
     fit: Fit
 
 
+class FitCorrector(msgspec.Struct, frozen=True, kw_only=True, tag="fit-corrector"):
+    """Fit the residual corrector anew on these rows, from what the composite said of them."""
+
+    rows: RowRange
+
+
 class JudgeGates(msgspec.Struct, frozen=True, kw_only=True, tag="judge-gates"):
     """Judge a candidate's gates on its first unseen labelled block; answer GateJudged."""
 
@@ -313,7 +355,17 @@ class Retire(msgspec.Struct, frozen=True, kw_only=True, tag="retire"):
     versions: tuple[str, ...]
 
 
-Act = StartFit | JudgeGates | Serve | OpenAlert | ResolveAlert | KeepOut | AskApproval | Retire
+Act = (
+    StartFit
+    | FitCorrector
+    | JudgeGates
+    | Serve
+    | OpenAlert
+    | ResolveAlert
+    | KeepOut
+    | AskApproval
+    | Retire
+)
 
 Evidence = dict[str, float | int | str | None]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from homeostat.lifecycle.loop import entities, rollout, weights
+from homeostat.lifecycle.loop import duels, entities, rollout, weights
 from homeostat.lifecycle.policy import entities as policies
 
 Verdicts = tuple[entities.Verdict, ...]
@@ -144,7 +144,7 @@ def reweigh(
     tuple
         The state with new weights, and one verdict: promote, or none with the weights.
     """
-    target = weights.composite(state, members=policy.retraining.members)
+    target = _composite(state, policy)
     newcomers = tuple(version for version in target if version not in state.answered)
     before = (state.weights, state.stable)
     state = structs.replace(state, weights=target, answered=state.answered + newcomers)
@@ -179,6 +179,12 @@ def reweigh(
     )
     return state, (
         entities.Verdict(kind="promote", sentence=sentence, evidence=facts, acts=acts),
+    )
+
+
+def _composite(state: entities.LoopState, policy: policies.Policy) -> dict[str, float]:
+    return weights.composite(
+        state, members=policy.retraining.members, error=policy.rollout.error
     )
 
 
@@ -236,7 +242,7 @@ def _roll_back(
 ) -> tuple[entities.LoopState, Verdicts]:
     gone = seen.rollout.entrants
     state = structs.replace(_leave(state, gone), rollout=None)
-    target = weights.composite(state, members=policy.retraining.members)
+    target = _composite(state, policy)
     new = tuple(version for version in target if version not in state.answered)
     known = weights.without(target, new) or weights.without(state.stable, gone)
     state = structs.replace(state, weights=known, stable=known)
@@ -353,7 +359,9 @@ def _renamed(state: entities.LoopState, label: str, version: str) -> entities.Lo
         )
         for block in state.history
     )
-    return structs.replace(state, members=members, history=history)
+    return duels.renamed(
+        structs.replace(state, members=members, history=history), label, version
+    )
 
 
 def _leave(state: entities.LoopState, versions: tuple[str, ...]) -> entities.LoopState:

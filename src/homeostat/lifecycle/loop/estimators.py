@@ -12,8 +12,8 @@ MAX_CATEGORIES = 200
 """Rarer categories of a column share one code; the trees take at most 255."""
 
 
-def trees(features: pl.DataFrame, *, seed: int = 0) -> Any:
-    """Make an unfitted classifier for a table's columns.
+def trees(features: pl.DataFrame, *, seed: int = 0, regression: bool = False) -> Any:
+    """Make an unfitted classifier, or regressor, for a table's columns.
 
     Parameters
     ----------
@@ -23,6 +23,8 @@ def trees(features: pl.DataFrame, *, seed: int = 0) -> Any:
         number. Columns of other types must be cast before.
     seed
         Where the trees' randomness starts.
+    regression
+        Whether a number is predicted instead of a class.
 
     Returns
     -------
@@ -31,7 +33,10 @@ def trees(features: pl.DataFrame, *, seed: int = 0) -> Any:
         tables by column name.
     """
     from sklearn.compose import ColumnTransformer  # noqa: PLC0415 - the server stays light
-    from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415
+    from sklearn.ensemble import (  # noqa: PLC0415
+        HistGradientBoostingClassifier,
+        HistGradientBoostingRegressor,
+    )
     from sklearn.pipeline import Pipeline  # noqa: PLC0415
     from sklearn.preprocessing import OrdinalEncoder  # noqa: PLC0415
 
@@ -47,7 +52,8 @@ def trees(features: pl.DataFrame, *, seed: int = 0) -> Any:
         [("categories", encoder, categories), ("numbers", "passthrough", numbers)],
         verbose_feature_names_out=False,
     )
-    boosted = HistGradientBoostingClassifier(
+    kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
+    boosted = kind(
         max_iter=60,
         max_leaf_nodes=15,
         early_stopping=False,

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import structs
 
 from homeostat.lifecycle.loop import entities
-from homeostat.measures import sequential
+from homeostat.measures import bounded, sequential
 
 SETTINGS = sequential.AlarmSettings(standard_errors=2.0)
 """Measured defaults; the accepted rate allows for two standard errors of its baseline.
@@ -19,15 +19,25 @@ With two instead of one, false alarms fell from about 1 stationary run in 20 to 
 (simulated, 153 blocks of 200 rows). Of six changing histories five alarmed in the same
 blocks; one of three offsets of elec2 alarmed later and lost 0.6 points.
 """
+BOUNDED = bounded.Settings()
+"""The same for losses that are no shares of wrong answers; see `measures.bounded`."""
 LONGEST_BASELINE = 1000
 """Blocks of normal error kept; older ones say nothing the newer ones do not."""
 
 
 class HarmAlarm(msgspec.Struct, frozen=True, kw_only=True):
-    """Harm was proved: how strongly, against what, and since which row."""
+    """Harm was proved: how strongly, against what, and since which row.
 
-    found: sequential.Alarm
+    `shift` is the rise that fits best: of the share of wrong answers, or of a bounded loss
+    in its standard deviations.
+    """
+
+    change_block: int
     change_row: int
+    shift: float
+    accepted: float
+    dispersion: float
+    log_evidence: float
 
 
 def observe(
@@ -49,34 +59,104 @@ def observe(
     tuple
         The state after the block, and the alarm when the evidence passed the threshold.
     """
+    if event.losses is not msgspec.UNSET:
+        return _observe_losses(state, event, event.losses, block=block)
     alarm, found = sequential.observe_error(
         state.alarm, event.error, block=block, n_rows=event.n_rows, settings=SETTINGS
     )
     alarm = structs.replace(alarm, baseline=alarm.baseline[-LONGEST_BASELINE:])
     if found is not None:
-        row = event.first_row
-        if found.change_block < block:
-            row = state.start_rows[state.alarm.starts.index(found.change_block)]
-        return entities.HarmState(alarm=alarm), HarmAlarm(found=found, change_row=row)
-    rows = tuple(
-        event.first_row if start == block else row
-        for start, row in zip(alarm.starts, state.start_rows, strict=True)
-    )
+        row = _change_row(state, event, found.change_block, state.alarm.starts, block=block)
+        raised = HarmAlarm(
+            change_block=found.change_block,
+            change_row=row,
+            shift=found.shift,
+            accepted=found.accepted,
+            dispersion=found.dispersion,
+            log_evidence=found.log_evidence,
+        )
+        return entities.HarmState(alarm=alarm), raised
+    rows = _start_rows(state, event, alarm.starts, block=block)
     return entities.HarmState(alarm=alarm, start_rows=rows), None
+
+
+def _observe_losses(
+    state: entities.HarmState,
+    event: entities.BlockLabelled,
+    losses: tuple[float, ...],
+    *,
+    block: int,
+) -> tuple[entities.HarmState, HarmAlarm | None]:
+    before = bounded.quiet(BOUNDED) if state.bounded is msgspec.UNSET else state.bounded
+    after, found = bounded.observe(before, losses, block=block, settings=BOUNDED)
+    after = structs.replace(
+        after,
+        means=after.means[-LONGEST_BASELINE:],
+        variances=after.variances[-LONGEST_BASELINE:],
+    )
+    if found is not None:
+        row = _change_row(state, event, found.change_block, before.starts, block=block)
+        raised = HarmAlarm(
+            change_block=found.change_block,
+            change_row=row,
+            shift=found.rise,
+            accepted=found.accepted,
+            dispersion=found.dispersion,
+            log_evidence=found.log_evidence,
+        )
+        return entities.HarmState(bounded=after), raised
+    rows = _start_rows(state, event, after.starts, block=block)
+    return entities.HarmState(bounded=after, start_rows=rows), None
+
+
+def _change_row(
+    state: entities.HarmState,
+    event: entities.BlockLabelled,
+    change_block: int,
+    starts: tuple[int, ...],
+    *,
+    block: int,
+) -> int:
+    if change_block < block:
+        return state.start_rows[starts.index(change_block)]
+    return event.first_row
+
+
+def _start_rows(
+    state: entities.HarmState,
+    event: entities.BlockLabelled,
+    starts: tuple[int, ...],
+    *,
+    block: int,
+) -> tuple[int, ...]:
+    return tuple(
+        event.first_row if start == block else row
+        for start, row in zip(starts, state.start_rows, strict=True)
+    )
 
 
 def is_calm(state: entities.HarmState) -> bool:
     """Say whether no sum is rising, so that the newest block passes for normal."""
+    if state.bounded is not msgspec.UNSET:
+        return bool(state.bounded.means) and max(state.bounded.scores) <= BOUNDED.rising
     return bool(state.alarm.baseline) and max(state.alarm.scores) <= SETTINGS.rising
 
 
+def normal_blocks(state: entities.HarmState) -> tuple[float, ...]:
+    """Return the mean loss of each block that passed for normal since the last alarm."""
+    return state.alarm.baseline if state.bounded is msgspec.UNSET else state.bounded.means
+
+
 def baseline_error(state: entities.HarmState) -> float:
-    """Return the mean error of the blocks that passed for normal."""
-    return sum(state.alarm.baseline) / len(state.alarm.baseline)
+    """Return the mean loss of the blocks that passed for normal."""
+    found = normal_blocks(state)
+    return sum(found) / len(found)
 
 
 def accepted_rate(state: entities.HarmState, *, n_rows: int) -> float:
-    """Return the error rate that harm is measured against."""
+    """Return the loss that harm is measured against."""
+    if state.bounded is not msgspec.UNSET:
+        return state.bounded.accepted or baseline_error(state)
     return sequential.accepted_rate(
         state.alarm.baseline, block_rows=n_rows, standard_errors=SETTINGS.standard_errors
     )

@@ -6,6 +6,7 @@ Called by `backtest.run`. Whatever is left out or changed is said in `notes`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -23,19 +24,28 @@ KEY_SHARE = 0.9
 """A text column with this share of distinct values names rows; it does not describe them."""
 
 
+Task = Literal["binary", "multiclass", "regression"]
+MOST_CLASSES = 100
+"""More classes than this are a number or a key, not a target to classify."""
+
+
 class History(msgspec.Struct, frozen=True, kw_only=True):
     """Rows in the order they happened.
 
     `features` has only numbers (Float64, missing as null) and text; `labels` is shape
-    ``(n,)`` of 0 and 1, where 1 stands for the class `positive`.
+    ``(n,)``: 0 and 1 where 1 stands for the class `positive`, the place of the class among
+    `classes`, or the number itself. `classes` is empty for regression, `positive` and
+    `negative` are empty unless there are two classes.
     """
 
     features: pl.DataFrame
-    labels: NDArray[np.int8]
+    labels: NDArray[Any]
     positive: str
     negative: str
     warmup: int
     notes: tuple[str, ...]
+    task: Task = "binary"
+    classes: tuple[str, ...] = ()
 
 
 def prepare(
@@ -45,6 +55,7 @@ def prepare(
     time: str | None = None,
     drop: Sequence[str] = (),
     warmup: float = 0.125,
+    regression: bool = False,
 ) -> History:
     """Make a history of a table.
 
@@ -53,13 +64,15 @@ def prepare(
     frame
         One row for each observation, in time order unless `time` is given.
     target
-        Column with exactly two classes; the later in sorted order counts as 1.
+        Column to predict. Of two classes the later in sorted order counts as 1.
     time
         Column to sort by, stably; not a feature.
     drop
         Columns that are no features.
     warmup
         Share of the rows, inside (0, 1), that train the first model.
+    regression
+        Whether the target is a number to come close to instead of a class.
 
     Returns
     -------
@@ -69,8 +82,8 @@ def prepare(
     Raises
     ------
     InvalidInputError
-        When a column is not there, the target has not two classes, the warm-up has one
-        class only, or no feature is left.
+        When a column is not there, the target has one class or more than 100, or is no
+        number; the warm-up has one class only, or no feature is left.
 
     Notes
     -----
@@ -93,7 +106,7 @@ def prepare(
     frame = frame.filter(_is_known(frame, target))
     if frame.height < n_all:
         notes.append(f"{n_all - frame.height} rows without a label are left out")
-    labels, negative, positive = _labels(frame[target])
+    labels, classes = _numbers(frame[target]) if regression else _labels(frame[target])
     n_warmup = int(frame.height * warmup)
     if n_warmup < 2 or len(np.unique(labels[:n_warmup])) < 2:  # noqa: PLR2004 - two classes
         raise InvalidInputError(
@@ -106,11 +119,30 @@ def prepare(
     return History(
         features=features,
         labels=labels,
-        positive=positive,
-        negative=negative,
+        positive=classes[1] if len(classes) == 2 else "",  # noqa: PLR2004 - two classes
+        negative=classes[0] if len(classes) == 2 else "",  # noqa: PLR2004
         warmup=n_warmup,
         notes=tuple(notes),
+        task=_task(classes),
+        classes=classes,
     )
+
+
+def numbers(rows: History) -> NDArray[np.float64]:
+    """Return the features as numbers, shape ``(n, d)``, NaN where missing.
+
+    Text becomes its place among the sorted texts of the warm-up; text that is not among them
+    is missing.
+    """
+    columns = []
+    for column in rows.features.iter_columns():
+        number = column
+        if column.dtype == pl.String:
+            known = column[: rows.warmup].drop_nulls().unique().sort()
+            places = pl.Series(np.arange(len(known), dtype=np.float64), dtype=pl.Float64)
+            number = column.replace_strict(known, places, default=None)
+        columns.append(number.cast(pl.Float64).fill_null(np.nan).to_numpy())
+    return np.column_stack(columns)
 
 
 def _check_columns(frame: pl.DataFrame, names: Sequence[str]) -> None:
@@ -143,7 +175,24 @@ def _placed(frame: pl.DataFrame, time: str, notes: list[str]) -> pl.DataFrame:
     return placed
 
 
-def _labels(column: pl.Series) -> tuple[NDArray[np.int8], str, str]:
+def _task(classes: tuple[str, ...]) -> Task:
+    if not classes:
+        return "regression"
+    return "binary" if len(classes) == 2 else "multiclass"  # noqa: PLR2004 - two classes
+
+
+def _numbers(column: pl.Series) -> tuple[NDArray[Any], tuple[str, ...]]:
+    if not column.dtype.is_numeric():
+        raise InvalidInputError(
+            f"the target '{column.name}' holds {column.dtype}; a regression needs numbers"
+        )
+    values = column.cast(pl.Float64).to_numpy()
+    if not np.isfinite(values).all():
+        raise InvalidInputError(f"the target '{column.name}' holds values that are not finite")
+    return values.copy(), ()
+
+
+def _labels(column: pl.Series) -> tuple[NDArray[Any], tuple[str, ...]]:
     if column.is_empty():
         raise InvalidInputError(f"the target '{column.name}' has no value in any row")
     classes = column.unique().sort().to_list()
@@ -152,14 +201,14 @@ def _labels(column: pl.Series) -> tuple[NDArray[np.int8], str, str]:
             f"the target '{column.name}' has one class only: {classes[0]!r}; "
             "a classifier needs two"
         )
-    if len(classes) > 2:  # noqa: PLR2004 - two classes
+    if len(classes) > MOST_CLASSES:
         raise InvalidInputError(
-            f"the target '{column.name}' has {column.n_unique()} classes; "
-            "the backtest takes two",
-            hint="make one class of interest a column of yes and no",
+            f"the target '{column.name}' has {len(classes)} classes; at most {MOST_CLASSES} "
+            "are taken",
+            hint="is it a number to predict? then say --task regression",
         )
-    labels = (column == classes[1]).to_numpy().astype(np.int8)
-    return labels, str(classes[0]), str(classes[1])
+    labels = np.searchsorted(np.array(classes), column.to_numpy())
+    return labels.astype(np.int8), tuple(str(each) for each in classes)
 
 
 def _features(frame: pl.DataFrame, *, n_warmup: int, notes: list[str]) -> pl.DataFrame:

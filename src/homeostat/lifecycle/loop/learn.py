@@ -5,9 +5,10 @@ Called by `decide`. Always in this order: score, harm, weights, fits.
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import structs
 
-from homeostat.lifecycle.loop import entities, entrance, feed, harm, weights
+from homeostat.lifecycle.loop import correcting, duels, entities, entrance, feed, harm, weights
 from homeostat.lifecycle.policy import entities as policies
 
 WINDOW_ROWS = 4000
@@ -41,7 +42,8 @@ def learn(
         The state after the block; verdicts: harm first, then fits, then weights.
     """
     block = state.n_blocks
-    state = _scored(state, event)
+    state = correcting.weigh(_scored(state, event), event)
+    state = duels.observe(state, event, is_on=policy.retraining.members == 1)
     state, verdicts = _judge_harm(state, event, policy)
     state, judged = _judge_shifts(state, event)
     state, exams = entrance.begin_gates(state, event)
@@ -49,7 +51,8 @@ def learn(
     state = structs.replace(state, members=weights.remember(state))
     state, fits = _start_due(state, event, policy)
     verdicts = _with_fit(verdicts, fits)
-    return state, (*verdicts, *judged, *moved)
+    state, correctors = correcting.fit_due(state, policy)
+    return state, (*verdicts, *judged, *moved, *correctors)
 
 
 def fit_asked(
@@ -89,12 +92,12 @@ def _judge_harm(
     state = structs.replace(state, harm=seen)
     if alarm is None:
         return _calm(state)
-    found = alarm.found
+    found = alarm
     plan = [found.change_block + after - 1 for after in BURST[policy.retraining.budget]]
     cause = event.cause or entities.SeenCause(kind="concept-change")
     may_fit = "harm" in policy.retraining.on and cause.kind not in feed.BROKEN
     state = structs.replace(
-        state,
+        correcting.doubt(state),
         regime=found.change_block,
         change_row=alarm.change_row,
         schedule=tuple(sorted({block, *(at for at in plan if at >= block)})) if may_fit else (),
@@ -105,8 +108,7 @@ def _judge_harm(
     verdict = entities.Verdict(
         kind="retrain" if may_fit else "investigate",
         sentence=(
-            f"harm: {event.error:.1%} of the answers are wrong where "
-            f"{found.accepted:.1%} is accepted (ln e {found.log_evidence:.1f}); "
+            f"harm: {_told_loss(event, found.accepted)} (ln e {found.log_evidence:.1f}); "
             f"it began near row {alarm.change_row}"
         ),
         evidence={
@@ -127,13 +129,20 @@ def _judge_harm(
     return state, (verdict,)
 
 
+def _told_loss(event: entities.BlockLabelled, accepted: float) -> str:
+    if event.losses is msgspec.UNSET:
+        return f"{event.error:.1%} of the answers are wrong where {accepted:.1%} is accepted"
+    return f"the answers' mean loss is {event.error:.4f} where {accepted:.4f} is accepted"
+
+
 def _calm(state: entities.LoopState) -> tuple[entities.LoopState, Verdicts]:
     """Resolve the harm alert once a whole baseline has been seen again without harm."""
-    if not state.harm_alert or len(state.harm.alarm.baseline) < harm.SETTINGS.minimum_baseline:
+    n_normal = len(harm.normal_blocks(state.harm))
+    if not state.harm_alert or n_normal < harm.SETTINGS.minimum_baseline:
         return state, ()
     verdict = entities.Verdict(
         kind="none",
-        sentence=f"no harm for {len(state.harm.alarm.baseline)} blocks: a new baseline stands",
+        sentence=f"no harm for {n_normal} blocks: a new baseline stands",
         evidence={"error": harm.baseline_error(state.harm)},
         acts=(entities.ResolveAlert(alert="harm"),),
     )

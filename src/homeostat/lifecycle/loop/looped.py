@@ -10,9 +10,18 @@ from collections import deque
 from collections.abc import Callable
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
-from homeostat.lifecycle.loop import decide, entities, observing, testbed
+from homeostat.lifecycle.loop import (
+    correcting,
+    corrector,
+    decide,
+    entities,
+    foretold,
+    observing,
+    testbed,
+)
 from homeostat.lifecycle.monitoring import baseline, judge
 from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.lifecycle.policy import entities as policies
@@ -48,6 +57,8 @@ def answer(
     return testbed.Answers(
         chances=life.chances[start:],
         fits=life.n_fits,
+        corrector_fits=life.n_corrector_fits,
+        fit_rows=tuple(life.fit_rows),
         labels_used=life.n_labels,
         promotions=tuple(life.promotions),
         alarms=tuple(life.alarms),
@@ -60,14 +71,24 @@ class Life:
     def __init__(self, bed: testbed.Testbed, policy: policies.Policy) -> None:
         self.bed = bed
         self.policy = policy
-        self.state = decide.begin("1", rows=(0, bed.rows.warmup), origin_row=0)
+        self.state = decide.begin(
+            "1",
+            rows=(0, bed.rows.warmup),
+            origin_row=0,
+            has_corrector=bed.rows.task == "binary",
+        )
         self.models: dict[str, testbed.Member] = {"1": bed.first}
         self.trained_on: dict[str, NDArray[np.int64]] = {"1": np.arange(bed.rows.warmup)}
-        self.chances = np.full(bed.n_rows, np.nan)
+        self.chances = foretold.blank(bed.rows)
+        self.mixed = foretold.blank(bed.rows)
+        self.corrected = foretold.blank(bed.rows)
+        self.corrector: corrector.Corrector | None = None
+        self.n_corrector_fits = 0
         self.kept_out = np.zeros(bed.n_rows, dtype=bool)
         self.promotions: list[testbed.Promotion] = []
         self.alarms: list[testbed.Alarm] = []
         self.n_fits = 0
+        self.fit_rows: list[int] = []
         self.n_labels = bed.rows.warmup
         self._n_versions = 1
         self._n_taken = bed.rows.warmup
@@ -75,11 +96,16 @@ class Life:
         self._baselines: dict[str, baseline.Baseline] = {}
 
     def answer(self, first: int, end: int) -> None:
-        """Answer a batch with the composite in force."""
-        total = np.zeros(end - first)
+        """Answer a batch with the composite in force, corrected where that is known to pay."""
+        total = np.zeros_like(self.chances[first:end])
         for version, weight in self.state.stable.items():
             total += weight * self.models[version].chances(first, end)
-        self.chances[first:end] = total
+        self.mixed[first:end] = self.corrected[first:end] = self.chances[first:end] = total
+        if self.corrector is not None:
+            part = self.bed.matrix[first:end]
+            self.corrected[first:end] = corrector.corrected(self.corrector, part, total)
+            if correcting.is_in_force(self.state):
+                self.chances[first:end] = self.corrected[first:end]
 
     def judge_window(self, first: int, end: int) -> None:
         """Let monitoring judge the rows just answered, as it would have; no label is needed."""
@@ -138,29 +164,39 @@ class Life:
 
     def _judged(self, block: NDArray[np.int64]) -> entities.BlockLabelled:
         """Score what was answered and every member on rows it was not trained on."""
-        truth = self.bed.rows.labels[block].astype(bool)
-        chances = self.chances[block]
-        first = int(block[0])
+        rows, first = self.bed.rows, int(block[0])
+        wrong = foretold.is_wrong(rows, block, self.chances[block])
         members = {
-            member.version: observing.brier(self.models[member.version].at(block), truth)
+            member.version: foretold.member_loss(
+                rows, block, self.models[member.version].at(block)
+            )
             for member in self.state.members
             if member.rows[1] <= first
         }
-        return entities.BlockLabelled(
+        event = entities.BlockLabelled(
             first_row=first,
             end_row=int(block[-1]) + 1,
             n_rows=len(block),
-            error=float(np.mean((chances >= 0.5) != truth)),  # noqa: PLR2004 - the threshold
-            mixture=observing.brier(chances, truth),
+            error=float(np.mean(wrong)),
+            mixture=foretold.member_loss(rows, block, self.mixed[block]),
             members=members,
         )
+        if rows.task == "regression":
+            return structs.replace(event, losses=tuple(wrong.tolist()))
+        if rows.task == "multiclass":
+            return event
+        growth = corrector.growth(self.mixed[block], self.corrected[block], rows.labels[block])
+        return structs.replace(event, growth=growth)
 
     def _do(self, act: entities.Act, *, at: int) -> entities.Event | None:
         match act:
             case entities.StartFit(fit=fit):
+                self.fit_rows.append(at)
                 return self._fit(fit)
             case entities.JudgeGates(version=version):
                 return entities.GateJudged(version=version, passed=True, report="backtest")
+            case entities.FitCorrector(rows=rows):
+                self._fit_corrector(rows)
             case entities.OpenAlert(alert=kind):
                 self.alarms.append(testbed.Alarm(row=at, kind=kind))
             case entities.KeepOut(rows=ranges):
@@ -187,6 +223,14 @@ class Life:
         self.models[version] = model
         self.trained_on[version] = chosen
         return entities.FitFinished(fit=fit.id, version=version)
+
+    def _fit_corrector(self, rows: entities.RowRange) -> None:
+        chosen = np.arange(*rows)
+        chosen = chosen[~self.kept_out[chosen]]
+        self.n_corrector_fits += 1
+        self.corrector = corrector.fit(
+            self.bed.matrix[chosen], self.mixed[chosen], self.bed.rows.labels[chosen]
+        )
 
     def _keep_out(self, ranges: tuple[entities.RowRange, ...]) -> None:
         for first, end in ranges:

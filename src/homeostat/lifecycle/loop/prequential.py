@@ -3,33 +3,82 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from homeostat.lifecycle.loop import foretold, history
+
+Floats = NDArray[np.float64]
+
 
 class Scores(msgspec.Struct, frozen=True, kw_only=True):
-    """Over all rows that were answered; shares in 0 to 1, log loss in nats."""
+    """Over all rows that were answered; shares in 0 to 1, log loss in nats.
+
+    Of a regression `r2` is set, and what is said of classes is None.
+    """
 
     rows_scored: int
-    accuracy: float
-    log_loss: float
+    accuracy: float | None
+    log_loss: float | None
     kappa_temporal: float | None
-    previous_label_accuracy: float
+    previous_label_accuracy: float | None
+    r2: float | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def score(self) -> float:
+        """Accuracy, or R squared of a regression."""
+        if self.r2 is not msgspec.UNSET:
+            return self.r2
+        assert self.accuracy is not None, "classes were answered"
+        return self.accuracy
 
 
-def scores(
-    labels: NDArray[np.int8], chances: NDArray[np.float64], *, first: int, delay: int = 0
-) -> Scores:
+def measured(rows: history.History, answers: Floats, *, delay: int = 0) -> Scores:
+    """Score the answers to the rows after the warm-up of a history, whatever its task.
+
+    Parameters
+    ----------
+    rows
+        From `history.prepare`.
+    answers
+        As `foretold` says, one for each row after the warm-up.
+    delay
+        Rows after which a label is known.
+    """
+    if rows.task == "regression":
+        truth = rows.labels[rows.warmup :]
+        left = float(np.mean((answers - truth) ** 2))
+        return Scores(
+            rows_scored=len(truth),
+            accuracy=None,
+            log_loss=None,
+            kappa_temporal=None,
+            previous_label_accuracy=None,
+            r2=1 - left / max(float(np.var(truth)), 1e-12),
+        )
+    return scores(rows.labels, answers, first=rows.warmup, delay=delay)
+
+
+def by_batch(rows: history.History, answers: Floats, *, batch: int) -> tuple[float, ...]:
+    """Return for each batch its accuracy, or one minus its bounded loss for a regression."""
+    chosen = np.arange(rows.warmup, len(rows.labels))
+    wrong = foretold.is_wrong(rows, chosen, answers)
+    return tuple(float(1 - wrong[at : at + batch].mean()) for at in range(0, len(wrong), batch))
+
+
+def scores(labels: NDArray[Any], chances: Floats, *, first: int, delay: int = 0) -> Scores:
     """Score the answers to the rows from `first` on.
 
     Parameters
     ----------
     labels
-        Shape ``(n,)``, 0 or 1, all rows in time order.
+        Shape ``(n,)``, 0 or 1, or codes from 0 on, all rows in time order.
     chances
-        Shape ``(n - first,)``, probability of 1 as it was answered; 0.5 and more answers 1.
+        Shape ``(n - first,)``, probability of 1 as it was answered, 0.5 and more answers 1;
+        or shape ``(n - first, k)``, a probability for each code, the largest answers.
     first
         First answered row, 1 or more.
     delay
@@ -55,10 +104,15 @@ def scores(
     (0.75, 0.5, 0.5)
     """
     truth = labels[first:]
-    accuracy = float(np.mean((chances >= 0.5) == truth))  # noqa: PLR2004 - the threshold
+    if chances.ndim == 1:
+        accuracy = float(np.mean((chances >= 0.5) == truth))  # noqa: PLR2004 - the threshold
+        right = np.where(truth == 1, chances, 1 - chances)
+    else:
+        accuracy = float(np.mean(chances.argmax(axis=1) == truth))
+        right = chances[np.arange(len(truth)), truth]
     known = np.maximum(np.arange(first, len(labels)) - 1 - delay, 0)
     previous = float(np.mean(labels[known] == truth))
-    given = np.clip(np.where(truth == 1, chances, 1 - chances), 1e-15, 1.0)
+    given = np.clip(right, 1e-15, 1.0)
     kappa = (accuracy - previous) / (1 - previous) if previous < 1 else math.nan
     return Scores(
         rows_scored=len(truth),

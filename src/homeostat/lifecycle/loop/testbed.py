@@ -7,6 +7,7 @@ training rows had their labels by then.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.lifecycle.loop import estimators, history
+from homeostat.lifecycle.loop import estimators, foretold, history
 
 AHEAD_BATCHES = 16
 
@@ -34,13 +35,18 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
-    """What a strategy answered to the rows after the warm-up, and what that took."""
+    """What a strategy answered to the rows after the warm-up, and what that took.
+
+    `fit_rows` are the rows that were answered next when a fit was made.
+    """
 
     chances: NDArray[np.float64]
     fits: int = 0
+    corrector_fits: int = 0
     labels_used: int = 0
     promotions: tuple[Promotion, ...] = ()
     alarms: tuple[Alarm, ...] = ()
+    fit_rows: tuple[int, ...] = ()
 
 
 class Testbed:
@@ -67,7 +73,9 @@ class Testbed:
         self.batch = batch
         self.label_delay = label_delay
         self.seed = seed
+        self.fit_s = 0.0
         self._first: Member | None = None
+        self._matrix: NDArray[np.float64] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -83,6 +91,13 @@ class Testbed:
             self._first = fitted
         return self._first
 
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The features as numbers, categories by their place in the warm-up; made once."""
+        if self._matrix is None:
+            self._matrix = history.numbers(self.rows)
+        return self._matrix
+
     def batches(self) -> Iterator[tuple[int, int]]:
         """Yield the first and the end row of each batch after the warm-up."""
         for first in range(self.rows.warmup, self.n_rows, self.batch):
@@ -95,11 +110,14 @@ class Testbed:
     def fit(self, chosen: NDArray[np.int64]) -> Member | None:
         """Fit a model on these rows; None when they hold one class only."""
         labels = self.rows.labels[chosen]
-        if len(np.unique(labels)) < 2:  # noqa: PLR2004 - two classes
+        regression = self.rows.task == "regression"
+        if not regression and len(np.unique(labels)) < 2:  # noqa: PLR2004 - two classes
             return None
         features = self.rows.features[chosen]
-        model = estimators.trees(features, seed=self.seed)
+        model = estimators.trees(features, seed=self.seed, regression=regression)
+        began = time.perf_counter()
         model.fit(features, labels)
+        self.fit_s += time.perf_counter() - began
         return Member(self, model)
 
 
@@ -109,18 +127,19 @@ class Member:
     def __init__(self, bed: Testbed, model: Any) -> None:
         self._bed = bed
         self._model = model
-        self._chances = np.full(bed.n_rows, np.nan)
+        self._chances = foretold.blank(bed.rows)
 
     def chances(self, first: int, end: int) -> NDArray[np.float64]:
-        """Return the probability of class 1 for a stretch of rows, shape ``(end - first,)``."""
+        """Return what it says of a stretch of rows: see `foretold.predict`."""
         if np.isnan(self._chances[first:end]).any():
             ahead = max(end, first + AHEAD_BATCHES * self._bed.batch)
             part = self._bed.rows.features[first:ahead]
-            self._chances[first : first + len(part)] = self._model.predict_proba(part)[:, 1]
+            found = foretold.predict(self._model, part, self._bed.rows)
+            self._chances[first : first + len(part)] = found
         return self._chances[first:end]
 
     def at(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the probability of class 1 for some rows, in their order."""
+        """Return what it says of some rows, in their order."""
         self.chances(int(chosen[0]), int(chosen[-1]) + 1)
         return self._chances[chosen]
 

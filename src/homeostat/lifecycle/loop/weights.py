@@ -10,7 +10,7 @@ import math
 
 import msgspec
 
-from homeostat.lifecycle.loop import entities
+from homeostat.lifecycle.loop import duels, entities
 
 ETA = 25.0
 """Learning rate per block of mean Brier."""
@@ -25,7 +25,9 @@ NEWEST = 8
 ARCHIVED = 2
 
 
-def composite(state: entities.LoopState, *, members: int) -> dict[str, float]:
+def composite(
+    state: entities.LoopState, *, members: int, error: float = 0.05
+) -> dict[str, float]:
     """Weigh the admitted members by what they did on rows they were not trained on.
 
     Parameters
@@ -33,7 +35,10 @@ def composite(state: entities.LoopState, *, members: int) -> dict[str, float]:
     state
         Its `history` ends with the newest labelled block.
     members
-        The most members that may answer together, 1 or more.
+        The most members that may answer together, 1 or more. One alone is changed by proof
+        only: see `duels.choose`.
+    error
+        Of that proof.
 
     Returns
     -------
@@ -56,6 +61,9 @@ def composite(state: entities.LoopState, *, members: int) -> dict[str, float]:
         if n_blocks or member.initial:
             logs.append((log_weight, place, member.version))
     logs.sort(key=lambda item: (-item[0], item[1]))
+    if members == 1:
+        alone = duels.choose(state, [version for _, _, version in logs], error=error)
+        return {alone: 1.0} if alone else dict(state.weights)
     top = logs[:members]
     if not top:
         return dict(state.weights)

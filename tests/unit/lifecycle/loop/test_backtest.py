@@ -141,14 +141,19 @@ def test_time_sorts_the_rows_and_is_no_feature():
         (lambda f: f, {"target": "z"}, "no column 'z'"),
         (lambda f: f, {"target": "y", "drop": ["z"]}, "no column 'z'"),
         (lambda f: f.with_columns(y=pl.lit(1)), {"target": "y"}, "one class only"),
-        (lambda f: f.with_columns(y=pl.int_range(300) % 3), {"target": "y"}, "3 classes"),
+        (lambda f: f.with_columns(y=pl.int_range(300)), {"target": "y"}, "300 classes"),
+        (
+            lambda f: f.with_columns(y=pl.lit("a")),
+            {"target": "y", "regression": True},
+            "needs numbers",
+        ),
         (lambda f: f.with_columns(y=None), {"target": "y"}, "no value"),
         (lambda f: f.select("y"), {"target": "y"}, "no feature"),
         (lambda f: f.head(0), {"target": "y"}, "no rows"),
         (lambda f: f, {"target": "y", "warmup": 1.5}, "share"),
         (lambda f: f.sort("y"), {"target": "y"}, "one class"),
     ],
-    ids=["target", "drop", "one", "three", "null", "alone", "empty", "warmup", "sorted"],
+    ids=["target", "drop", "one", "many", "text", "null", "alone", "empty", "warmup", "sorted"],
 )
 def test_what_cannot_be_answered_is_refused_with_a_reason(change, options, words):
     with pytest.raises(InvalidInputError, match=words):

@@ -1,0 +1,94 @@
+"""Is the residual corrector worth its answers, and when is it fitted anew? `learn` calls it."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import structs
+
+from homeostat.lifecycle.loop import entities
+from homeostat.lifecycle.policy import entities as policies
+from homeostat.measures import evidence
+
+DECAY = 0.9
+LARGEST = 3.0
+SWITCH = 1.0
+"""Evidence (nats) above which the corrected probability is the answer."""
+BLOCKS = 5
+"""Newest blocks it learns from; at least `LEAST_BLOCKS`, none before the change point."""
+LEAST_BLOCKS = 2
+PERIODS = {"normal": (2, 6), "low": (3, 9), "minimal": (3, 9)}
+"""Blocks between two fits while the evidence speaks for it, and otherwise."""
+
+Verdicts = tuple[entities.Verdict, ...]
+
+
+def is_in_force(state: entities.LoopState) -> bool:
+    """Say whether the corrected probability is what is answered."""
+    told = state.correction
+    return told is not msgspec.UNSET and told.evidence > SWITCH
+
+
+def weigh(state: entities.LoopState, event: entities.BlockLabelled) -> entities.LoopState:
+    """Add what a block says of the corrector.
+
+    Parameters
+    ----------
+    state
+        What was known before.
+    event
+        Its `growth`; unset or empty where no corrector looked at the rows.
+
+    Returns
+    -------
+    LoopState
+        The same where there is no corrector to speak of.
+
+    Notes
+    -----
+    The mean of the bets' wealth over one block is an e-value for "it gains nothing". The
+    sum of their logs, discounted and kept within bounds, is a fast switch, not a test: the
+    bounds and the discount give its level away.
+    """
+    told = state.correction
+    if told is msgspec.UNSET:
+        return state
+    gained = 0.0
+    if event.growth is not msgspec.UNSET and event.growth:
+        gained = evidence.log_mean_exp(event.growth)
+    total = min(LARGEST, max(-LARGEST, DECAY * told.evidence + gained))
+    return structs.replace(state, correction=structs.replace(told, evidence=total))
+
+
+def doubt(state: entities.LoopState) -> entities.LoopState:
+    """Forget what spoke for the corrector: the world that it knew is gone."""
+    told = state.correction
+    if told is msgspec.UNSET:
+        return state
+    return structs.replace(
+        state, correction=structs.replace(told, evidence=min(0.0, told.evidence))
+    )
+
+
+def fit_due(
+    state: entities.LoopState, policy: policies.Policy
+) -> tuple[entities.LoopState, Verdicts]:
+    """Ask for a new corrector when its time has come and there are rows to learn from."""
+    told, block = state.correction, state.n_blocks - 1
+    if told is msgspec.UNSET or state.broken_columns:
+        return state, ()
+    pays, idles = PERIODS[policy.retraining.budget]
+    if block - told.fitted_block < (pays if told.evidence > 0 else idles):
+        return state, ()
+    oldest = max(state.n_blocks - BLOCKS, state.regime or 0)
+    rows = state.history[max(0, len(state.history) - (state.n_blocks - oldest)) :]
+    if len(rows) < LEAST_BLOCKS:
+        return state, ()
+    span = (rows[0].first_row, rows[-1].end_row)
+    verdict = entities.Verdict(
+        kind="none",
+        sentence=f"the corrector learns rows {span[0]} to {span[1]} anew",
+        evidence={"evidence": told.evidence, "first_row": span[0], "end_row": span[1]},
+        acts=(entities.FitCorrector(rows=span),),
+    )
+    state = structs.replace(state, correction=structs.replace(told, fitted_block=block))
+    return state, (verdict,)

@@ -1,0 +1,88 @@
+"""What models foretell and how far it is off, by task; called by `testbed` and `looped`.
+
+Two classes: the probability of class 1, shape ``(n,)``. More: a row of probabilities for each,
+shape ``(n, k)``. Regression: the number, shape ``(n,)``. All losses lie in 0 to 1, so that the
+same weights and alarms serve every task.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.lifecycle.loop import history, observing
+
+Floats = NDArray[np.float64]
+LARGEST_ERROR = 2.0
+"""Errors are cut at this many standard deviations of the warm-up's target."""
+
+
+def blank(rows: history.History) -> Floats:
+    """Return room for what is foretold of all rows, NaN so far."""
+    shape = (len(rows.labels), len(rows.classes))
+    return np.full(shape if rows.task == "multiclass" else shape[:1], np.nan)
+
+
+def predict(model: Any, part: pl.DataFrame, rows: history.History) -> Floats:
+    """Ask a fitted model about rows.
+
+    Parameters
+    ----------
+    model
+        A scikit-learn classifier whose labels are codes, or a regressor.
+    part
+        Features of the rows.
+    rows
+        The history; a class that the model never saw gets probability 0.
+    """
+    if rows.task == "regression":
+        return np.asarray(model.predict(part), dtype=np.float64)
+    chances = np.asarray(model.predict_proba(part), dtype=np.float64)
+    if rows.task == "binary":
+        return np.asarray(chances[:, 1], dtype=np.float64)
+    found = np.zeros((len(part), len(rows.classes)))
+    found[:, np.asarray(model.classes_, dtype=np.intp)] = chances
+    return found
+
+
+def is_wrong(rows: history.History, chosen: NDArray[np.int64], foretold: Floats) -> Floats:
+    """Return the loss that harm is judged by, for each row, in 0 to 1.
+
+    1 or 0 for a class; for a number the bounded squared error of `member_loss`.
+    """
+    truth = rows.labels[chosen]
+    if rows.task == "regression":
+        return _bounded(rows, truth, foretold)
+    if rows.task == "binary":
+        wrong = (foretold >= 0.5) != truth  # noqa: PLR2004 - the threshold
+    else:
+        wrong = foretold.argmax(axis=1) != truth
+    return np.asarray(wrong, dtype=np.float64)
+
+
+def member_loss(rows: history.History, chosen: NDArray[np.int64], foretold: Floats) -> float:
+    """Return the mean loss that weights follow, in 0 to 1.
+
+    Notes
+    -----
+    Two classes: Brier. More: half the multi-class Brier, which is the same for two classes.
+    Regression: ``min(e ** 2, (2 s) ** 2) / (2 s) ** 2`` with ``s`` the standard deviation of
+    the target in the warm-up; answering with the mean then has a loss of about one quarter,
+    as answering .5 has in Brier, so that one learning rate serves both.
+    """
+    truth = rows.labels[chosen]
+    if rows.task == "binary":
+        return observing.brier(foretold, truth.astype(bool))
+    if rows.task == "regression":
+        return float(np.mean(_bounded(rows, truth, foretold)))
+    meant = foretold.copy()
+    meant[np.arange(len(truth)), truth] -= 1
+    return float(np.mean(0.5 * (meant**2).sum(axis=1)))
+
+
+def _bounded(rows: history.History, truth: Floats, foretold: Floats) -> Floats:
+    limit = LARGEST_ERROR * max(float(np.std(rows.labels[: rows.warmup])), 1e-12)
+    return np.asarray(np.minimum(((foretold - truth) / limit) ** 2, 1.0), dtype=np.float64)
