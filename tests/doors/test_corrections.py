@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 
 import httpx
@@ -14,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 import processes
 from homeostat.doors import cli, local
-from homeostat.foundation import clock, errors, house, settings
+from homeostat.foundation import access, clock, errors, house, ids, settings
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.corrections.entities import (
     Abstain,
@@ -26,9 +27,11 @@ from homeostat.lifecycle.corrections.entities import (
 )
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.evaluation import exam, gates
-from homeostat.lifecycle.predictions import read
+from homeostat.lifecycle.predictions import actions as predictions
+from homeostat.lifecycle.predictions import frames, read
 from homeostat.lifecycle.registry import files as trees
 from homeostat.lifecycle.registry import format as folder
+from homeostat.lifecycle.serving import correcting
 
 DAY = 86_400_000
 BASE = "http://localhost"
@@ -46,6 +49,7 @@ at_least = 0.5
 SCHEMA = Schema((Column(name="late", kind="number"), Column(name="debt", kind="number")))
 
 
+@functools.cache
 def pack(seed):
     rng = np.random.default_rng(seed)
     frame = pl.DataFrame({"late": rng.uniform(0, 10, 400), "debt": rng.uniform(0, 10, 400)})
@@ -107,7 +111,7 @@ def inside(home):
 
 def test_a_correction_grows_the_deployment_so_that_followers_see_it(inside):
     seen = inside.deployments.get("credit").changed
-    made = propose(inside, Threshold(at=0.3))
+    made = propose(inside, {"kind": "threshold", "at": 0.3})
     assert inside.deployments.get("credit").changed == seen
     inside.corrections.approve(made.id)
     grown = inside.deployments.get("credit")
@@ -198,6 +202,53 @@ def test_the_command_line_proposes_approves_lists_and_withdraws(home, capsys, mo
     assert "say one thing" in capsys.readouterr().err
 
 
+def test_a_recalibration_is_fitted_to_the_log_and_proposed_with_its_evidence(home, inside):
+    with pytest.raises(errors.InvalidInputError, match="seen 0"):
+        inside.corrections.fit("credit", reason="too sure", expires_at=soon())
+    rng = np.random.default_rng(3)
+    score = rng.uniform(0, 1, 600)
+    label = rng.uniform(0, 1, 600) < score / 2
+    with house.open_house(settings.Settings(home=home)) as opened:
+        log(opened, score.tolist(), ["1" if one else "0" for one in label])
+    made = inside.corrections.fit(
+        "credit", method="platt", reason="too sure", expires_at=soon()
+    )
+    told = made.body.evidence
+    assert (made.status, made.body.versions, told.n_rows) == ("proposed", "1", 600)
+    assert told.brier_after < told.brier_before
+    assert told.gain_low > 0
+    assert inside.corrections.approve(made.id).status == "active"
+
+
+def log(opened, scores, labels):
+    """Hand over a segment of answers and their labels, as a prediction server does."""
+    keys = [f"fit-{at}" for at in range(len(scores))]
+    name = ids.new_id()
+    parts = (
+        frames.Opened(name, "credit", 0),
+        frames.Layout((), (), ()),
+        frames.Batch(
+            served_at=clock.now_ms(),
+            generation=1,
+            arm="stable",
+            answered=True,
+            version="1",
+            ids=[ids.new_id() for _ in keys],
+            keys=keys,
+            features=[],
+            context=[],
+            scores=scores,
+            answers=["0"] * len(keys),
+            members=["1"],
+            member_scores=[scores],
+        ),
+        frames.Labels(clock.now_ms(), keys, labels, [None] * len(keys)),
+    )
+    raw = b"".join(map(frames.encode, parts))
+    sealed = predictions.seal_segment(opened, "credit", segment=name, raw=raw)
+    opened.write(lambda tx: correcting.accept_segment(tx, access.system("predict"), sealed))
+
+
 def test_the_pages_of_a_deployment_and_a_correction_tell_what_it_does(home, inside):
     made = propose(inside, Threshold(at=0.3))
     with house.open_house(settings.Settings(home=home)) as opened:
@@ -281,7 +332,7 @@ def asking(stage):
 
 def test_a_correction_works_is_counted_and_expires_by_itself(stage, client, asking):
     assert 0.2 < asking.ask("before")["scores"][0] < 0.5
-    low = propose(client, Threshold(at=0.2), expires_at=soon(6_000))
+    low = propose(client, Threshold(at=0.2), expires_at=soon(4_000))
     client.corrections.approve(low.id)
     asking.until(1, "lowered")
     assert low.mark in asking.http.get("/metrics").text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from homeostat.doors.client import transport
@@ -21,9 +22,11 @@ class Corrections:
 
     Examples
     --------
-    >>> from homeostat.lifecycle.corrections.entities import Threshold
     >>> made = client.corrections.propose(  # doctest: +SKIP
-    ...     "credit", Threshold(at=0.3), reason="more reviews", expires_at=1_800_000_000_000
+    ...     "credit",
+    ...     {"kind": "threshold", "at": 0.3},
+    ...     reason="more reviews",
+    ...     expires_at=1_800_000_000_000,
     ... )
     >>> client.corrections.approve(made.id).status  # doctest: +SKIP
     'active'
@@ -56,7 +59,7 @@ class Corrections:
     def propose(
         self,
         deployment: str,
-        body: Body,
+        body: Body | Mapping[str, Any],
         *,
         reason: str,
         expires_at: int,
@@ -71,7 +74,7 @@ class Corrections:
             Its name.
         body
             ``Threshold``, ``GroupThreshold``, ``Recalibration``, ``Ruling``, ``Abstain`` or
-            ``Fallback``.
+            ``Fallback``, or their JSON: ``{"kind": "threshold", "at": 0.3}``.
         reason
             Why, for people.
         expires_at, starts_at
