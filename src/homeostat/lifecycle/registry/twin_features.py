@@ -91,7 +91,7 @@ def operated(values: NDArray[Any], operations: Sequence[Operation]) -> NDArray[n
         Any shape.
     operations
         ``fill`` a missing value, ``sub``, ``div``, ``mul``, ``add``, ``is-missing``,
-        ``drop`` a zero so that it is missing.
+        ``drop`` a zero so that it is missing, ``log``, ``sqrt``, ``abs``.
     """
     found = np.asarray(values, dtype=np.float64)
     for name, operand in operations:
@@ -107,6 +107,9 @@ _OPERATIONS: dict[str, Callable[[NDArray[np.float64], float], NDArray[np.float64
     "add": lambda x, operand: x + operand,
     "is-missing": lambda x, _: np.isnan(x).astype(np.float64),
     "drop": lambda x, _: np.where(x == 0.0, np.nan, x),
+    "log": lambda x, _: np.log(x),
+    "sqrt": lambda x, _: np.sqrt(x),
+    "abs": lambda x, _: np.abs(x),
 }
 
 

@@ -21,16 +21,9 @@ from homeostat.lifecycle.registry.twin_models import Linear, Model
 Floats = NDArray[np.float64]
 
 _OPSET, _ML_OPSET, _IR = 18, 5, 10
-_NEUTRAL = {
-    "fill": np.nan,
-    "sub": 0.0,
-    "div": 1.0,
-    "mul": 1.0,
-    "add": 0.0,
-    "is-missing": 0.0,
-    "drop": 0.0,
-}
-_FLAGGED = frozenset({"is-missing", "drop"})
+# What leaves a number as it is; the other operations are done where a flag says so.
+_NEUTRAL = {"fill": np.nan, "sub": 0.0, "div": 1.0, "mul": 1.0, "add": 0.0}
+_FUNCTIONS = {"log": "Log", "sqrt": "Sqrt", "abs": "Abs"}
 
 
 def write(model: Model, features: Sequence[Feature], *, positive: int) -> bytes:
@@ -190,8 +183,8 @@ def _numbers(graph: _Graph, numbers: Sequence[Feature], sources: Sequence[Source
             while place < len(slots) and slots[place][0] != name:
                 place += 1
             if place == len(slots):
-                slots.append((name, np.full(len(numbers), _NEUTRAL[name])))
-            slots[place][1][at] = 1.0 if name in _FLAGGED else operand
+                slots.append((name, np.full(len(numbers), _NEUTRAL.get(name, 0.0))))
+            slots[place][1][at] = operand if name in _NEUTRAL else 1.0
             place += 1
     taken = [list(sources).index(one.source) for one in numbers]
     if not slots and taken == list(range(len(sources))):
@@ -206,14 +199,18 @@ def _operated(graph: _Graph, name: str, operation: str, operands: Floats) -> str
     if operation == "fill":
         is_missing = graph.add("IsNaN", name)
         return graph.add("Where", is_missing, graph.constant(operands), name)
+    if operation in _NEUTRAL:
+        return graph.add(operation.capitalize(), name, graph.constant(operands))
     if operation == "is-missing":
-        flag = graph.add("Cast", graph.add("IsNaN", name), to=11)
-        return graph.add("Where", graph.constant(operands == 1.0), flag, name)
-    if operation == "drop":
+        made = graph.add("Cast", graph.add("IsNaN", name), to=11)
+    elif operation == "drop":
         is_zero = graph.add("Equal", name, graph.constant(np.array(0.0)))
-        is_dropped = graph.add("And", is_zero, graph.constant(operands == 1.0))
-        return graph.add("Where", is_dropped, graph.constant(np.array(np.nan)), name)
-    return graph.add(operation.capitalize(), name, graph.constant(operands))
+        made = graph.add("Where", is_zero, graph.constant(np.array(np.nan)), name)
+    else:
+        made = graph.add(_FUNCTIONS[operation], name)
+    if (operands == 1.0).all():
+        return made
+    return graph.add("Where", graph.constant(operands == 1.0), made, name)
 
 
 def _columns(graph: _Graph, places: Sequence[int]) -> str:

@@ -130,10 +130,16 @@ def _imputed(step: Any, features: Sequence[Feature]) -> list[Feature]:
     return made
 
 
-def _unchanged(step: Any, features: Sequence[Feature]) -> list[Feature]:
-    """Take a function for one that hands its numbers through, after a look at a few."""
+def _function(step: Any, features: Sequence[Feature]) -> list[Feature]:
+    """Do what a known function of numpy does; take others for the identity, if they are it."""
     if step.func is None:
         return list(features)
+    known = next((told for function, told in _FUNCTIONS if function is step.func), None)
+    if known is not None and not step.kw_args:
+        found = list(features)
+        for name, operand in known:
+            found = [twin_features.with_operation(one, name, operand) for one in found]
+        return found
     tried = [np.array([0.25, 3.0, 70.5])] * len(features)
     if any(twin_features.is_text(one) for one in features) or not _is_identity(step, tried):
         raise NoTwinError(
@@ -151,12 +157,18 @@ def _is_identity(step: Any, values: list[NDArray[Any]]) -> bool:
         return False
 
 
-_ENCODERS = frozenset({"OneHotEncoder", "OrdinalEncoder"})
+_ENCODERS = frozenset({"OneHotEncoder", "OrdinalEncoder", "TargetEncoder"})
+_FUNCTIONS: list[tuple[Any, list[tuple[str, float]]]] = [
+    (np.log, [("log", 0.0)]),
+    (np.log1p, [("add", 1.0), ("log", 0.0)]),
+    (np.sqrt, [("sqrt", 0.0)]),
+    (np.abs, [("abs", 0.0)]),
+]
 _ELEMENTWISE: dict[str, Callable[[Any, Sequence[Feature]], list[Feature]]] = {
     "StandardScaler": _standard,
     "RobustScaler": _robust,
     "MinMaxScaler": _min_max,
     "MaxAbsScaler": _max_abs,
     "SimpleImputer": _imputed,
-    "FunctionTransformer": _unchanged,
+    "FunctionTransformer": _function,
 }

@@ -30,6 +30,7 @@ from sklearn.preprocessing import (
     OrdinalEncoder,
     RobustScaler,
     StandardScaler,
+    TargetEncoder,
 )
 from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
@@ -121,6 +122,13 @@ PIPELINES = {
         columns_of(
             one_hot(handle_unknown="infrequent_if_exist", min_frequency=30, drop="first"),
             make_pipeline(RobustScaler(), SimpleImputer(strategy="median"), MinMaxScaler()),
+        ),
+        LogisticRegression(),
+    ),
+    "logarithms": lambda: make_pipeline(
+        columns_of(
+            TargetEncoder(),
+            make_pipeline(SimpleImputer(), FunctionTransformer(np.log1p), StandardScaler()),
         ),
         LogisticRegression(),
     ),
