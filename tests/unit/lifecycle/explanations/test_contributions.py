@@ -26,8 +26,9 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.explanations import contributions, histogram, original, paths
-from homeostat.lifecycle.registry import adopt
+from homeostat.lifecycle.registry import adopt, reference
 from homeostat.lifecycle.registry import format as folder
+from homeostat.lifecycle.registry.entities import Description
 
 N = 600
 NAMES = ("income", "debt", "region", "age")
@@ -105,12 +106,28 @@ MADE = {
 }
 
 
+def _explainer(model, *, positive=1):
+    """Explain a model that no file was made of."""
+    description = Description(
+        format=1,
+        schema=SCHEMA,
+        target="y",
+        classes=("0", "1"),
+        positive=positive,
+        by_name=True,
+        example=FRAME.head(20).to_dict(as_series=False),
+        scores=(),
+        trusted=(),
+        packages={},
+        reference=reference.of(model, FRAME, SCHEMA, by_name=True),
+    )
+    return contributions.Explainer(original.Original(model, description))
+
+
 @pytest.fixture(scope="module", params=list(MADE))
 def explained(request):
-    """A packed model, opened to be explained."""
     model = MADE[request.param]().fit(FRAME.to_pandas(), TARGET)
-    files = folder.pack(model, schema=SCHEMA, example=FRAME)
-    made = contributions.Explainer(original.open_version(files))
+    made = _explainer(model)
     trees = {"boosting": "tree paths", "forest": "tree paths"}
     assert made.method == trees.get(request.param, request.param)
     return made, model
@@ -138,8 +155,7 @@ def test_base_and_contributions_add_up_to_what_the_model_itself_says(explained):
 
 def test_the_first_class_as_positive_turns_every_sign(explained):
     made, model = explained
-    files = folder.pack(model, schema=SCHEMA, example=FRAME, positive=0)
-    turned = contributions.Explainer(original.open_version(files)).parts(_rows())
+    turned = _explainer(model, positive=0).parts(_rows())
     found = made.parts(_rows())
     assert np.allclose(turned.values, -found.values, atol=1e-6)
     whole = 1 if found.space == "probability" else 0
@@ -231,19 +247,26 @@ def test_a_tree_without_a_split_says_one_thing_of_everybody():
     assert paths.contributions(found, np.zeros((2, 1), dtype=bool)).tolist() == [[0.0] * 3] * 2
 
 
-def test_xgboost_from_its_own_file_adds_up_too():
-    mlmodel = "flavors: {xgboost: {data: model.ubj}}\n"
-    model = xgboost.XGBClassifier(n_estimators=60, random_state=0)
+def _native_file(kind):
+    """The files of a version that MLflow's client logged in a library's own format."""
+    rows = FRAME.select("income", "debt", "age").to_pandas()
+    if kind == "xgboost":
+        model = xgboost.XGBClassifier(n_estimators=60, random_state=0).fit(rows, TARGET)
+        data, path = bytes(model.get_booster().save_raw("ubj")), "model.ubj"
+    else:
+        model = lightgbm.LGBMClassifier(n_estimators=20, verbose=-1).fit(rows, TARGET)
+        data, path = model.booster_.model_to_string().encode(), "model.lgb"
+    return {path: data, "MLmodel": f"flavors: {{{kind}: {{data: {path}}}}}\n".encode()}
+
+
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost"])
+def test_boosters_from_their_own_files_add_up_too(kind):
     rows = FRAME.select("income", "debt", "age").with_columns(target=pl.Series(TARGET))
-    model.fit(rows.drop("target").to_pandas(), TARGET)
-    files = {
-        "MLmodel": mlmodel.encode(),
-        "model.ubj": bytes(model.get_booster().save_raw("ubj")),
-    }
+    files = _native_file(kind)
     adopted = adopt.adopt(files, rows, target="target")
     files["homeostat.json"] = msgspec.json.encode(adopted.description)
     made = contributions.Explainer(original.open_version(files))
     found = made.parts(rows.head(100).to_dict(as_series=False))
-    assert made.method == "xgboost"
-    assert found.gaps.max() < 1e-6
-    assert np.abs(contributions.chance(found.margins) - found.scores).max() < 1e-6
+    assert made.method == kind
+    assert np.abs(found.base + found.values.sum(axis=1) - found.margins).max() < 1e-6
+    assert np.abs(found.scores - adopted.scores[:100]).max() < 1e-6
