@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from homeostat.lifecycle.evaluation import scoring
@@ -51,20 +52,39 @@ def count(
         raise ValueError(
             f"{len(truth)} labels, {len(chosen)} decisions and {len(values)} groups"
         )
-    names = np.array([MISSING if v is None or v != v else str(v) for v in values])  # noqa: PLR0124 - NaN
-    groups, place = np.unique(names, return_inverse=True)
-    cells = np.bincount(place * 4 + chosen * 2 + truth, minlength=4 * len(groups))
-    return tuple(
+    rows = pl.DataFrame({"group": _groups(values), "truth": truth, "chosen": chosen})
+    counted = rows.group_by("group").agg(
+        pl.len().alias("n"),
+        pl.col("truth").sum(),
+        pl.col("chosen").sum(),
+        (pl.col("truth") & pl.col("chosen")).sum().alias("both"),
+    )
+    return add(
         Group(
             column=column,
-            category=str(name),
-            n_true_negative=int(cells[4 * i]),
-            n_false_negative=int(cells[4 * i + 1]),
-            n_false_positive=int(cells[4 * i + 2]),
-            n_true_positive=int(cells[4 * i + 3]),
+            category=_name(value),
+            n_true_negative=n - n_truth - n_chosen + both,
+            n_false_negative=n_truth - both,
+            n_false_positive=n_chosen - both,
+            n_true_positive=both,
         )
-        for i, name in enumerate(groups)
+        for value, n, n_truth, n_chosen, both in counted.iter_rows()
     )
+
+
+def _groups(values: Sequence[object] | NDArray[np.generic]) -> pl.Series:
+    """Return the group of each row as Polars counts it fastest, or by name."""
+    plain = isinstance(values, np.ndarray) and values.dtype.kind == "U"
+    given = values.tolist() if plain else values  # type: ignore[union-attr]
+    try:
+        found = pl.Series(given)
+    except (TypeError, ValueError, pl.exceptions.PolarsError):  # of several types
+        return pl.Series([_name(value) for value in values], dtype=pl.String)
+    return found.fill_nan(None) if found.dtype.is_float() else found
+
+
+def _name(value: object) -> str:
+    return MISSING if value is None or value != value else str(value)  # noqa: PLR0124 - NaN
 
 
 def add(*parts: Iterable[Group]) -> tuple[Group, ...]:
