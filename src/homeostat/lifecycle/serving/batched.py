@@ -202,9 +202,9 @@ class Bench:
         columns = [[row[name] for row in rows] for name in names]
         unseen = self._unseen(columns, [first_row + at for at in good])
         problems |= {good[at]: told for at, told in unseen.items()}
-        kept = [at for at in range(len(good)) if at not in unseen]
-        good = [good[at] for at in kept]
-        rows = [rows[at] for at in kept]
+        left = [at for at in range(len(good)) if at not in unseen]
+        good = [good[at] for at in left]
+        rows = [rows[at] for at in left]
         return {name: [row[name] for row in rows] for name in names}, good, problems
 
     def _unseen(self, columns: list[list[Any]], rows: Sequence[int]) -> dict[int, str]:
