@@ -39,7 +39,8 @@ class Outcome(NamedTuple):
     Attributes
     ----------
     scores, answers
-        One per row. A row in `to_fallback` or `failed` has a score of NaN and no answer.
+        One per row. A row in `to_fallback` or `failed` has a score of NaN and no answer; one
+        that is left to a person answers ``abstain``, or NaN for a regression.
     fired
         Per row the corrections that changed its score or answer, ``<id>@<version>`` joined by
         commas; empty where none did in the whole batch.
@@ -335,7 +336,7 @@ def _decided(  # noqa: PLR0917 - as `_scored`
     for holds, low, high, mark in force.abstains:
         if low <= score < high and holds(at, columns):
             fired.append(mark)
-            return score, None if force.labels is None else ABSTAINED
+            return score, math.nan if force.labels is None else ABSTAINED
     return score, force.said(score, at, columns, fired)
 
 

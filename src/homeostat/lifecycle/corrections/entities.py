@@ -167,7 +167,7 @@ class Ruling(_Body, frozen=True, tag="rule"):
 
 
 class Abstain(_Body, frozen=True, tag="abstain"):
-    """Rows that a person decides; their answer is ``abstain`` and a case is opened.
+    """Rows that a person decides; their answer is ``abstain`` (NaN) and a case is opened.
 
     Attributes
     ----------

@@ -181,9 +181,9 @@ def touched(predictions: pl.DataFrame) -> Touched:
     for hour, which, n in split.group_by("hour", "corrections").len().iter_rows():
         counts.setdefault(hour, {})[which] = n
     hours = rows.group_by("hour").len().sort("hour").iter_rows()
-    held = fired.filter(
-        pl.col("answer").is_null() | (pl.col("answer").cast(pl.String) == ABSTAINED)
-    )
+    # A regression that abstains answers NaN; whoever opens cases looks at what fired.
+    said = pl.col("answer").cast(pl.String)
+    held = fired.filter(said.is_null() | said.is_in([ABSTAINED, "NaN"]))
     return Touched(
         hours=tuple(Hour(hour=at, n_rows=n, fired=counts.get(at, {})) for at, n in hours),
         held=tuple(

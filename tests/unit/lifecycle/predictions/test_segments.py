@@ -124,6 +124,15 @@ def test_a_segment_counts_what_fired_by_the_hour_and_names_what_waits_for_a_pers
     ]
 
 
+def test_a_regression_that_abstains_waits_for_a_person_as_well():
+    said = frames.Batch(
+        0, 1, "stable", True, "1", ["a", "b"], ["a", "b"], [], [], [7.0, 8.0],
+        [7.0, float("nan")], ["1"], [[7.0, 8.0]], fired=["", "a@1"],
+    )  # fmt: skip
+    table = segments.decode(segment(frames.Layout((), (), ()), said)).predictions
+    assert [one.id for one in segments.touched(table).held] == ["b"]
+
+
 def test_segments_written_before_there_were_corrections_are_read():
     opened = frames.Opened("s1", "credit", 0, 1)
     whole = msgspec.to_builtins(corrected())
