@@ -256,13 +256,19 @@ def test_the_pages_of_a_deployment_and_a_correction_tell_what_it_does(home, insi
         ask = asker(app)
         assert "from a score of 0.3" in ask("GET", "/deployments/credit").text
         assert "Let version 1 work" in ask("GET", f"/corrections/{made.id}").text
-        assert ask("POST", f"/corrections/{made.id}/approve").status_code == 303
+        grounds = {"note": "seen by the board"}
+        assert ask("POST", f"/corrections/{made.id}/approve", data=grounds).status_code == 303
+        assert "seen by the board" in ask("GET", f"/corrections/{made.id}").text
         assert "Withdraw" in ask("GET", f"/corrections/{made.id}").text
-        assert ask("POST", f"/corrections/{made.id}/withdraw").status_code == 303
+        assert ask("POST", f"/corrections/{made.id}/withdraw").status_code == 422
+        why = {"reason": "not needed"}
+        assert ask("POST", f"/corrections/{made.id}/withdraw", data=why).status_code == 303
         assert "withdrawn" in ask("GET", f"/corrections/{made.id}").text
         assert "Nothing waits for a person" in ask("GET", "/reviews").text
         assert ask("GET", "/reviews?state=x").status_code == 422
         assert ask("GET", "/reviews/nothing").status_code == 404
+        huge = {"reason": "x" * 20_000}
+        assert ask("POST", f"/corrections/{made.id}/withdraw", data=huge).status_code == 413
         app.close()
 
 

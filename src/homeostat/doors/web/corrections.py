@@ -16,6 +16,7 @@ from homeostat.lifecycle.serving import correcting
 HERE = "/deployments"
 SEE_OTHER = 303
 FEW = 20
+LONGEST_NOTE = 1000
 
 
 def rows(tx: Transaction, call: visit.Visit, deployment: str) -> list[dict[str, Any]]:
@@ -61,15 +62,16 @@ async def correction(call: visit.Visit) -> Response:
 
 async def approve(call: visit.Visit) -> Response:
     """Let the newest version work, and go back to it."""
+    note = (await visit.form(call)).get("note", "")[:LONGEST_NOTE]
     found = await call.write(
-        lambda tx: correcting.approve(tx, call.actor, call.path_params["id"])
+        lambda tx: correcting.approve(tx, call.actor, call.path_params["id"], note=note)
     )
     return RedirectResponse(f"/corrections/{found.id}", status_code=SEE_OTHER)
 
 
 async def withdraw(call: visit.Visit) -> Response:
     """End a correction, and go back to it."""
-    reason = f"withdrawn by {call.actor.name} from its page"
+    reason = (await visit.form(call)).get("reason", "")[:LONGEST_NOTE]
     found = await call.write(
         lambda tx: correcting.withdraw(tx, call.actor, call.path_params["id"], reason=reason)
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, get_args
-from urllib.parse import parse_qs
 
 from starlette.responses import RedirectResponse, Response
 
@@ -19,7 +18,6 @@ ROWS = 50
 HERE = "/reviews"
 STATES: tuple[CaseState, ...] = get_args(CaseState)
 SEE_OTHER = 303
-FORM_LIMIT_BYTES = 10_000
 
 
 async def reviews(call: visit.Visit) -> Response:
@@ -66,7 +64,7 @@ async def claim(call: visit.Visit) -> Response:
 
 async def decide(call: visit.Visit) -> Response:
     """Answer a case as its form says, and go to the next one."""
-    given = await _form(call)
+    given = await visit.form(call)
     answer = given.get("answer", "")
     if not answer:
         raise errors.InvalidInputError("a case is decided by one of the labels; seen none")
@@ -105,17 +103,6 @@ async def _labels(call: visit.Visit, case: Case) -> tuple[str, ...]:
     how = await call.read(lambda tx: correcting.champion(tx, call.actor, case.deployment))
     known = await call.work(lambda: correcting.known(call.house, how, project=call.project))
     return known.classes
-
-
-async def _form(call: visit.Visit) -> dict[str, str]:
-    """Return the fields of a form that was sent, the last of each name."""
-    data = b""
-    async for piece in call.request.stream():
-        data += piece
-        if len(data) > FORM_LIMIT_BYTES:
-            raise errors.TooLargeError(f"a form has up to {FORM_LIMIT_BYTES} bytes")
-    fields = parse_qs(data.decode("utf-8", "replace"), max_num_fields=20)
-    return {name: values[-1] for name, values in fields.items()}
 
 
 PAGES = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +16,8 @@ from homeostat.foundation.house import House
 
 T = TypeVar("T")
 DIGITS = 19
+FORM_LIMIT_BYTES = 10_000
+FIELDS_AT_MOST = 20
 
 
 class Visit(Protocol):
@@ -72,3 +75,25 @@ def whole_number(visit: Visit, name: str) -> int:
     if said and not (said.isdigit() and len(said) < DIGITS):
         raise errors.InvalidInputError(f"{name} is {said[:40]!r}, not a whole number")
     return int(said or 0)
+
+
+async def form(visit: Visit) -> dict[str, str]:
+    """Return the fields of a form that was sent, the last of each name.
+
+    Raises
+    ------
+    TooLargeError
+        When it has more than 10,000 bytes.
+    InvalidInputError
+        When it has more fields than any form here.
+    """
+    data = b""
+    async for piece in visit.request.stream():
+        data += piece
+        if len(data) > FORM_LIMIT_BYTES:
+            raise errors.TooLargeError(f"a form has up to {FORM_LIMIT_BYTES} bytes")
+    try:
+        fields = parse_qs(data.decode("utf-8", "replace"), max_num_fields=FIELDS_AT_MOST)
+    except ValueError:
+        raise errors.InvalidInputError(f"a form has up to {FIELDS_AT_MOST} fields") from None
+    return {name: values[-1] for name, values in fields.items()}
