@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Prepared
+from homeostat.foundation.database import Prepared, upserts
 from homeostat.foundation.database.metadata import metadata
 
 events = sa.Table(
@@ -68,19 +65,7 @@ ALL = (
 INSERT_EVENT = Prepared(events.insert())
 HEAD = sa.select(heads.c.seq, heads.c.digest).where(heads.c.project == IN_PROJECT)
 HEAD_NOW = Prepared(HEAD)
-
-
-def _put_head(insert: Any) -> Any:
-    made = insert(heads)
-    return made.on_conflict_do_update(
-        index_elements=["project"],
-        set_={"seq": made.excluded.seq, "digest": made.excluded.digest},
-    )
-
-
-PUT_HEAD = Prepared(
-    {"sqlite": _put_head(sqlite.insert), "postgresql": _put_head(postgresql.insert)}
-)
+PUT_HEAD = upserts.replacing(heads, ["project"], ["seq", "digest"])
 LAST_SEQ = sa.select(sa.func.max(events.c.seq)).where(events.c.project == IN_PROJECT)
 
 OLDEST_AFTER = (

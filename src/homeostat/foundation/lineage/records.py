@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Prepared
+from homeostat.foundation.database import Prepared, upserts
 from homeostat.foundation.database.metadata import metadata
 
 edges = sa.Table(
@@ -20,12 +19,7 @@ edges = sa.Table(
 )
 
 IN_PROJECT: sa.BindParameter[str] = sa.bindparam("in_project")
-INSERT = Prepared(
-    {
-        "sqlite": sqlite.insert(edges).on_conflict_do_nothing(),
-        "postgresql": postgresql.insert(edges).on_conflict_do_nothing(),
-    }
-)
+INSERT = upserts.keeping(edges)
 FIND = Prepared(
     sa.select(edges.c.at).where(
         edges.c.project == IN_PROJECT,

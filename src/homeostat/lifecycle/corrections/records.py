@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Prepared
+from homeostat.foundation.database import upserts
 from homeostat.foundation.database.metadata import metadata
 
 corrections = sa.Table(
@@ -125,10 +124,6 @@ SET_STATUS = (
 )
 
 
-def _both(build: Any) -> Prepared:
-    return Prepared({"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)})
-
-
 def _added(insert: Any) -> Any:
     made = insert(counts)
     return made.on_conflict_do_update(
@@ -137,7 +132,7 @@ def _added(insert: Any) -> Any:
     )
 
 
-ADD_COUNTS = _both(_added)
+ADD_COUNTS = upserts.both(_added)
 SUM_COUNTS = (
     sa.select(
         counts.c.correction,
@@ -154,7 +149,7 @@ SUM_COUNTS = (
     )
     .group_by(counts.c.correction)
 )
-OPEN_CASES = _both(lambda insert: insert(cases).on_conflict_do_nothing())
+OPEN_CASES = upserts.keeping(cases)
 CASE = sa.select(*_CASE).where(cases.c.project == PROJECT, cases.c.id == ID)
 _WANTED = (
     cases.c.project == PROJECT,

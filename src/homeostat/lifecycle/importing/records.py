@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Prepared, Transaction
+from homeostat.foundation.database import Prepared, Transaction, upserts
 from homeostat.foundation.database.metadata import metadata
 from homeostat.lifecycle.importing import entities
 
@@ -41,17 +40,9 @@ PAGE = (
     .order_by(imports.c.source_id)
     .limit(sa.bindparam("in_limit", type_=sa.BigInteger))
 )
-
-
-def _upsert(insert: Any) -> Any:
-    made = insert(imports)
-    return made.on_conflict_do_update(
-        index_elements=["project", "source", "kind", "source_id"],
-        set_={name: made.excluded[name] for name in ("our_id", "fingerprint", "at")},
-    )
-
-
-UPSERT = Prepared({"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.insert)})
+UPSERT = upserts.replacing(
+    imports, ["project", "source", "kind", "source_id"], ["our_id", "fingerprint", "at"]
+)
 
 
 def find(tx: Transaction, source: str, kind: str, source_id: str) -> entities.Mark | None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Prepared
+from homeostat.foundation.database import Prepared, upserts
 from homeostat.foundation.database.metadata import metadata
 from homeostat.lifecycle.pipeline import entities
 
@@ -50,12 +49,7 @@ STEPS_OF_RUN = (
     .where(steps.c.project == IN_PROJECT, steps.c.run_id == sa.bindparam("in_run"))
     .order_by(steps.c.position)
 )
-INSERT_CODES = Prepared(
-    {
-        "sqlite": sqlite.insert(codes).on_conflict_do_nothing(),
-        "postgresql": postgresql.insert(codes).on_conflict_do_nothing(),
-    }
-)
+INSERT_CODES = upserts.keeping(codes)
 CODE = sa.select(codes.c.parts).where(
     codes.c.project == IN_PROJECT, codes.c.digest == sa.bindparam("in_digest")
 )

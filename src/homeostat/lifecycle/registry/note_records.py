@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Prepared, Transaction
+from homeostat.foundation.database import Prepared, Transaction, upserts
 from homeostat.lifecycle.registry import adopted, records, tables
 from homeostat.lifecycle.registry.entities import STAGES, Stage, Version
 
@@ -25,17 +24,6 @@ TO_STAGE: sa.BindParameter[str] = sa.bindparam("to_stage")
 Texts = tuple[tuple[str, str], ...]
 """Keys and values, by key."""
 
-
-def _upsert(table: sa.Table, *keys: str) -> Prepared:
-    def made(insert: Any) -> Any:
-        new = insert(table)
-        return new.on_conflict_do_update(
-            index_elements=["project", *keys, "key"], set_={"value": new.excluded.value}
-        )
-
-    return Prepared({"sqlite": made(sqlite.insert), "postgresql": made(postgresql.insert)})
-
-
 _OF_MODEL = (models.c.project == IN_PROJECT, models.c.name == IN_MODEL)
 _OF_VERSION = (
     versions.c.project == IN_PROJECT,
@@ -45,8 +33,10 @@ _OF_VERSION = (
 _MODEL_TAGS = (model_tags.c.project == IN_PROJECT, model_tags.c.model == IN_MODEL)
 _VERSION_TAGS = (version_tags.c.project == IN_PROJECT, version_tags.c.model == IN_MODEL)
 
-PUT_MODEL_TAG = _upsert(model_tags, "model")
-PUT_VERSION_TAG = _upsert(version_tags, "model", "number")
+PUT_MODEL_TAG = upserts.replacing(model_tags, ["project", "model", "key"], ["value"])
+PUT_VERSION_TAG = upserts.replacing(
+    version_tags, ["project", "model", "number", "key"], ["value"]
+)
 MODEL_TAGS = Prepared(
     sa.select(model_tags.c.key, model_tags.c.value)
     .where(*_MODEL_TAGS)

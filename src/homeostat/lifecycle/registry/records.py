@@ -9,9 +9,8 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Prepared, Transaction
+from homeostat.foundation.database import Prepared, Transaction, upserts
 from homeostat.lifecycle.registry import tables
 from homeostat.lifecycle.registry.entities import AliasChange, Approval, Model, Status, Version
 
@@ -42,12 +41,7 @@ def _upsert_model(insert: Any) -> Any:
     )
 
 
-INSERT_MODEL = Prepared(
-    {
-        "sqlite": _upsert_model(sqlite.insert),
-        "postgresql": _upsert_model(postgresql.insert),
-    }
-)
+INSERT_MODEL = upserts.both(_upsert_model)
 _ONE_MODEL = (
     models.c.project == IN_PROJECT,
     models.c.name == IN_MODEL,

@@ -6,11 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from homeostat.foundation.database import columns
 from homeostat.foundation.database.metadata import metadata
-
-
-def _text(name: str, **options: Any) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, **{"nullable": False, **options})
 
 
 def _instant(name: str) -> sa.Column[int]:
@@ -24,14 +21,14 @@ def _number(**options: Any) -> sa.Column[int]:
 models = sa.Table(
     "models",
     metadata,
-    _text("project", primary_key=True),
-    _text("name", primary_key=True),
-    _text("owner"),
-    _text("tier"),
+    columns.text("project", primary_key=True),
+    columns.text("name", primary_key=True),
+    columns.text("owner"),
+    columns.text("tier"),
     sa.Column("latest", sa.Integer, nullable=False),
     sa.Column("created_at", sa.BigInteger, nullable=False),
-    _text("created_by"),
-    _text("description", nullable=True),
+    columns.text("created_by"),
+    columns.text("description", nullable=True),
     _instant("updated_at"),
     _instant("deleted_at"),
     sa.Index("models_updated", "project", "updated_at"),
@@ -40,19 +37,19 @@ models = sa.Table(
 versions = sa.Table(
     "versions",
     metadata,
-    _text("project", primary_key=True),
-    _text("model", primary_key=True),
+    columns.text("project", primary_key=True),
+    columns.text("model", primary_key=True),
     _number(primary_key=True, autoincrement=False),
-    _text("digest"),
-    _text("status"),
-    _text("body"),
+    columns.text("digest"),
+    columns.text("status"),
+    columns.text("body"),
     _instant("created_at"),
     _instant("updated_at"),
     _instant("deleted_at"),
-    _text("run_id", server_default=""),
-    _text("source", server_default=""),
-    _text("description", server_default=""),
-    _text("stage", server_default="None"),
+    columns.text("run_id", server_default=""),
+    columns.text("source", server_default=""),
+    columns.text("description", server_default=""),
+    columns.text("stage", server_default="None"),
     sa.Index("versions_stage", "project", "model", "stage", "number"),
     sa.Index("versions_run", "project", "run_id"),
     sa.Index("versions_updated", "project", "updated_at"),
@@ -60,44 +57,44 @@ versions = sa.Table(
 aliases = sa.Table(
     "aliases",
     metadata,
-    _text("project", primary_key=True),
-    _text("model", primary_key=True),
-    _text("alias", primary_key=True),
+    columns.text("project", primary_key=True),
+    columns.text("model", primary_key=True),
+    columns.text("alias", primary_key=True),
     sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),
     _number(nullable=True),
     sa.Column("at", sa.BigInteger, nullable=False),
-    _text("actor"),
-    _text("reason"),
+    columns.text("actor"),
+    columns.text("reason"),
     sa.Column("is_standing", sa.Boolean, nullable=False, server_default=sa.true()),
     sa.Index("aliases_standing", "project", "model", "is_standing", "alias"),
 )
 approvals = sa.Table(
     "approvals",
     metadata,
-    _text("project", primary_key=True),
-    _text("model", primary_key=True),
+    columns.text("project", primary_key=True),
+    columns.text("model", primary_key=True),
     _number(primary_key=True, autoincrement=False),
-    _text("actor", primary_key=True),
+    columns.text("actor", primary_key=True),
     sa.Column("at", sa.BigInteger, nullable=False),
-    _text("note"),
+    columns.text("note"),
 )
 model_tags = sa.Table(
     "model_tags",
     metadata,
-    _text("project", primary_key=True),
-    _text("model", primary_key=True),
-    _text("key", primary_key=True),
-    _text("value"),
+    columns.text("project", primary_key=True),
+    columns.text("model", primary_key=True),
+    columns.text("key", primary_key=True),
+    columns.text("value"),
     sqlite_with_rowid=False,
 )
 version_tags = sa.Table(
     "version_tags",
     metadata,
-    _text("project", primary_key=True),
-    _text("model", primary_key=True),
+    columns.text("project", primary_key=True),
+    columns.text("model", primary_key=True),
     _number(primary_key=True, autoincrement=False),
-    _text("key", primary_key=True),
-    _text("value"),
+    columns.text("key", primary_key=True),
+    columns.text("value"),
     sqlite_with_rowid=False,
 )
 

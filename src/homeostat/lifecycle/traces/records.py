@@ -6,66 +6,57 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Prepared, Transaction
+from homeostat.foundation.database import Prepared, Transaction, columns, upserts
 from homeostat.foundation.database.metadata import metadata
 from homeostat.lifecycle.traces import entities
 
 LARGEST_WHOLE: Final = 2**63 - 1
 
 
-def _text(name: str, **options: Any) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, **{"nullable": False, **options})
-
-
-def _number(name: str, **options: Any) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, **{"nullable": False, **options})
-
-
 traces = sa.Table(
     "traces",
     metadata,
-    _text("project", primary_key=True),
-    _text("id", primary_key=True),
-    _number("experiment_id"),
-    _text("state"),
-    _number("requested_at"),
-    _number("duration_ms", nullable=True),
-    _text("client_request_id", nullable=True),
-    _text("run_id"),
-    _text("request_preview", nullable=True),
-    _text("response_preview", nullable=True),
+    columns.text("project", primary_key=True),
+    columns.text("id", primary_key=True),
+    columns.number("experiment_id"),
+    columns.text("state"),
+    columns.number("requested_at"),
+    columns.number("duration_ms", nullable=True),
+    columns.text("client_request_id", nullable=True),
+    columns.text("run_id"),
+    columns.text("request_preview", nullable=True),
+    columns.text("response_preview", nullable=True),
     sa.Index("traces_newest", "project", "experiment_id", "requested_at", "id"),
     sa.Index("traces_run", "project", "run_id"),
 )
 texts = sa.Table(
     "trace_texts",
     metadata,
-    _text("project", primary_key=True),
-    _text("trace_id", primary_key=True),
-    _text("kind", primary_key=True),
-    _text("key", primary_key=True),
-    _text("value"),
+    columns.text("project", primary_key=True),
+    columns.text("trace_id", primary_key=True),
+    columns.text("kind", primary_key=True),
+    columns.text("key", primary_key=True),
+    columns.text("value"),
     sqlite_with_rowid=False,
 )
 links = sa.Table(
     "trace_runs",
     metadata,
-    _text("project", primary_key=True),
-    _text("run_id", primary_key=True),
-    _text("trace_id", primary_key=True),
+    columns.text("project", primary_key=True),
+    columns.text("run_id", primary_key=True),
+    columns.text("trace_id", primary_key=True),
     sa.Index("trace_runs_trace", "project", "trace_id"),
     sqlite_with_rowid=False,
 )
 spans = sa.Table(
     "trace_spans",
     metadata,
-    _text("project", primary_key=True),
-    _text("trace_id", primary_key=True),
-    _text("id", primary_key=True),
-    _text("parent_id"),
-    _number("started_ns"),
+    columns.text("project", primary_key=True),
+    columns.text("trace_id", primary_key=True),
+    columns.text("id", primary_key=True),
+    columns.text("parent_id"),
+    columns.number("started_ns"),
     sa.Column("body", sa.LargeBinary, nullable=False),
 )
 
@@ -98,27 +89,10 @@ DELETE_TEXT = Prepared(
         texts.c.key == sa.bindparam("in_key"),
     )
 )
-
-
-def _both(build: Any) -> Prepared:
-    return Prepared({"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)})
-
-
-def _replaced(table: sa.Table, keys: Sequence[str]) -> Any:
-    names = [name for name in table.c.keys() if name not in keys]  # noqa: SIM118 - a collection
-
-    def build(insert: Any) -> Any:
-        made = insert(table)
-        changed = {name: made.excluded[name] for name in names}
-        return made.on_conflict_do_update(index_elements=list(keys), set_=changed)
-
-    return build
-
-
-UPSERT_TRACE = _both(_replaced(traces, ("project", "id")))
-UPSERT_TEXTS = _both(_replaced(texts, ("project", "trace_id", "kind", "key")))
-UPSERT_SPANS = _both(_replaced(spans, ("project", "trace_id", "id")))
-INSERT_LINKS = _both(lambda insert: insert(links).on_conflict_do_nothing())
+UPSERT_TRACE = upserts.replacing(traces, ["project", "id"])
+UPSERT_TEXTS = upserts.replacing(texts, ["project", "trace_id", "kind", "key"])
+UPSERT_SPANS = upserts.replacing(spans, ["project", "trace_id", "id"])
+INSERT_LINKS = upserts.keeping(links)
 
 
 def of_trace(tx: Transaction, trace_id: str) -> dict[str, Any]:

@@ -7,33 +7,33 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from homeostat.foundation.database import Prepared
+from homeostat.foundation.database import Prepared, columns, upserts
 from homeostat.foundation.database.metadata import metadata
 from homeostat.lifecycle.tracking import records
 
 logged_datasets = sa.Table(
     "logged_datasets",
     metadata,
-    records.text("project", primary_key=True),
-    records.number("experiment_id", primary_key=True, autoincrement=False),
-    records.text("name", primary_key=True),
-    records.text("digest", primary_key=True),
-    records.text("source_type"),
-    records.text("source"),
-    records.text("schema", nullable=True),
-    records.text("profile", nullable=True),
-    records.number("created_at"),
+    columns.text("project", primary_key=True),
+    columns.number("experiment_id", primary_key=True, autoincrement=False),
+    columns.text("name", primary_key=True),
+    columns.text("digest", primary_key=True),
+    columns.text("source_type"),
+    columns.text("source"),
+    columns.text("schema", nullable=True),
+    columns.text("profile", nullable=True),
+    columns.number("created_at"),
 )
 run_datasets = sa.Table(
     "run_datasets",
     metadata,
-    records.text("project", primary_key=True),
-    records.text("run_id", primary_key=True),
-    records.text("name", primary_key=True),
-    records.text("digest", primary_key=True),
-    records.number("experiment_id"),
-    records.text("context", nullable=True),
-    records.text("tags"),
+    columns.text("project", primary_key=True),
+    columns.text("run_id", primary_key=True),
+    columns.text("name", primary_key=True),
+    columns.text("digest", primary_key=True),
+    columns.number("experiment_id"),
+    columns.text("context", nullable=True),
+    columns.text("tags"),
     sa.Index("run_datasets_name", "project", "experiment_id", "name", "run_id"),
     sa.Index("run_datasets_digest", "project", "experiment_id", "digest", "run_id"),
     sa.Index("run_datasets_context", "project", "experiment_id", "context", "run_id"),
@@ -42,12 +42,12 @@ run_datasets = sa.Table(
 run_models = sa.Table(
     "run_models",
     metadata,
-    records.text("project", primary_key=True),
-    records.text("run_id", primary_key=True),
-    records.text("role", primary_key=True),
-    records.text("model_id", primary_key=True),
-    records.number("step"),
-    records.number("created_at"),
+    columns.text("project", primary_key=True),
+    columns.text("run_id", primary_key=True),
+    columns.text("role", primary_key=True),
+    columns.text("model_id", primary_key=True),
+    columns.number("step"),
+    columns.number("created_at"),
     sa.Index("run_models_model", "project", "model_id", "role"),
     sqlite_with_rowid=False,
 )
@@ -77,8 +77,8 @@ RUN_MODELS = Prepared(
     .where(run_models.c.project == records.IN_PROJECT, run_models.c.run_id == records.IN_RUN)
     .order_by(run_models.c.created_at, run_models.c.step, run_models.c.model_id)
 )
-INSERT_DATASETS = records.both(lambda insert: insert(logged_datasets).on_conflict_do_nothing())
-INSERT_RUN_DATASETS = records.both(lambda insert: insert(run_datasets).on_conflict_do_nothing())
-UPSERT_RUN_MODELS = records.both(
-    records.replaced(run_models, ["project", "run_id", "role", "model_id"], ["step"])
+INSERT_DATASETS = upserts.keeping(logged_datasets)
+INSERT_RUN_DATASETS = upserts.keeping(run_datasets)
+UPSERT_RUN_MODELS = upserts.replacing(
+    run_models, ["project", "run_id", "role", "model_id"], ["step"]
 )

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Prepared, Transaction
+from homeostat.foundation.database import Prepared, Transaction, columns, upserts
 from homeostat.foundation.database.metadata import metadata
 from homeostat.lifecycle.tracking import entities, logged_entities
 
@@ -17,29 +16,21 @@ MOST_POINTS: Final = 1000
 """Points of one model that are read at once; the newest."""
 
 
-def _text(name: str, **options: Any) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, **{"nullable": False, **options})
-
-
-def _number(name: str, **options: Any) -> sa.Column[int]:
-    return sa.Column(name, sa.BigInteger, **{"nullable": False, **options})
-
-
 models = sa.Table(
     "logged_models",
     metadata,
-    _text("project", primary_key=True),
-    _text("id", primary_key=True),
-    _number("experiment_id"),
-    _text("name"),
-    _text("status"),
-    _text("status_message"),
-    _text("model_type"),
-    _text("run_id"),
-    _text("artifact_root"),
-    _text("lifecycle_stage"),
-    _number("created_at"),
-    _number("updated_at"),
+    columns.text("project", primary_key=True),
+    columns.text("id", primary_key=True),
+    columns.number("experiment_id"),
+    columns.text("name"),
+    columns.text("status"),
+    columns.text("status_message"),
+    columns.text("model_type"),
+    columns.text("run_id"),
+    columns.text("artifact_root"),
+    columns.text("lifecycle_stage"),
+    columns.number("created_at"),
+    columns.number("updated_at"),
     sa.Index("logged_models_newest", "project", "experiment_id", "created_at", "id"),
     sa.Index("logged_models_run", "project", "run_id", "name"),
 )
@@ -49,11 +40,11 @@ def _of_model(name: str) -> sa.Table:
     return sa.Table(
         name,
         metadata,
-        _text("project", primary_key=True),
-        _text("model_id", primary_key=True),
-        _text("key", primary_key=True),
-        _text("value"),
-        _text("value_head"),
+        columns.text("project", primary_key=True),
+        columns.text("model_id", primary_key=True),
+        columns.text("key", primary_key=True),
+        columns.text("value"),
+        columns.text("value_head"),
         sa.Index(f"{name}_search", "project", "key", "value_head", "model_id"),
         sqlite_with_rowid=False,
     )
@@ -64,16 +55,16 @@ tags = _of_model("logged_model_tags")
 metrics = sa.Table(
     "logged_model_metrics",
     metadata,
-    _text("project", primary_key=True),
-    _text("model_id", primary_key=True),
-    _text("key", primary_key=True),
-    _number("at", primary_key=True, autoincrement=False),
-    _number("step", primary_key=True, autoincrement=False),
-    _text("run_id", primary_key=True),
-    _text("dataset_name", primary_key=True),
-    _text("dataset_digest", primary_key=True),
+    columns.text("project", primary_key=True),
+    columns.text("model_id", primary_key=True),
+    columns.text("key", primary_key=True),
+    columns.number("at", primary_key=True, autoincrement=False),
+    columns.number("step", primary_key=True, autoincrement=False),
+    columns.text("run_id", primary_key=True),
+    columns.text("dataset_name", primary_key=True),
+    columns.text("dataset_digest", primary_key=True),
     sa.Column("value", sa.Float, primary_key=True),
-    _text("kind", primary_key=True),
+    columns.text("kind", primary_key=True),
     sqlite_with_rowid=False,
 )
 
@@ -127,25 +118,8 @@ DELETE_TAG = Prepared(
         tags.c.key == sa.bindparam("in_key"),
     )
 )
-
-
-def _upsert_tags(insert: Any) -> Any:
-    made = insert(tags)
-    changed = {name: made.excluded[name] for name in ("value", "value_head")}
-    return made.on_conflict_do_update(
-        index_elements=["project", "model_id", "key"], set_=changed
-    )
-
-
-UPSERT_TAGS = Prepared(
-    {"sqlite": _upsert_tags(sqlite.insert), "postgresql": _upsert_tags(postgresql.insert)}
-)
-INSERT_POINTS = Prepared(
-    {
-        "sqlite": sqlite.insert(metrics).on_conflict_do_nothing(),
-        "postgresql": postgresql.insert(metrics).on_conflict_do_nothing(),
-    }
-)
+UPSERT_TAGS = upserts.replacing(tags, ["project", "model_id", "key"], ["value", "value_head"])
+INSERT_POINTS = upserts.keeping(metrics)
 
 
 def of_model(tx: Transaction, model_id: str) -> dict[str, str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
-from homeostat.foundation.database import Prepared, Transaction
+from homeostat.foundation.database import Prepared, Transaction, columns, upserts
 from homeostat.foundation.database.metadata import metadata
 from homeostat.lifecycle.tracking import entities
 
@@ -15,60 +14,50 @@ HEAD_LENGTH = 200
 """Characters of a text value that its index holds; PostgreSQL refuses longer index rows."""
 
 
-def text(name: str, **options: Any) -> sa.Column[str]:
-    """Make a column of text, never null unless said."""
-    return sa.Column(name, sa.Text, **{"nullable": False, **options})
-
-
-def number(name: str, **options: Any) -> sa.Column[int]:
-    """Make a column of 64-bit integers, never null unless said."""
-    return sa.Column(name, sa.BigInteger, **{"nullable": False, **options})
-
-
 experiments = sa.Table(
     "experiments",
     metadata,
-    text("project", primary_key=True),
-    number("id", primary_key=True, autoincrement=False),
-    text("name"),
-    text("lifecycle_stage"),
-    text("artifact_root"),
-    number("created_at"),
-    number("updated_at"),
+    columns.text("project", primary_key=True),
+    columns.number("id", primary_key=True, autoincrement=False),
+    columns.text("name"),
+    columns.text("lifecycle_stage"),
+    columns.text("artifact_root"),
+    columns.number("created_at"),
+    columns.number("updated_at"),
     sa.UniqueConstraint("project", "name", name="experiments_name"),
 )
 experiment_tags = sa.Table(
     "experiment_tags",
     metadata,
-    text("project", primary_key=True),
-    number("experiment_id", primary_key=True, autoincrement=False),
-    text("key", primary_key=True),
-    text("value"),
+    columns.text("project", primary_key=True),
+    columns.number("experiment_id", primary_key=True, autoincrement=False),
+    columns.text("key", primary_key=True),
+    columns.text("value"),
     sqlite_with_rowid=False,
 )
 runs = sa.Table(
     "runs",
     metadata,
-    text("project", primary_key=True),
-    text("id", primary_key=True),
-    number("experiment_id"),
-    text("name"),
-    text("status"),
-    text("lifecycle_stage"),
-    text("user"),
-    number("started_at"),
-    number("ended_at", nullable=True),
-    text("artifact_root"),
-    text("pipeline"),
-    text("executor"),
-    text("error"),
-    text("commit"),
-    text("dirty"),
-    text("environment"),
+    columns.text("project", primary_key=True),
+    columns.text("id", primary_key=True),
+    columns.number("experiment_id"),
+    columns.text("name"),
+    columns.text("status"),
+    columns.text("lifecycle_stage"),
+    columns.text("user"),
+    columns.number("started_at"),
+    columns.number("ended_at", nullable=True),
+    columns.text("artifact_root"),
+    columns.text("pipeline"),
+    columns.text("executor"),
+    columns.text("error"),
+    columns.text("commit"),
+    columns.text("dirty"),
+    columns.text("environment"),
     sa.Column("wall_s", sa.Float, nullable=False),
     sa.Column("cpu_s", sa.Float, nullable=False),
-    number("max_rss_bytes"),
-    number("deleted_at", nullable=True),
+    columns.number("max_rss_bytes"),
+    columns.number("deleted_at", nullable=True),
     sa.Index(
         *("runs_experiment", "project", "experiment_id", "lifecycle_stage"),
         *(sa.text("started_at DESC"), "id"),
@@ -78,26 +67,26 @@ runs = sa.Table(
 metrics = sa.Table(
     "metrics",
     metadata,
-    text("project", primary_key=True),
-    text("run_id", primary_key=True),
-    text("key", primary_key=True),
-    number("at", primary_key=True, autoincrement=False),
-    number("step", primary_key=True, autoincrement=False),
+    columns.text("project", primary_key=True),
+    columns.text("run_id", primary_key=True),
+    columns.text("key", primary_key=True),
+    columns.number("at", primary_key=True, autoincrement=False),
+    columns.number("step", primary_key=True, autoincrement=False),
     sa.Column("value", sa.Float, primary_key=True),
-    text("kind", primary_key=True),
+    columns.text("kind", primary_key=True),
     sqlite_with_rowid=False,
 )
 latest_metrics = sa.Table(
     "latest_metrics",
     metadata,
-    text("project", primary_key=True),
-    text("run_id", primary_key=True),
-    text("key", primary_key=True),
-    number("experiment_id"),
+    columns.text("project", primary_key=True),
+    columns.text("run_id", primary_key=True),
+    columns.text("key", primary_key=True),
+    columns.number("experiment_id"),
     sa.Column("value", sa.Float, nullable=False),
-    text("kind"),
-    number("at"),
-    number("step"),
+    columns.text("kind"),
+    columns.number("at"),
+    columns.number("step"),
     sa.Index(
         *("latest_metrics_search", "project", "experiment_id", "key", "kind", "value"),
         "run_id",
@@ -110,12 +99,12 @@ def _of_run(name: str) -> sa.Table:
     return sa.Table(
         name,
         metadata,
-        text("project", primary_key=True),
-        text("run_id", primary_key=True),
-        text("key", primary_key=True),
-        number("experiment_id"),
-        text("value"),
-        text("value_head"),
+        columns.text("project", primary_key=True),
+        columns.text("run_id", primary_key=True),
+        columns.text("key", primary_key=True),
+        columns.number("experiment_id"),
+        columns.text("value"),
+        columns.text("value_head"),
         sa.Index(f"{name}_search", "project", "experiment_id", "key", "value_head", "run_id"),
         sqlite_with_rowid=False,
     )
@@ -129,11 +118,11 @@ def _data_of_run(name: str) -> sa.Table:
     return sa.Table(
         name,
         metadata,
-        text("project", primary_key=True),
-        text("run_id", primary_key=True),
-        text("name", primary_key=True),
-        text("reference"),
-        text("digest"),
+        columns.text("project", primary_key=True),
+        columns.text("run_id", primary_key=True),
+        columns.text("name", primary_key=True),
+        columns.text("reference"),
+        columns.text("digest"),
         sa.Index(f"{name}_reference", "project", "reference"),
     )
 
@@ -143,9 +132,9 @@ outputs = _data_of_run("run_outputs")
 environments = sa.Table(
     "environments",
     metadata,
-    text("project", primary_key=True),
-    text("digest", primary_key=True),
-    text("packages"),
+    columns.text("project", primary_key=True),
+    columns.text("digest", primary_key=True),
+    columns.text("packages"),
 )
 
 _RUN_FIELDS = tuple(runs.c.keys())
@@ -298,11 +287,6 @@ KNOWS_ENVIRONMENT = Prepared(
 )
 
 
-def both(build: Any) -> Prepared:
-    """Prepare what `build` makes of each dialect's own insert."""
-    return Prepared({"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)})
-
-
 def _later(insert: Any) -> Any:
     """Keep the later point: by step, then time, then value, as MLflow does."""
     made = insert(latest_metrics)
@@ -319,28 +303,21 @@ def _later(insert: Any) -> Any:
     )
 
 
-def replaced(table: sa.Table, keys: list[str], names: list[str]) -> Any:
-    """Return what makes an insert that replaces `names` of a row with the same `keys`."""
-
-    def build(insert: Any) -> Any:
-        made = insert(table)
-        changed = {name: made.excluded[name] for name in names}
-        return made.on_conflict_do_update(index_elements=keys, set_=changed)
-
-    return build
-
-
-INSERT_POINTS = both(lambda insert: insert(metrics).on_conflict_do_nothing())
-UPSERT_LATEST = both(_later)
-UPSERT_TAGS = both(replaced(tags, ["project", "run_id", "key"], ["value", "value_head"]))
-INSERT_PARAMS = both(lambda insert: insert(params).on_conflict_do_nothing())
-UPSERT_INPUTS = both(replaced(inputs, ["project", "run_id", "name"], ["reference", "digest"]))
-UPSERT_OUTPUTS = both(replaced(outputs, ["project", "run_id", "name"], ["reference", "digest"]))
-INSERT_ENVIRONMENT = both(lambda insert: insert(environments).on_conflict_do_nothing())
-UPSERT_EXPERIMENT_TAGS = both(
-    replaced(experiment_tags, ["project", "experiment_id", "key"], ["value"])
+INSERT_POINTS = upserts.keeping(metrics)
+UPSERT_LATEST = upserts.both(_later)
+UPSERT_TAGS = upserts.replacing(tags, ["project", "run_id", "key"], ["value", "value_head"])
+INSERT_PARAMS = upserts.keeping(params)
+UPSERT_INPUTS = upserts.replacing(
+    inputs, ["project", "run_id", "name"], ["reference", "digest"]
 )
-INSERT_DEFAULT = both(lambda insert: insert(experiments).on_conflict_do_nothing())
+UPSERT_OUTPUTS = upserts.replacing(
+    outputs, ["project", "run_id", "name"], ["reference", "digest"]
+)
+INSERT_ENVIRONMENT = upserts.keeping(environments)
+UPSERT_EXPERIMENT_TAGS = upserts.replacing(
+    experiment_tags, ["project", "experiment_id", "key"], ["value"]
+)
+INSERT_DEFAULT = upserts.keeping(experiments)
 
 
 def experiment_from(row: Any) -> entities.Experiment:
