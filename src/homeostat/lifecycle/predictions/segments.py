@@ -170,32 +170,43 @@ def touched(predictions: pl.DataFrame) -> Touched:
     Touched
         Of answered rows only; shadows and corrections have nothing to do with each other.
     """
-    wanted = ("id", "served_at", "answered", "served_score", "answer", "corrections")
-    rows = predictions.select(wanted).with_row_index("place").filter(pl.col("answered"))
-    if rows.is_empty():
+    hours = predictions.filter(pl.col("answered"))["served_at"] // HOUR_MS
+    if hours.is_empty():
         return Touched()
-    rows = rows.with_columns(hour=pl.col("served_at") // HOUR_MS)
-    fired = rows.filter(pl.col("corrections") != "")
     counts: dict[int, dict[str, int]] = {}
-    split = fired.select("hour", pl.col("corrections").str.split(",")).explode("corrections")
-    for hour, which, n in split.group_by("hour", "corrections").len().iter_rows():
+    held: tuple[Held, ...] = ()
+    if (predictions["corrections"] != "").any():
+        counts, held = _fired(predictions)
+    rows = hours.value_counts().sort("served_at").iter_rows()
+    return Touched(
+        hours=tuple(Hour(hour=at, n_rows=n, fired=counts.get(at, {})) for at, n in rows),
+        held=held,
+    )
+
+
+def _fired(predictions: pl.DataFrame) -> tuple[dict[int, dict[str, int]], tuple[Held, ...]]:
+    """Count what fired by hour and correction, and find the rows left to a person."""
+    wanted = ("id", "served_at", "answered", "served_score", "answer", "corrections")
+    rows = predictions.select(wanted).with_row_index("place")
+    rows = rows.filter(pl.col("answered"), pl.col("corrections") != "")
+    each = rows.select(
+        pl.col("served_at") // HOUR_MS, pl.col("corrections").str.split(",")
+    ).explode("corrections")
+    counts: dict[int, dict[str, int]] = {}
+    for hour, which, n in each.group_by("served_at", "corrections").len().iter_rows():
         counts.setdefault(hour, {})[which] = n
-    hours = rows.group_by("hour").len().sort("hour").iter_rows()
     # A regression that abstains answers NaN; whoever opens cases looks at what fired.
     said = pl.col("answer").cast(pl.String)
-    held = fired.filter(said.is_null() | said.is_in([ABSTAINED, "NaN"]))
-    return Touched(
-        hours=tuple(Hour(hour=at, n_rows=n, fired=counts.get(at, {})) for at, n in hours),
-        held=tuple(
-            Held(
-                id=one["id"],
-                place=one["place"],
-                score=one["served_score"],
-                served_at=one["served_at"],
-                fired=tuple(one["corrections"].split(",")),
-            )
-            for one in held.iter_rows(named=True)
-        ),
+    held = rows.filter(said.is_null() | said.is_in([ABSTAINED, "NaN"]))
+    return counts, tuple(
+        Held(
+            id=one["id"],
+            place=one["place"],
+            score=one["served_score"],
+            served_at=one["served_at"],
+            fired=tuple(one["corrections"].split(",")),
+        )
+        for one in held.iter_rows(named=True)
     )
 
 
