@@ -57,7 +57,18 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     check: Check
 
     def apply(self, scores: Floats) -> Floats:
-        """Return probabilities, shape ``(n,)``; outside the knots the last value holds."""
+        """Return the probability of each score.
+
+        Parameters
+        ----------
+        scores
+            Shape ``(n,)``, of the model that was calibrated.
+
+        Returns
+        -------
+        NDArray
+            Shape ``(n,)``, in 0 to 1; outside the knots the last value holds.
+        """
         if self.is_identity:
             return np.clip(np.asarray(scores, dtype=np.float64), 0.0, 1.0)
         return np.asarray(np.interp(scores, self.scores, self.probabilities))

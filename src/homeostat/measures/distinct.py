@@ -52,7 +52,18 @@ def sketch(hashes: Hashes) -> Sketch:
 
 
 def merge(left: Sketch, right: Sketch) -> Sketch:
-    """Return the sketch of both sets together; order and repeats do not matter."""
+    """Return the sketch of both sets together; order and repeats do not matter.
+
+    Parameters
+    ----------
+    left, right
+        From `sketch` or `merge`.
+
+    Returns
+    -------
+    Sketch
+        Exactly that of all hashes at once.
+    """
     a, b = (np.frombuffer(each.registers, dtype=np.uint8) for each in (left, right))
     return Sketch(np.maximum(a, b).tobytes())
 

@@ -20,6 +20,7 @@ FindingKind = Literal[
     "new-category",
     "unit",
     "stuck",
+    "swapped",
     "covariate-drift",
     "prediction-drift",
     "volume",

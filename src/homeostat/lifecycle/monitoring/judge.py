@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 import polars as pl
 
-from homeostat.lifecycle.monitoring import baseline, columns, entities, shift
+from homeostat.lifecycle.monitoring import baseline, columns, entities, shift, swapped
 from homeostat.measures import drift as distances
 from homeostat.measures import summary
 
@@ -70,6 +70,7 @@ def window(
         for name in frozen.profiles
         if name in frame.columns and name not in wrong
     }
+    looked = _without_swaps(frame, frozen, seen, looked, first_row=first_row)
     faults = [*schema, *(fault for each in looked.values() for fault in each.faults)]
     suspicions = [
         suspicion
@@ -94,6 +95,22 @@ def window(
         shift=effect,
         summary=seen,
     )
+
+
+def _without_swaps(
+    frame: pl.DataFrame,
+    frozen: baseline.Baseline,
+    seen: summary.TableSummary,
+    looked: dict[str, columns.Seen],
+    *,
+    first_row: int,
+) -> dict[str, columns.Seen]:
+    """Make a fault of two columns that have changed places, instead of two drifts."""
+    whole = [name for name in frozen.features if name in looked and not looked[name].faults]
+    for swap in swapped.find(frame, frozen, seen, names=whole):
+        for name, fault in swapped.faults(swap, first_row=first_row):
+            looked[name] = looked[name]._replace(faults=(fault,), suspicions=())
+    return looked
 
 
 def _schema(

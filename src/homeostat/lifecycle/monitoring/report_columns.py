@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from homeostat.lifecycle.monitoring import report_bars
 from homeostat.measures import bins, drift, evidently, noise, samples, summary
 
 Floats = NDArray[np.float64]
@@ -22,19 +23,8 @@ LEAST_EFFECT = 0.1
 LEVEL = 0.01
 GROUPS = 10
 _FEW_VALUES = 10
-_BARS = 24
-_TAIL = 0.005
-_MOST_BARS = 16
 _LEAST_EXPECTED = 5.0
 _SLICE_ROWS = 131_072
-
-
-class Bar(msgspec.Struct, frozen=True):
-    """Share of each table in one cell of the chart."""
-
-    label: str
-    reference: float
-    current: float
 
 
 class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,7 +49,7 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float | None = None
     is_drifted: bool = False
     note: str = ""
-    bars: tuple[Bar, ...] = ()
+    bars: tuple[report_bars.Bar, ...] = ()
 
 
 def nothing(name: str, kind: Kind, note: str) -> ColumnDrift:
@@ -154,7 +144,7 @@ def _numbers_evidently(reference: pl.Series, current: pl.Series, kind: Kind) -> 
         score=chosen.score,
         threshold=chosen.threshold,
         is_drifted=chosen.is_drifted,
-        bars=_sample_bars(x, y),
+        bars=report_bars.of_samples(x, y),
     )
 
 
@@ -189,33 +179,6 @@ def _n_both(x: samples.Numbers, y: samples.Numbers) -> int:
     if most > evidently.FEW_VALUES:
         return most
     return len({value for rows in (x, y) for value in samples.distinct(rows)[0].tolist()})
-
-
-def _sample_bars(x: samples.Numbers, y: samples.Numbers) -> tuple[Bar, ...]:
-    def at(rows: samples.Numbers, share: float) -> float:
-        return float(rows[min(len(rows) - 1, int(share * len(rows)))])
-
-    low, high = min(at(x, _TAIL), at(y, _TAIL)), max(at(x, 1 - _TAIL), at(y, 1 - _TAIL))
-    edges = _chart_edges(low, high)
-    places = (rows.searchsorted(edges[1:-1]) for rows in (x, y))
-    r, c = (
-        np.diff(np.concatenate([[0], place, [len(rows)]])) / len(rows)
-        for place, rows in zip(places, (x, y), strict=True)
-    )
-    return _bars(edges, r, c)
-
-
-def _chart_edges(low: float, high: float) -> Floats:
-    if not math.isfinite(high - low) or high <= low:
-        low, high = low - abs(low) / 2 - 0.5, low + abs(low) / 2 + 0.5
-    return np.linspace(low, high, _BARS + 1)
-
-
-def _bars(edges: Floats, r: Floats, c: Floats) -> tuple[Bar, ...]:
-    return tuple(
-        Bar(f"{left:.4g} to {right:.4g}", float(a), float(b))
-        for left, right, a, b in zip(edges[:-1], edges[1:], r, c, strict=True)
-    )
 
 
 def _numbers(reference: pl.Series, current: pl.Series, kind: Kind) -> ColumnDrift:
@@ -279,26 +242,8 @@ def numbers_from_summaries(
             "chi2_p": None,
         },
         noise={**found.noise, "ks": ks.noise, "wasserstein": usual / deviation},
-        bars=_summary_bars(kept, before, after),
+        bars=report_bars.of_summaries(kept, before, after),
     )
-
-
-def _summary_bars(
-    kept: bins.NumericBins, before: summary.NumericSummary, after: summary.NumericSummary
-) -> tuple[Bar, ...]:
-    ends = [
-        summary.quantile(seen, kept, share)
-        for seen in (before, after)
-        for share in (_TAIL, 1 - _TAIL)
-    ]
-    known = [end for end in ends if end is not None]
-    edges = _chart_edges(min(known), max(known))
-    places = kept.edge_values.searchsorted(edges[1:-1])
-    shares = []
-    for seen in (before, after):
-        above = np.concatenate([[0], np.cumsum(seen.count_values)])
-        shares.append(np.diff(np.concatenate([[0], above[places], above[-1:]])) / above[-1])
-    return _bars(edges, shares[0], shares[1])
 
 
 def _judged(found: ColumnDrift, reference: Counts, current: Counts) -> ColumnDrift:
@@ -353,7 +298,7 @@ def _categories(
     if is_text:
         found = msgspec.structs.replace(found, kind="text", note="nearly every value differs")
     else:
-        found = msgspec.structs.replace(found, bars=_category_bars(counted, r, c))
+        found = msgspec.structs.replace(found, bars=report_bars.of_categories(counted, r, c))
     if not is_exact:
         return found if is_text else _judged(found, r, c)
     scores = evidently.compare_categories(r, c)
@@ -391,15 +336,3 @@ def _counted(values: pl.Series, side: str) -> pl.DataFrame:
     if len(parts) > 1:
         whole = pl.concat(parts).group_by("value").agg(pl.col(side).sum())
     return whole.with_columns(pl.col("value").cast(kind))
-
-
-def _category_bars(counted: pl.DataFrame, r: Counts, c: Counts) -> tuple[Bar, ...]:
-    p, q = r / r.sum(), c / c.sum()
-    order = np.argsort(-np.maximum(p, q), kind="stable")
-    shown = np.sort(order[:_MOST_BARS])
-    names = counted["value"].cast(pl.String).gather(shown).to_list()
-    found = [Bar(name, float(p[i]), float(q[i])) for name, i in zip(names, shown, strict=True)]
-    if len(order) > _MOST_BARS:
-        rest = order[_MOST_BARS:]
-        found.append(Bar(f"{len(rest)} others", float(p[rest].sum()), float(q[rest].sum())))
-    return tuple(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from homeostat.lifecycle.monitoring import report_columns
+from homeostat.lifecycle.monitoring import report_bars, report_columns
 
 _WIDTH, _HEIGHT, _BASE = 480, 130, 110
 
@@ -138,5 +138,5 @@ def _chart(column: report_columns.ColumnDrift) -> str:
     )
 
 
-def _tip(bar: report_columns.Bar) -> str:
+def _tip(bar: report_bars.Bar) -> str:
     return html.escape(f"{bar.label}: reference {bar.reference:.2%}, current {bar.current:.2%}")
