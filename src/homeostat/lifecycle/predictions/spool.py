@@ -42,7 +42,7 @@ class Limits(NamedTuple):
     max_bytes: int = 8_000_000
     sync_every_s: float = 0.1
     max_open: int = 4096
-    closed_per_s: int = 200
+    closed_per_s: int = 20
 
 
 class _Open:
