@@ -111,14 +111,20 @@ class Draft:
         except OSError as refusal:
             raise _refused(self.path, refusal) from None
         finally:
+            with contextlib.suppress(OSError, ValueError):  # it ends by writing, or it may not
+                self._end()
             if self._file is not None:
                 self._file.close()
             with contextlib.suppress(OSError):
                 self._draft.unlink(missing_ok=True)
 
+    def _end(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None and writer is not self._file:
+            writer.close()
+
     def _publish(self) -> None:
-        if self._writer is not None and self._writer is not self._file:
-            self._writer.close()
+        self._end()
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()

@@ -73,6 +73,7 @@ class Bench:
         self.columns = champion.columns
         self._read, self._validate = champion.read, champion.validate
         self._find_unseen = champion.unseen
+        self._is_number = champion.labels is None and not document.corrections
         features = tuple(name for name, _ in self.columns)
         self._context = tuple(name for name in document.protected if name not in features)
         kinds = tuple(kind for _, kind in self.columns)
@@ -137,37 +138,47 @@ class Bench:
         checked, good, problems = self._checked(frame, first_row, is_text=is_text)
         keys = self._keys(frame, good)
         named = _ids(len(good))
-        dealt: dict[int, list[int]] = {}
-        for at, key in enumerate(keys or []):
-            dealt.setdefault(self._router.arm(key), []).append(at)
-        if keys is None and good:
-            dealt = {0: list(range(len(good)))}
         context = {
             name: [_plain(one) for one in frame[name].gather(good).to_list()]
             if name in frame.columns
             else [None] * len(good)
             for name in self._context
         }
-        found: dict[int, tuple[float, Any, str, str]] = {}
+        whole = arms.Batch(checked, context)
+        results = _Results(frame.height, is_number=self._is_number)
         log, n_logged = [frames.encode(self.layout)], 0
-        for index, rows in sorted(dealt.items()):
-            batch = arms.Batch(
-                {name: [column[at] for at in rows] for name, column in checked.items()},
-                {name: [column[at] for at in rows] for name, column in context.items()},
-            )
-            arm = self._arms[index]
+        for index, rows in self._dealt(keys, len(good)):
+            arm, batch = self._arms[index], whole
+            places = good
+            if len(rows) < len(good):
+                batch = arms.Batch(
+                    {name: [column[at] for at in rows] for name, column in checked.items()},
+                    {name: [column[at] for at in rows] for name, column in context.items()},
+                )
+                places = [good[at] for at in rows]
             done = arm.score(batch, len(rows))
-            label = plan.label(arm.arm)
-            for at, score, answer in zip(rows, done.served, done.answers, strict=True):
-                found[good[at]] = (score, answer, label, arm.arm.name)
+            results.put(places, done, arm)
             for at, why in done.faults.items():
-                del found[good[rows[at]]]
-                problems[good[rows[at]]] = why
+                results.drop(places[at])
+                problems[places[at]] = why
             if is_logged:
                 named_rows = [(named[at], keys[at] if keys else named[at]) for at in rows]
                 log.append(self._frame(arm, batch, done, named_rows=named_rows))
                 n_logged += len(rows) - len(done.faults)
-        return Scored(_table(frame.height, found, problems), b"".join(log), n_logged)
+        return Scored(results.table(problems), b"".join(log), n_logged)
+
+    def _dealt(
+        self, keys: Sequence[str] | None, n_rows: int
+    ) -> list[tuple[int, Sequence[int]]]:
+        """Return which arm scores which rows, as the prediction server deals them."""
+        if not n_rows:
+            return []
+        if keys is None or len(self._arms) == 1:
+            return [(0, range(n_rows))]
+        dealt: dict[int, list[int]] = {}
+        for at, key in enumerate(keys):
+            dealt.setdefault(self._router.arm(key), []).append(at)
+        return sorted(dealt.items())
 
     def _checked(
         self, frame: pl.DataFrame, first_row: int, *, is_text: bool
@@ -328,20 +339,44 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
-def _table(
-    n_rows: int,
-    found: Mapping[int, tuple[float, Any, str, str]],
-    problems: Mapping[int, str],
-) -> pl.DataFrame:
-    nothing = (None, None, None, None)
-    columns = list(zip(*[found.get(at, nothing) for at in range(n_rows)], strict=True))
-    answers = columns[1]
-    is_number = all(one is None or isinstance(one, float) for one in answers)
-    kinds: list[Any] = [pl.Float64(), pl.Float64() if is_number else pl.String()]
-    kinds += [pl.String(), pl.String()]
-    series = [
-        pl.Series(name, values, dtype=kind)
-        for name, values, kind in zip(RESULTS, columns, kinds, strict=True)
-    ]
-    said = [problems.get(at) for at in range(n_rows)]
-    return pl.DataFrame([*series, pl.Series(PROBLEM, said, dtype=pl.String())])
+class _Results:
+    """Score, answer, version and arm of each row of a batch, as far as it has them."""
+
+    def __init__(self, n_rows: int, *, is_number: bool) -> None:
+        text = pl.String()
+        self._kinds = (pl.Float64(), pl.Float64() if is_number else text, text, text)
+        self._is_number = is_number
+        self._columns: list[list[Any]] = [[None] * n_rows for _ in RESULTS]
+        self._n_rows = n_rows
+
+    def put(self, places: Sequence[int], done: arms.Done, arm: arms.Arm) -> None:
+        """Note what an arm said of rows."""
+        n_rows = len(places)
+        label, name = [plan.label(arm.arm)] * n_rows, [arm.arm.name] * n_rows
+        answers = done.answers
+        if not self._is_number:  # what a correction answers may be a number or a text
+            answers = [one if one is None or type(one) is str else str(one) for one in answers]
+        given = (done.served, answers, label, name)
+        if n_rows == self._n_rows:
+            self._columns = [list(values) for values in given]
+            return
+        for column, values in zip(self._columns, given, strict=True):
+            for place, value in zip(places, values, strict=True):
+                column[place] = value
+
+    def drop(self, place: int) -> None:
+        """Forget what was said of a row."""
+        for column in self._columns:
+            column[place] = None
+
+    def table(self, problems: Mapping[int, str]) -> pl.DataFrame:
+        """Return all rows, with what is wrong with those that have no score."""
+        series = [
+            pl.Series(name, values, dtype=kind)
+            for name, values, kind in zip(RESULTS, self._columns, self._kinds, strict=True)
+        ]
+        said = [problems.get(at) for at in range(self._n_rows)] if problems else None
+        if said is None:
+            empty = pl.repeat(None, self._n_rows, dtype=pl.String(), eager=True)
+            return pl.DataFrame([*series, empty.alias(PROBLEM)])
+        return pl.DataFrame([*series, pl.Series(PROBLEM, said, dtype=pl.String())])
