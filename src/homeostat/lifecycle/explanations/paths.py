@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-_SLOTS_AT_ONCE = 200_000
+_SLOTS_AT_ONCE = 32_768  # a piece that stays in the second-level cache
 
 
 class Tree(NamedTuple):
@@ -45,15 +45,17 @@ class Tree(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """All leaves of an ensemble; a slot is one input on the way to one leaf.
+    """All leaves of an ensemble, the shortest way first; a slot is one input on a leaf's way.
 
-    `inputs` and `shares` have shape ``(leaves, slots)``; an unused slot has input `n_inputs`
-    and share 1. `places` are the used slots, `starts` where the tests of each begin in
-    `nodes` (numbered over all trees) and `turns` (whether the way goes left there).
+    `widths` counts the slots of each leaf. `inputs` and `shares` have shape
+    ``(leaves, slots)``; an unused slot has input `n_inputs` and share 1. `places` are the used
+    slots, `starts` where the tests of each begin in `nodes` (numbered over all trees) and
+    `turns` (whether the way goes left there).
     """
 
     n_inputs: int
     values: Floats
+    widths: Ints
     inputs: Ints
     shares: Floats
     places: Ints
@@ -130,24 +132,37 @@ def contributions(paths: Paths, goes_left: Flags) -> Floats:
     [[3.0, 0.0]]
     """
     n_leaves, n_slots = paths.inputs.shape
-    points, weights = np.polynomial.legendre.leggauss(max(1, -(-n_slots // 2)))
-    points, weights = (points + 1.0) / 2.0, weights / 2.0
     found = np.zeros((len(goes_left), paths.n_inputs))
-    step = max(1, _SLOTS_AT_ONCE // max(1, n_slots))
+    pieces = _pieces(paths)
     for row, turned in enumerate(goes_left):
         gains = np.zeros((n_leaves, n_slots))
         if len(paths.places):
             holds = np.logical_and.reduceat(turned[paths.nodes] == paths.turns, paths.starts)
             gains.ravel()[paths.places] = holds - paths.shares.ravel()[paths.places]
-        for start in range(0, n_leaves, step):
-            part = slice(start, start + step)
+        for part, points, weights in pieces:
             worth = _weighed(paths.shares[part], gains[part], points, weights)
-            worth *= gains[part] * paths.values[part, None]
+            worth *= gains[part] * paths.values[part[0], None]
             sums = np.bincount(
                 paths.inputs[part].ravel(), worth.ravel(), minlength=paths.n_inputs + 1
             )
             found[row] += sums[: paths.n_inputs]
     return found
+
+
+def _pieces(paths: Paths) -> list[tuple[tuple[slice, slice], Floats, Floats]]:
+    """Cut the leaves into pieces of about equal width, each with its points of quadrature."""
+    pieces = []
+    start, n_leaves = 0, len(paths.widths)
+    while start < n_leaves:
+        width = int(paths.widths[start])
+        end = min(n_leaves, start + max(1, _SLOTS_AT_ONCE // max(1, width)))
+        width = int(paths.widths[end - 1])
+        # Exact for the product over the other slots, a polynomial of degree width - 1.
+        points, weights = np.polynomial.legendre.leggauss(max(1, -(-width // 2)))
+        part = (slice(start, end), slice(0, width))
+        pieces.append((part, (points + 1.0) / 2.0, weights / 2.0))
+        start = end
+    return pieces
 
 
 def _weighed(shares: Floats, gains: Floats, points: Floats, weights: Floats) -> Floats:
@@ -164,7 +179,8 @@ def _laid_out(
     leaves: Sequence[tuple[float, dict[int, tuple[float, list[tuple[int, bool]]]]]],
     n_inputs: int,
 ) -> Paths:
-    n_slots = max((len(way) for _, way in leaves), default=0)
+    leaves = sorted(leaves, key=lambda leaf: len(leaf[1]))
+    n_slots = len(leaves[-1][1])
     inputs = np.full((len(leaves), n_slots), n_inputs, dtype=np.int64)
     shares = np.ones((len(leaves), n_slots))
     places: list[int] = []
@@ -182,6 +198,7 @@ def _laid_out(
     return Paths(
         n_inputs,
         np.array([value for value, _ in leaves], dtype=np.float64),
+        np.array([len(way) for _, way in leaves], dtype=np.int64),
         inputs,
         shares,
         np.array(places, dtype=np.int64),
