@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
-import yaml
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.data.entities import Kind
@@ -153,22 +152,23 @@ def parse(text: bytes | None, *, paths: tuple[str, ...]) -> Told:
     )
 
 
-class _Plain(yaml.SafeLoader):
-    """Safe, and without aliases, by which a few lines become gigabytes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it holds an alias, which MLflow never writes")
-        return super().compose_node(parent, index)
-
-
 def _yaml(text: bytes) -> dict[str, Any]:
     if len(text) > MOST_BYTES:
         raise errors.InvalidInputError(
             f"MLmodel has {len(text)} bytes; {MOST_BYTES} are the most"
         )
+    import yaml  # noqa: PLC0415 - prediction workers know this module and read no such file
+
+    class Plain(yaml.SafeLoader):
+        """Safe, and without aliases, by which a few lines become gigabytes."""
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("it holds an alias, which MLflow never writes")
+            return super().compose_node(parent, index)
+
     try:
-        about = yaml.load(text, _Plain)  # noqa: S506 - a SafeLoader
+        about = yaml.load(text, Plain)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
         told = str(error).partition("\n")[0]
         raise errors.InvalidInputError(f"MLmodel cannot be read: {told}") from None

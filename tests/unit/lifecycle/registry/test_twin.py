@@ -389,7 +389,7 @@ found = load.load_for_serving(described.Kept(
     {p: p for p in sys.argv[2:]}, lambda p: (place / p).read_bytes()))
 about = found.description
 gap = max(abs(found.scores(about.example) - about.scores))
-heavy = "sklearn skops scipy pandas polars onnx lightgbm xgboost sqlalchemy httpx pyarrow"
+heavy = "sklearn skops scipy pandas polars yaml onnx lightgbm xgboost sqlalchemy httpx pyarrow"
 print(json.dumps([found.kind, float(gap), [n for n in heavy.split() if n in sys.modules]]))
 """
     done = subprocess.run(
