@@ -160,7 +160,9 @@ def _finite(values: pl.Series) -> samples.Numbers:
     known = values.drop_nulls() if values.null_count() else values
     if known.dtype.is_temporal():
         known = known.to_physical()
-    if known.dtype.is_decimal() or (known.dtype.is_integer() and len(known) < len(values)):
+    kind = known.dtype
+    beside_nulls = kind.is_integer() and len(known) < len(values)
+    if kind.is_decimal() or beside_nulls or kind in {pl.Int128, pl.UInt128}:
         known = known.cast(pl.Float64)
     found = known.to_numpy(writable=True) if len(known) else np.zeros(0)  # it will be sorted
     if found.dtype.kind == "f":

@@ -66,11 +66,13 @@ def _frame(frame: pl.DataFrame) -> Table:
 
 
 def _pandas(column: Any, name: str) -> pl.Series:
+    plain = str(column.dtype) == "object"
     try:
-        return pl.Series(name, column.array if str(column.dtype) == "object" else column)
+        return pl.Series(name, column.tolist() if plain else column)
     except (TypeError, ValueError, pl.exceptions.PolarsError):  # values of several types
-        known = column.notna()
-        return pl.Series(name, [str(v) if ok else None for v, ok in zip(column, known)])  # noqa: B905 - one length
+        known = column.notna().tolist()
+        values = zip(column.tolist(), known, strict=True)
+        return pl.Series(name, [str(value) if is_known else None for value, is_known in values])
 
 
 def _file(path: Path, role: str) -> Table:
