@@ -8,6 +8,7 @@ import json
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -134,8 +135,15 @@ class Process:
         return self
 
     def kill(self):
+        """End it at once; its workers see that and end too."""
         self.process.kill()
         self.process.wait()
+        deadline = time.monotonic() + READY_S
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() < deadline:
+                socket.create_connection(("127.0.0.1", self.port), READY_S).close()
+                time.sleep(0.02)
+            pytest.fail(self.errors.read_text())
 
     def stop(self):
         if self.process.poll() is None:
