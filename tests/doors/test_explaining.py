@@ -311,7 +311,7 @@ def test_what_waits_is_bounded(door):
 
 def test_what_takes_too_long_is_stopped(door):
     async def story():
-        made = room.Room(timeout_s=0.001)  # no process starts as fast
+        made = room.Room(timeout_s=0.001, start_s=0.0)  # no process starts as fast
         try:
             with pytest.raises(errors.UserCodeError, match=r"longer than 0\.001 s"):
                 await made.explain(_order(door, 5))

@@ -22,6 +22,7 @@ from homeostat.lifecycle.pipeline import workers
 
 CHILD: Final = "homeostat.lifecycle.explanations.child"
 TIMEOUT_S: Final = 30.0
+START_S: Final = 30.0
 RETRY_S: Final = 2.0
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -35,10 +36,13 @@ class Room:
     ----------
     timeout_s
         Seconds that an order may take, above 0; the first of a version loads it.
+    start_s
+        Seconds more for the first order of a process, which imports libraries of models.
     """
 
-    def __init__(self, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, *, timeout_s: float = TIMEOUT_S, start_s: float = START_S) -> None:
         self._timeout_s = timeout_s
+        self._start_s = start_s
         self._thread = ThreadPoolExecutor(1, "homeostat-explain")
         self._lock = threading.Lock()
         self._waiting = 0
@@ -113,15 +117,16 @@ class Room:
         """Have the process explain; runs in the one thread."""
         if self._is_closed:
             raise _stopping()
-        worker = self._worker
+        worker, limit_s = self._worker, self._timeout_s
         if worker is None or not worker.is_alive():
             if worker is not None:
                 worker.kill()
             worker = self._worker = workers.Worker(CHILD)
+            limit_s += self._start_s
         worker.send_bytes(_encode(order))
         is_there, data = True, None
         with contextlib.suppress(OSError):  # closed by `close`
-            is_there = worker.wait(self._timeout_s)
+            is_there = worker.wait(limit_s)
             data = worker.receive_bytes() if is_there else None
         if data is not None:
             reply: orders.Reply = _decode(data)
@@ -136,9 +141,9 @@ class Room:
                 hint="a model that crashes explains nothing; score it in the pipeline",
             )
         raise errors.UserCodeError(
-            f"the explanation took longer than {self._timeout_s:g} s and was stopped",
+            f"the explanation took longer than {limit_s:g} s and was stopped",
             hint="ask for fewer rows, or without a counterfactual",
-            timeout_s=self._timeout_s,
+            timeout_s=limit_s,
         )
 
 
