@@ -21,7 +21,7 @@ from homeostat.lifecycle.loop import fitting
 from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.pipeline import recorders
 from homeostat.lifecycle.policy.entities import Policy
-from homeostat.lifecycle.registry import files
+from homeostat.lifecycle.registry import files, twin
 from homeostat.lifecycle.registry import load as loading
 from homeostat.lifecycle.registry.adopted import Loadable
 from homeostat.lifecycle.registry.entities import File
@@ -179,8 +179,9 @@ def pack(
     NotAllowedError
         When it holds a type that is not trusted.
     """
-    contents = fitted.contents
-    predictor = loading.load(contents)
+    predictor = loading.load(fitted.contents)
+    # Judged is the original; what answers in its place is compared with it here again.
+    contents = twin.checked(fitted.contents, predictor, frame if held_out is None else held_out)
     schema = predictor.description.schema
     names = [column.name for column in schema.columns]
     frozen = freeze(predictor, frame, held_out, names=names, target=policy.model.target)

@@ -1,7 +1,7 @@
 """The ONNX twin of a fitted classifier: made at registration, kept where it answers the same.
 
-Called by `format` and `adopt`. A twin never stands in the way: where none can be made, or
-where it differs, the original answers and the description says why.
+Called by `format`, `adopt` and the loop. A twin never stands in the way: where none can be
+made, or where it differs, the original answers and the description says why.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from homeostat.foundation import errors
 from homeostat.lifecycle.registry import (
     columns,
+    described,
     trees,
     twin_features,
     twin_graph,
@@ -38,11 +39,10 @@ CUT = 0.5
 
 Floats = NDArray[np.float64]
 Rows = Mapping[str, Sequence[Any]]
+Files = dict[str, bytes]
 
 
-def made(
-    estimator: Any, original: Predictor, rows: pl.DataFrame
-) -> tuple[Twin, dict[str, bytes]]:
+def made(estimator: Any, original: Predictor, rows: pl.DataFrame) -> tuple[Twin, Files]:
     """Return the twin of an estimator if it has one, and how that was verified.
 
     Parameters
@@ -74,6 +74,34 @@ def made(
         told = str(error).strip().partition("\n")[0][:200]
         return Twin(refused=f"making it raised {type(error).__name__}: {told}"), {}
     return Twin(file=FILE, rows=seen, gap=gap), {FILE: data}
+
+
+def checked(files: Mapping[str, bytes], original: Predictor, rows: pl.DataFrame) -> Files:
+    """Return the files of a version without a twin that fails on other rows than its maker's.
+
+    Parameters
+    ----------
+    files
+        As `format.pack` made them, in a process that ran a user's code.
+    original
+        Loaded from them.
+    rows
+        Features at least, such as rows held out from training; 1 or more.
+    """
+    about = original.description
+    if not about.twin.file:
+        return dict(files)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = twinned.Twinned(files[about.twin.file], about)
+            compare(original, found, rows)
+    except (NoTwinError, KeyError, errors.HomeostatError) as error:
+        refused = Twin(refused=f"its twin failed on rows it was not made on: {error}")
+        without = msgspec.structs.replace(about, twin=refused)
+        kept = {path: data for path, data in files.items() if path != about.twin.file}
+        return {**kept, described.DESCRIPTION: msgspec.json.encode(without)}
+    return dict(files)
 
 
 def carried(found: Twin, files: Mapping[str, bytes]) -> Twin:

@@ -427,6 +427,18 @@ def shifted(data):
     return model.SerializeToString()
 
 
+def test_a_twin_that_fails_on_rows_held_out_is_taken_off(kept):
+    files, _ = kept
+    frame, _ = applications(60, seed=3)
+    original = load.load(files)
+    assert twin.checked(files, original, frame) == files
+    for forged in (shifted(files[twin.FILE]), b"no model"):
+        without = twin.checked({**files, twin.FILE: forged}, original, frame)
+        assert twin.FILE not in without
+        assert "failed on rows it was not made on" in described.read(without).twin.refused
+        assert load.load_for_serving(without).kind == "trees"
+
+
 def test_a_twin_of_another_schema_is_refused(kept):
     files, _ = kept
     about = described.read(files)
