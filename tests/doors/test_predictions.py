@@ -244,9 +244,13 @@ def test_logged_rows_are_in_the_log_and_labels_join_them(client, tmp_path):
     assert done.told.n_logged == 40
     client.deployments.label("credit", [("batch-k00000", "1"), ("batch-k00000", "0")])
     found = client.predictions.read(
-        "credit", since=before, columns=("key", "arm", "x.income", "label"), with_labels=True
+        "credit",
+        since=before,
+        columns=("key", "arm", "propensity", "x.income", "label"),
+        with_labels=True,
     )
-    assert found.columns == ["key", "arm", "x.income", "label"]
+    assert found.columns == ["key", "arm", "propensity", "x.income", "label"]
+    assert set(found["propensity"]) == {0.4, 0.6}
     mine = found.filter(pl.col("key").str.starts_with("batch-"))
     assert mine["key"].sort().to_list() == rows["id"].to_list()
     assert set(mine["arm"]) == {"batch"}

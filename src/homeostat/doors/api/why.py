@@ -84,6 +84,7 @@ async def why(call: routing.Call) -> Story:
     def fetch(tx: Transaction) -> Story:
         if deployment:
             access.require(call.actor, "prediction.read")
+            serving.get_deployment(tx, call.actor, deployment)
             row = finding.newest(call.house, tx, deployment, key=wanted)
             return _prediction(tx, call.actor, deployment, row)
         with contextlib.suppress(errors.NotFoundError):

@@ -79,6 +79,7 @@ class Bench:
         kinds = tuple(kind for _, kind in self.columns)
         self.layout = frames.Layout(features, kinds, self._context)
         self._router = router.Router(document.plan)
+        self._is_dealt = key is not None and len(document.plan.arms) > 1
         self._arms = [arms.prepare(document, one, self._loaded) for one in document.plan.arms]
 
     def wanted(self, columns: Sequence[str]) -> list[str]:
@@ -173,7 +174,7 @@ class Bench:
         """Return which arm scores which rows, as the prediction server deals them."""
         if not n_rows:
             return []
-        if keys is None or len(self._arms) == 1:
+        if keys is None or not self._is_dealt:
             return [(0, range(n_rows))]
         dealt: dict[int, list[int]] = {}
         for at, key in enumerate(keys):
@@ -269,6 +270,7 @@ class Bench:
                 member_scores=[pick(one) for one in done.member_scores],
                 served=pick(done.served) if is_changed else [],
                 fired=pick(done.fired) if done.fired else [],
+                propensities=[arm.arm.share] * len(kept) if self._is_dealt else [],
             )
         )
 
