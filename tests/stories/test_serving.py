@@ -19,12 +19,21 @@ import httpx
 import msgspec
 import pytest
 from scipy import stats
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-import living
 import processes
 from homeostat.doors import local
+from homeostat.doors.cli.demo import lender
 from homeostat.foundation import house, settings
+from homeostat.lifecycle import policy as policies
+from homeostat.lifecycle.data.entities import Column, Schema
+from homeostat.lifecycle.evaluation import exam, gates
 from homeostat.lifecycle.predictions import read
+from homeostat.lifecycle.registry import files as trees
+from homeostat.lifecycle.registry import format as folder
 from homeostat.lifecycle.serving import router
 from homeostat.lifecycle.serving.entities import Arm, Member, Plan
 
@@ -34,6 +43,17 @@ N_CONNECTIONS = 24
 N_CHANGES = 20
 PACE_S = 0.04
 LIVE_S = 2.0
+POLICY = """
+[model]
+name = "credit"
+target = "defaulted"
+key = "application_id"
+tier = "low"
+[data]
+protected = ["sex"]
+[gates]
+at_least = 0.5
+"""
 WORKER = "homeostat.doors.predict.worker"
 LINE = re.compile(
     r'homeostat_[a-z_]+(\{[a-z]+="(\\.|[^"\\])*"(,[a-z]+="(\\.|[^"\\])*")*\})? \S+'
@@ -43,18 +63,48 @@ LINE = re.compile(
 HEAVY = re.compile(r"/(polars|sklearn|pandas|sqlalchemy|psycopg|obstore)/|_polars")
 
 
+def trained(seed):
+    """Files of a small model of the lender's stream; another seed is another model."""
+    rows = lender.Lender(seed).applications(600)
+    frame = rows.select(lender.FEATURES)
+    *numbers, category = lender.FEATURES
+    encode = make_column_transformer(
+        (StandardScaler(), numbers), (OneHotEncoder(handle_unknown="ignore"), [category])
+    )
+    model = make_pipeline(encode, LogisticRegression())
+    model.fit(frame.to_pandas(), rows["defaulted"].to_numpy())
+    known = tuple(sorted(frame[category].unique().to_list()))
+    columns = [Column(name=name, kind="number", nullable=True) for name in numbers]
+    schema = Schema((*columns, Column(name=category, kind="category", categories=known)))
+    return folder.pack(model, schema=schema, example=frame.head(5), target="defaulted")
+
+
+def register(client, files):
+    taken = exam.sit([0, 1] * 50, [0.2, 0.8] * 50, rows="rows 0-99")
+    rules = policies.parse(POLICY)
+    report = client.reports.save(
+        processes.NAME,
+        candidate=trees.tree_digest(trees.describe(files)),
+        exam=taken,
+        judged=gates.judge(taken, rules.gates),
+        policy_digest=policies.digest(rules),
+    )
+    schema = folder.read(files).schema
+    made = client.models.register(processes.NAME, files, schema=schema, report_id=report.id)
+    client.models.approve(processes.NAME, made.number)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, migrated_file):
     """A home with a deployment and two versions that may answer."""
     home = tmp_path_factory.mktemp("serving") / "home"
-    home.mkdir(mode=0o700)
+    (home / "project").mkdir(parents=True, mode=0o700)
+    home.chmod(0o700)
     shutil.copyfile(migrated_file, home / "homeostat.db")
-    told = settings.load(home=home, code=home / "project")
-    with house.open_house(told) as opened:
-        life = living.Living(opened)
-        life.train(n=2000)
-        life.train(n=1500)
-        life.deploy()
+    with local.open_client(settings.load(home=home)) as client:
+        for seed in (1, 2):
+            register(client, trained(seed))
+        client.deployments.deploy(processes.NAME, policy=POLICY, version=1)
     return home
 
 
