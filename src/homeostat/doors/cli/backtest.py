@@ -14,11 +14,13 @@ from homeostat.foundation import errors
 
 SHOWN_ROWS = 8
 PICTURES = (".svg", ".html")
+LABEL, FEATURE = "label", "x."
 
 
 @click.command()
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option("--target", required=True, metavar="COL", help="Column to predict.")
+@click.argument("data", type=click.Path(path_type=Path), required=False)
+@click.option("--deployment", metavar="NAME", help="Its prediction log, instead of DATA.")
+@click.option("--target", metavar="COL", help="Column to predict.")
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),
@@ -59,8 +61,9 @@ PICTURES = (".svg", ".html")
     help="Write the result to this file.",
 )
 def backtest(  # noqa: PLR0917 - click passes them by name
-    data: Path,
-    target: str,
+    data: Path | None,
+    deployment: str | None,
+    target: str | None,
     task: str | None,
     time: str | None,
     drop: tuple[str, ...],
@@ -78,14 +81,15 @@ def backtest(  # noqa: PLR0917 - click passes them by name
 ) -> None:
     """Answer a time-ordered table batch by batch, before its labels are known.
 
-    DATA is a Parquet or CSV file. With --json the result is written to FILE; a FILE of - is
+    DATA is a Parquet or CSV file; with --deployment it is what was served and has its label,
+    in the order it was served. With --json the result is written to FILE; a FILE of - is
     standard output. With --compare it is a table of all ways, with the share of what
     refitting after every batch gains that each regains, where static and every-batch are
     among them.
     """
-    from homeostat.lifecycle.data import tables
     from homeostat.lifecycle.loop import comparing, history
 
+    target = _check_source(data, deployment, target)
     if json_file is not None:
         output.check_place(json_file, option="--json")
     if chart is not None:
@@ -100,7 +104,7 @@ def backtest(  # noqa: PLR0917 - click passes them by name
     )
     followed = ways[0].policy
     rows = history.prepare(
-        tables.read(data),
+        _table(data, deployment, target=target),
         target=target,
         time=time,
         drop=drop,
@@ -120,7 +124,49 @@ def backtest(  # noqa: PLR0917 - click passes them by name
     if json_file is not None:
         _write(json_file, alone if compare is None else {"ways": found.rows})
     if chart is not None:
-        _draw(chart, found, title=f"{data.name}: {target}", warmup=rows.warmup, batch=size)
+        name = data.name if data is not None else deployment
+        _draw(chart, found, title=f"{name}: {target}", warmup=rows.warmup, batch=size)
+
+
+def _check_source(data: Path | None, deployment: str | None, target: str | None) -> str:
+    """Return the target; exactly one source must be named."""
+    if (data is None) == (deployment is None):
+        raise errors.InvalidInputError(
+            "name either a table or, with --deployment, a prediction log",
+            hint="homeostat backtest DATA --target COL",
+        )
+    if deployment is not None:
+        return target or LABEL
+    if target is None:
+        raise errors.InvalidInputError(
+            "--target is missing: which column is to be predicted?", hint="name it"
+        )
+    return target
+
+
+def _table(data: Path | None, deployment: str | None, *, target: str) -> Any:
+    if data is not None:
+        from homeostat.lifecycle.data import tables
+
+        return tables.read(data)
+    import polars as pl
+
+    from homeostat.doors.cli import session
+
+    assert deployment is not None, "checked before"
+    with session.client() as client:
+        log = client.predictions.read(deployment, with_labels=True)
+    log = log.filter(pl.col(LABEL).is_not_null())
+    features = [name for name in log.columns if name.startswith(FEATURE)]
+    if log.is_empty() or not features:
+        raise errors.InvalidInputError(
+            f"no row of the log of '{deployment}' has its label yet",
+            hint="labels are told to the server by the key of their row",
+        )
+    return log.select(
+        *[pl.col(name).alias(name.removeprefix(FEATURE)) for name in features],
+        pl.col(LABEL).alias(target),
+    )
 
 
 def _listed(compare: str | None) -> list[str]:

@@ -25,6 +25,8 @@ LINE_PENALTY = 50.0
 LINE_CLIP = 4.0
 NEWTON_STEPS = 4
 LARGEST_LOGIT = 30.0
+LARGEST_VALUE = 1e100
+"""Squares and their sums must stay finite."""
 CLIP = 0.001
 BETS = (0.05, 0.15, 0.45, 0.9)
 _LEAST_GAIN = 1e-12
@@ -111,7 +113,7 @@ def fit(features: Floats, chances: Floats, labels: NDArray[np.int8]) -> Correcto
     >>> bool(corrected(made, x, np.full(400, 0.5))[-1] > 0.6)
     True
     """
-    columns = np.column_stack([features, logit(chances)])
+    columns = _columns(features, logit(chances))
     codes, edges = _binned(columns)
     line = _line(columns, labels)
     margin = columns[:, -1] + _along(line, columns)
@@ -144,7 +146,7 @@ def corrected(corrector: Corrector, features: Floats, chances: Floats) -> Floats
         Shape ``(n,)``, inside (0, 1).
     """
     start = logit(chances)
-    columns = np.column_stack([features, start])
+    columns = _columns(features, start)
     margin = start + _along(corrector.line, columns)
     for tree in corrector.trees:
         margin += np.asarray(tree.value)[_leaves(tree, columns)]
@@ -175,6 +177,10 @@ def growth(before: Floats, after: Floats, labels: NDArray[np.int8]) -> tuple[flo
     """
     gains = ((before - labels) ** 2 - (after - labels) ** 2).tolist()
     return tuple(math.fsum(math.log1p(bet * gain) for gain in gains) for bet in BETS)
+
+
+def _columns(features: Floats, start: Floats) -> Floats:
+    return np.column_stack([np.clip(features, -LARGEST_VALUE, LARGEST_VALUE), start])
 
 
 def _chances(margin: Floats) -> Floats:

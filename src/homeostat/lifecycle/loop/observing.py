@@ -22,6 +22,8 @@ CONTEXT = "c."
 LABEL = "label"
 LONGEST_WINDOW_ROWS = 10_000
 YEAR_S = 365 * 86_400.0
+DOUBTFUL_ROWS = 20
+"""Rows beside a broken stretch that are kept out with it: its ends are exact to some rows."""
 
 
 def window(
@@ -286,7 +288,18 @@ def window_event(judgement: monitored.Judgement) -> entities.WindowJudged:
         end_row=judgement.end_row,
         findings=tuple((found.kind, found.column) for found in judgement.findings),
         causes=seen_causes(judgement.causes),
-        broken=judgement.broken or (),
+        broken=_widened(judgement),
+    )
+
+
+def _widened(judgement: monitored.Judgement) -> tuple[entities.RowRange, ...]:
+    """Return the broken stretches with the doubtful rows beside them, inside the window."""
+    return tuple(
+        (
+            max(judgement.first_row, first - DOUBTFUL_ROWS),
+            min(judgement.end_row, end + DOUBTFUL_ROWS),
+        )
+        for first, end in judgement.broken or ()
     )
 
 

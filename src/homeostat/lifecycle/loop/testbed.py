@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.lifecycle.loop import estimators, foretold, history
@@ -137,6 +138,10 @@ class Member:
             found = foretold.predict(self._model, part, self._bed.rows)
             self._chances[first : first + len(part)] = found
         return self._chances[first:end]
+
+    def ask(self, features: pl.DataFrame) -> NDArray[np.float64]:
+        """Return what it says of rows that are not of the history."""
+        return foretold.predict(self._model, features, self._bed.rows)
 
     def at(self, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return what it says of some rows, in their order."""

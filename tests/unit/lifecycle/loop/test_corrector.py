@@ -1,0 +1,137 @@
+"""The corrector learns what the composite misses, and answers only while that pays."""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+import numpy as np
+import pytest
+
+from homeostat.lifecycle import policy as policies
+from homeostat.lifecycle.loop import correcting, corrector, decide, entities
+
+POLICY = policies.Policy(
+    model=policies.Model(name="credit", target="defaulted"),
+    retraining=policies.Retraining(on=("harm",)),
+    rollout=policies.Rollout(strategy="blue-green"),
+)
+
+
+def block(number, *, error=0.1):
+    return entities.BlockLabelled(
+        first_row=number * 200,
+        end_row=(number + 1) * 200,
+        n_rows=200,
+        error=error,
+        mixture=0.08,
+        members={"1": 0.08},
+    )
+
+
+def live(state, events):
+    told = []
+    for event in events:
+        state, verdicts = decide.decide(state, event, POLICY)
+        told += verdicts
+    return state, told
+
+
+def moved(seed=0, n=1000):
+    """A world that has turned: who said the first column decides, is half right now."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 4))
+    labels = (x[:, 0] + x[:, 1] > 0).astype(np.int8)
+    return x, np.where(x[:, 0] > 0, 0.9, 0.1), labels
+
+
+def brier(chances, labels):
+    return float(np.mean((chances - labels) ** 2))
+
+
+def test_it_learns_what_was_missed():
+    made = corrector.fit(*moved())
+    x, before, labels = moved(seed=1)
+    after = corrector.corrected(made, x, before)
+    assert brier(after, labels) < 0.5 * brier(before, labels)
+
+
+def test_it_leaves_alone_what_was_right():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2000, 4))
+    chances = rng.uniform(0.1, 0.9, 2000)
+    labels = (rng.random(2000) < chances).astype(np.int8)
+    made = corrector.fit(x[:1000], chances[:1000], labels[:1000])
+    after = corrector.corrected(made, x[1000:], chances[1000:])
+    assert brier(after, labels[1000:]) < brier(chances[1000:], labels[1000:]) + 0.01
+
+
+def test_missing_values_and_extreme_scores_are_taken():
+    x, chances, labels = moved()
+    x[::3, 1] = np.nan
+    x[:, 3] = np.nan
+    chances[:50], x[50, 0] = 1.0, 1e300
+    made = corrector.fit(x, chances, labels)
+    assert np.isfinite(corrector.corrected(made, x, chances)).all()
+
+
+def test_a_split_between_missing_and_known_has_a_threshold_that_json_can_write():
+    x = np.where(np.arange(400) % 2, 1.0, np.nan)[:, None]
+    labels = (np.arange(400) % 2).astype(np.int8)
+    made = corrector.fit(x, np.full(400, 0.5), labels)
+    again = msgspec.json.decode(msgspec.json.encode(made), type=corrector.Corrector)
+    assert again == made
+    assert max(made.trees[0].threshold) == sys.float_info.max
+
+
+def test_the_same_rows_give_the_same_corrector():
+    assert corrector.fit(*moved()) == corrector.fit(*moved())
+
+
+@pytest.mark.parametrize("gains", [True, False])
+def test_bets_grow_only_where_something_is_gained(gains):
+    x, before, labels = moved()
+    after = corrector.corrected(corrector.fit(x, before, labels), x, before)
+    pair = (before, after) if gains else (after, before)
+    assert (max(corrector.growth(*pair, labels)) > 0) == gains
+
+
+def start():
+    return decide.begin("1", rows=(0, 0), origin_row=0, has_corrector=True)
+
+
+def with_growth(number, growth, **facts):
+    return msgspec.structs.replace(block(number, **facts), growth=(growth,) * 4)
+
+
+def test_it_answers_after_evidence_and_no_more_after_harm():
+    state, _ = live(start(), [with_growth(n, 0.5) for n in range(12)])
+    assert correcting.is_in_force(state)
+    state, told = live(state, [with_growth(n, 0.5, error=0.6) for n in range(12, 13)])
+    assert next(verdict.kind for verdict in told) == "retrain"
+    assert not correcting.is_in_force(state)
+
+
+def test_evidence_is_bounded_on_both_sides():
+    state, _ = live(start(), [with_growth(n, 9.0) for n in range(5)])
+    assert state.correction.evidence == correcting.LARGEST
+    state, _ = live(state, [with_growth(n, -9.0) for n in range(5, 8)])
+    assert state.correction.evidence == -correcting.LARGEST
+
+
+def test_it_is_fitted_more_often_while_it_pays():
+    def fits(growth):
+        _, told = live(start(), [with_growth(n, growth) for n in range(24)])
+        acts = [act for verdict in told for act in verdict.acts]
+        return sum(isinstance(act, entities.FitCorrector) for act in acts)
+
+    assert fits(0.5) > 2 * fits(-0.5) > 0
+
+
+def test_without_one_a_state_says_nothing_of_it():
+    state = decide.begin("1", rows=(0, 0), origin_row=0)
+    state, _ = live(state, [block(n) for n in range(3)])
+    told = msgspec.to_builtins(state)
+    assert not {"correction", "duels"} & set(told)
+    assert "bounded" not in told["harm"]
+    assert POLICY.retraining.members == 3
