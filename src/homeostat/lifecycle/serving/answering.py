@@ -106,7 +106,10 @@ class Post(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where an arm stands: what its rows in the log say of it."""
+    """Where an arm stands: what its rows in the log say of it.
+
+    `share` is the chance with which a key comes to it; 1 where rules decide as well.
+    """
 
     deployment: str
     generation: int
@@ -114,6 +117,7 @@ class Place(NamedTuple):
     version: str
     answered: bool
     layout: frames.Layout
+    share: float = 1.0
 
 
 class AnsweringArm:
@@ -327,11 +331,19 @@ class AnsweringArm:
             member_scores=members,
             served=served,
             fired=fired,
+            propensities=self._propensities(batch),
         )
         post.log.write(place.deployment, frame, layout=place.layout)
         post.meters.scored(
             place.deployment, place.arm, version=place.version, n_rows=len(frame.ids)
         )
+
+    def _propensities(self, batch: list[Request]) -> list[float]:
+        """Return with which chance each row came to this arm; empty where it had to."""
+        share = self.place.share
+        if not 0.0 < share < 1.0:
+            return []
+        return [share if one.arm is None else 1.0 for one in batch for _ in one.ids]
 
     def _fired(self, outcome: compiled.Outcome, rows: list[int] | None) -> list[str]:
         """Count what fired, and return it for the rows that are logged."""

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from homeostat.foundation import clock
 from homeostat.lifecycle.corrections import compiled
 from homeostat.lifecycle.corrections.entities import Correction
-from homeostat.lifecycle.serving import composite
+from homeostat.lifecycle.predictions import frames
+from homeostat.lifecycle.serving import composite, plan
 
 
 class Version(Protocol):
@@ -29,6 +30,26 @@ class Version(Protocol):
     @property
     def labels(self) -> tuple[str | None, str] | None:
         """What is answered below 0.5 and from there on; None for a regression."""
+
+
+class Place(Protocol):
+    """Where an arm stands, as `answering` says it."""
+
+    @property
+    def arm(self) -> str:
+        """Its name."""
+
+    @property
+    def version(self) -> str:
+        """What its rows are logged under."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether it answers anybody; a shadow does not."""
+
+    @property
+    def layout(self) -> frames.Layout:
+        """Its columns."""
 
 
 class Corrections:
@@ -122,11 +143,9 @@ class Corrections:
 def of_arm(
     corrections: Sequence[Correction],
     loaded: Mapping[int, Version],
+    place: Place,
     *,
     first: int,
-    composite_label: str,
-    is_stable: bool,
-    context: Sequence[str],
 ) -> Corrections | None:
     """Return what corrects an arm; None where nothing does, so that it costs nothing.
 
@@ -136,23 +155,24 @@ def of_arm(
         Of the plan document.
     loaded
         Every version that it names.
+    place
+        The arm. A shadow is not corrected; an arm that is not the stable one is answered for
+        by that where it fails, before any fallback.
     first
         The member whose labels the arm answers.
-    composite_label
-        What the arm's rows are logged under.
-    is_stable
-        Whether it is the stable arm: another one that fails is answered for by that first.
-    context
-        Names of context columns.
     """
+    if not corrections or not place.answered:
+        return None
     labels = loaded[first].labels
     applied = compiled.compile(
         corrections,
         classes=loaded[first].classes,
         positive=None if labels is None else labels[1],
         now_ms=clock.now_ms(),
-        version=composite_label,
-        mends=is_stable,
+        version=place.version,
+        mends=place.arm == plan.STABLE,
     )
+    if applied is None:
+        return None
     others = {number: one.predictor for number, one in loaded.items()}
-    return None if applied is None else Corrections(applied, others=others, context=context)
+    return Corrections(applied, others=others, context=place.layout.context)

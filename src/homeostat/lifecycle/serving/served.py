@@ -345,16 +345,10 @@ def _arm(
         plan.label(arm),
         arm.name != plan.SHADOW,
         layout,
+        1.0 if document.plan.rules else arm.share,
     )
     first = members[0].version
-    corrections = corrected.of_arm(
-        document.corrections if place.answered else (),
-        loaded,
-        first=first,
-        composite_label=place.version,
-        is_stable=arm.name == plan.STABLE,
-        context=layout.context,
-    )
+    corrections = corrected.of_arm(document.corrections, loaded, place, first=first)
     return answering.AnsweringArm(
         place, seats, labels=loaded[first].labels, post=post, corrections=corrections
     )

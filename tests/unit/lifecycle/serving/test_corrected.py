@@ -210,6 +210,23 @@ def test_a_canary_that_fails_is_answered_for_by_the_stable_arm_not_by_the_fallba
     asyncio.run(story())
 
 
+def test_the_log_says_with_which_chance_a_row_came_to_its_arm(tmp_path):
+    arms = (
+        entities.Arm("stable", 0.75, (entities.Member(1, 1.0),)),
+        entities.Arm("canary", 0.25, (entities.Member(2, 1.0),)),
+    )
+
+    async def story():
+        versions = {1: loaded(), 2: loaded()}
+        async with bench(tmp_path, document(arms=arms), versions) as made:
+            await ask(made, *[4] * 100)
+        (contents,) = made.tables
+        seen = contents.predictions.select("arm", "propensity").unique()
+        assert sorted(seen.rows()) == [("canary", 0.25), ("stable", 0.75)]
+
+    asyncio.run(story())
+
+
 def test_shadows_are_logged_as_they_scored(tmp_path):
     told = document(Threshold(at=0.3), shadow=(entities.Shadow(2, 1.0),))
 
