@@ -132,6 +132,7 @@ class Process:
         while not ports.is_well("127.0.0.1", self.port, timeout_s=0.2):
             assert self.process.poll() is None, self.errors.read_text()
             assert time.monotonic() < deadline, self.errors.read_text()
+            time.sleep(0.02)
         return self
 
     def kill(self):
@@ -205,6 +206,7 @@ class Stage:
             self.http.get("/v2/models/credit").json()["parameters"]["generation"] < generation
         ):
             assert time.monotonic() < deadline, self.predict.errors.read_text()
+            time.sleep(0.02)
 
     def logged(self, n_rows, *, n_labels=0, of=None):
         """The log in the server, once it has so many rows (of the keys given); its labels."""
@@ -220,6 +222,7 @@ class Stage:
                 if len(table) >= n_rows and len(labels) >= n_labels:
                     return table, labels
                 assert time.monotonic() < deadline, (len(table), len(labels))
+                time.sleep(0.05)
 
     def stop(self):
         self.leaving.close()
