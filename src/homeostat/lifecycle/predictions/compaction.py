@@ -10,7 +10,7 @@ Notes
 Objects are merged by size: going back from the newest, one is taken in when it holds no more
 rows than all that were taken before it, so each row is written again O(log n) times, after
 P. O'Neil et al., *The Log-Structured Merge-Tree*, Acta Informatica 33, 1996. Objects stay
-within a day of acceptance and within 50,000 rows, and hold one set of columns, so that no type
+within a day of acceptance and within 20,000 rows, and hold one set of columns, so that no type
 changes.
 """
 
@@ -33,8 +33,9 @@ COMPACT = "log.compact"
 EVERY = 64
 """A job for each so many segments."""
 
-ROWS_AT_MOST = 50_000
-_GROUP_ROWS = 10_000
+ROWS_AT_MOST = 20_000
+_GROUP_ROWS = 2_000
+"""Unpacked together: a window or a block is a few hundred rows."""
 _LOOKED_AT = 2048
 _DAY_MS = 86_400_000
 _GRACE_MS = 3_600_000

@@ -210,7 +210,9 @@ def rows_of(
     found = keys.filter(wanted)
     if found.is_empty():
         return found
-    return load(house, run, tx.project).join(found.select("row"), on="row", how="semi")
+    first, last = int(found["row"][0]), int(found["row"][-1])
+    rows = load(house, run, tx.project, first_row=first, end_row=last + 1)
+    return rows.join(found.select("row"), on="row", how="semi")
 
 
 def failures(

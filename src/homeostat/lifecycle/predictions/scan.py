@@ -2,7 +2,7 @@
 
 Asked by the API. What is wanted is found in a transaction; rows are unsealed afterwards, one
 stored object at a time, so that a log of any size is read in the memory of one object (at most
-50,000 rows) and of its labels.
+20,000 rows) and of its labels.
 """
 
 from __future__ import annotations
