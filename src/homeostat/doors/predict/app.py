@@ -319,9 +319,11 @@ def _way(head: heads.Head, client: str | None) -> Way:
 
 
 def _token(head: heads.Head) -> str | None:
-    """Return the key that a request shows, if it shows one."""
-    shown = _text(head, b"authorization")
-    return None if shown is None else callers.credentials(shown)
+    """Return the key that a request shows, if it shows one that can be read."""
+    try:
+        return callers.credentials(_text(head, b"authorization"))
+    except errors.UnauthenticatedError:
+        return None
 
 
 def _text(head: heads.Head, name: bytes) -> str | None:
