@@ -54,7 +54,7 @@ protected = ["sex"]
 [gates]
 at_least = 0.5
 """
-WORKER = "homeostat.doors.predict.worker"
+WORKER = "homeostat.doors.predict.start"
 LINE = re.compile(
     r'homeostat_[a-z_]+(\{[a-z]+="(\\.|[^"\\])*"(,[a-z]+="(\\.|[^"\\])*")*\})? \S+'
     r"|# (HELP|TYPE) homeostat_[a-z_]+ .+"

@@ -14,7 +14,7 @@ from typing import Final
 from homeostat.doors.predict import channel
 from homeostat.lifecycle.serving import entities, meters
 
-MODULE: Final = "homeostat.doors.predict.worker"
+MODULE: Final = "homeostat.doors.predict.start"
 END_S: Final = 10.0
 _numbers = itertools.count(1)
 

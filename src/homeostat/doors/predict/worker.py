@@ -1,4 +1,4 @@
-"""A process that answers predictions; started by `supervisor`, as many as there are cores.
+"""A process that answers predictions; run by `start`, as many as there are cores.
 
 It holds the HTTP door, the engine and its own spool. Plans come from the supervisor over a
 socket, files from the folder; it imports nothing that speaks to the server or the database.
@@ -206,7 +206,3 @@ def main(arguments: list[str]) -> None:
     uvloop.run(_work(talking, taken))
     sys.stderr.flush()
     os._exit(0)  # a thread of a model that hangs must not keep the process
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -22,7 +22,6 @@ from homeostat.lifecycle.registry import load as registry_load
 from homeostat.lifecycle.serving import entities, meters, served
 
 _THREADS: Final = 2
-_FEW_MODULES: Final = 10
 _TIMES_FILES: Final = 4
 _GUESS_BYTES: Final = 2**20
 _PAGE_BYTES: Final = resource.getpagesize()
@@ -215,7 +214,7 @@ class Shelf:
             told = f"version {version.version} cannot be loaded: {kind}: {error}"
             raise UnusableError(told, version=version.version) from error
         grown_bytes = self._resident() - before_bytes
-        if len(sys.modules) > n_modules + _FEW_MODULES:
+        if len(sys.modules) > n_modules:
             grown_bytes = files.bytes_read * _TIMES_FILES
         return Held(loaded, max(grown_bytes, files.bytes_read))
 
