@@ -16,7 +16,8 @@ Floats = NDArray[np.float64]
 _SAMPLE_ROWS = 100_000
 _FEW_ROWS = 5_000
 _MAX_UNSEEN = 50
-_QUANTUM_BITS = 30
+_QUANTUM_BITS = 34
+QUANTA = 2.0**_QUANTUM_BITS
 
 
 class NumericBins(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
@@ -39,11 +40,13 @@ class NumericBins(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
     def quantum(self) -> float:
         """Sums are rounded to multiples of this, so that they add exactly in any order.
 
-        A power of two, about a billionth of the distance from the center to the outer edges:
-        float64 holds sums of eight million values at that distance without rounding again.
+        A power of two, about 1e-10 of the distance from the center to the outer edges: float64
+        holds sums of half a million values at that distance without rounding again, and of a
+        hundred times as many usual ones.
         """
-        ends = self.edge_values[[0, -1]] - self.center
-        scale = float(np.abs(ends).max()) or abs(self.center) or 1.0
+        edges = self.edge_values
+        ends = (abs(float(edge) - self.center) for edge in (edges[0], edges[-1]))
+        scale = max(ends) or abs(self.center) / 1024 or 1.0
         exponent = math.frexp(scale)[1] - _QUANTUM_BITS if math.isfinite(scale) else 0
         return math.ldexp(1.0, exponent)
 

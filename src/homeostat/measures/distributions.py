@@ -233,6 +233,54 @@ def _beta_fraction(x: float, a: float, b: float) -> float:
     return h
 
 
+def beta_binomial_tail(k: int, n: int, a: float, b: float) -> float:
+    """Return ``P(K >= k)`` of a binomial count whose share has a beta distribution.
+
+    Parameters
+    ----------
+    k, n
+        Hits and rows, ``n >= 1``; `k` at most `n`.
+    a, b
+        Shapes of the share, above 0.
+
+    Returns
+    -------
+    float
+        In 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        When there is no row or a shape is not above 0.
+
+    References
+    ----------
+    .. [1] J. G. Skellam, "A probability distribution derived from the binomial distribution
+       by regarding the probability of success as variable between the sets of trials", JRSS
+       B 10, 1948.
+
+    Examples
+    --------
+    >>> round(beta_binomial_tail(1, 1, 2.0, 98.0), 6)
+    0.02
+    """
+    if n < 1 or k > n or a <= 0 or b <= 0:
+        msg = f"need n >= 1, k <= n and shapes above 0; got {n}, {k}, {a}, {b}"
+        raise ValueError(msg)
+    if k <= 0:
+        return 1.0
+    fixed = math.lgamma(n + 1) + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
+    fixed -= math.lgamma(n + a + b)
+    total = 0.0
+    for j in range(k, n + 1):
+        log_term = fixed + math.lgamma(j + a) + math.lgamma(n - j + b)
+        term = math.exp(log_term - math.lgamma(j + 1) - math.lgamma(n - j + 1))
+        total += term
+        if term < total * _PRECISION:  # beyond the mode terms only fall
+            break
+    return min(1.0, total)
+
+
 def beta_quantile(share: float, a: float, b: float) -> float:
     """Return x with ``beta_share(x, a, b) == share``, by bisection.
 

@@ -172,7 +172,7 @@ def summarise_numbers(
         maximum=max(highs, default=None),
         center=bins.center,
         centered_sum=frozen.rounded(total, step),
-        centered_squares=frozen.rounded(squares, step * step * 2.0**30),
+        centered_squares=frozen.rounded(squares, step * step * frozen.QUANTA),
         counts=np.ascontiguousarray(counts, dtype="<i8").tobytes(),
     )
 

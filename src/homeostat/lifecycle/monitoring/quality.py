@@ -106,12 +106,28 @@ def missing_chance(missing: Flags, profile: baseline.Profile) -> float:
 
 
 def outside(x: Floats, profile: baseline.Profile) -> tuple[int, float]:
-    """Count values outside the baseline's range, and the chance of so many or more."""
+    """Count values outside the baseline's range, and the chance of so many or more.
+
+    Rows that depend on each other leave the range together: they count as one for every
+    `profile.dependence.effect` of them.
+
+    References
+    ----------
+    .. [1] S. S. Wilks, "Statistical prediction with special reference to the problem of
+       tolerance limits", Annals of Mathematical Statistics 13, 1942: the share outside the
+       range of n rows has a beta distribution with shapes 2 and n - 1.
+    """
     if profile.minimum is None or profile.maximum is None:
         return 0, 1.0
     with np.errstate(invalid="ignore"):
         n = int(np.sum((x < profile.minimum) | (x > profile.maximum)))
-    return n, at_least(n, int(np.sum(~np.isnan(x))), 2 / (profile.n + 2))
+    if not n:
+        return 0, 1.0
+    weight = profile.dependence.effect
+    known = profile.n - profile.grouped[-1]
+    rows, before = (max(2, round(m / weight)) for m in (int(np.sum(~np.isnan(x))), known))
+    share = distributions.beta_binomial_tail
+    return n, share(max(1, round(n / weight)), rows, 2.0, float(before - 1))
 
 
 def unseen_chance(n_unseen: int, n: int, profile: baseline.Profile) -> float:
