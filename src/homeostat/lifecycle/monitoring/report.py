@@ -13,7 +13,7 @@ import polars as pl
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.monitoring import report_columns, report_page, report_source
-from homeostat.measures import drift
+from homeostat.measures import bins, drift, summary
 
 Convention = Literal["homeostat", "evidently"]
 _CONVENTIONS = ("homeostat", "evidently")
@@ -200,6 +200,44 @@ def drift_report(
         n_reference=before.n_rows,
         n_current=after.n_rows,
         columns=tuple(columns),
+    )
+
+
+def from_summaries(
+    kept: bins.TableBins, reference: summary.TableSummary, current: summary.TableSummary
+) -> DriftReport:
+    """Compare stored summaries: a baseline with a window, or two months with each other.
+
+    Parameters
+    ----------
+    kept
+        The bins both were counted on.
+    reference, current
+        Of any number of rows; see `measures.windows.merge` for many windows.
+
+    Returns
+    -------
+    DriftReport
+        As `drift_report` by the convention ``homeostat`` gives it, without reading a row.
+    """
+    columns = []
+    for name, own in kept.columns.items():
+        before, after = reference.columns[name], current.columns[name]
+        if isinstance(own, bins.NumericBins):
+            assert isinstance(before, summary.NumericSummary)
+            assert isinstance(after, summary.NumericSummary)
+            pair = (before, after)
+            found = report_columns.numbers_from_summaries(name, "number", own, pair)
+        else:
+            assert isinstance(before, summary.CategorySummary)
+            assert isinstance(after, summary.CategorySummary)
+            found = report_columns.categories_from_summaries(name, own, (before, after))
+        columns.append(found)
+    return DriftReport(
+        convention="homeostat",
+        n_reference=reference.n_rows,
+        n_current=current.n_rows,
+        columns=tuple(_decided(columns)),
     )
 
 

@@ -248,6 +248,48 @@ def numbers_from_summaries(
     )
 
 
+def categories_from_summaries(
+    name: str,
+    kept: bins.CategoryBins,
+    seen: tuple[summary.CategorySummary, summary.CategorySummary],
+) -> ColumnDrift:
+    """Compare two summaries of one categorical column, without its rows.
+
+    Parameters
+    ----------
+    name
+        Of the column.
+    kept
+        The categories both were counted on.
+    seen
+        Of the reference and of the current rows.
+
+    Returns
+    -------
+    ColumnDrift
+        Unseen and rare categories count together as one.
+    """
+    names = [*kept.categories, "(others)"]
+    r, c = (np.array([*each.counts, each.others], dtype=np.int64) for each in seen)
+    kind: Kind = "boolean" if set(kept.categories) <= {"true", "false"} else "category"
+    found = ColumnDrift(
+        name=name,
+        kind=kind,
+        n_reference=int(r.sum()),
+        n_current=int(c.sum()),
+        missing_reference=_missing(int(r.sum()), seen[0].n),
+        missing_current=_missing(int(c.sum()), seen[1].n),
+        values=dict.fromkeys(STATISTICS),
+    )
+    if not found.n_reference or not found.n_current:
+        return msgspec.structs.replace(found, note="no values to compare")
+    occurring = (r + c) > 0
+    shown = pl.DataFrame({"value": pl.Series(names).filter(pl.Series(occurring))})
+    r, c = r[occurring], c[occurring]
+    found = msgspec.structs.replace(found, bars=report_bars.of_categories(shown, r, c))
+    return _judged(found, r, c)
+
+
 def _judged(found: ColumnDrift, reference: Counts, current: Counts) -> ColumnDrift:
     """Add what two histograms say, and whether it is more than the noise of their sizes."""
     psi = drift.population_stability_index(reference, current)

@@ -14,6 +14,8 @@ import pytest
 
 import homeostat
 from homeostat.foundation import errors
+from homeostat.lifecycle.monitoring import report
+from homeostat.measures import bins, summary, windows
 
 KEYS = ["psi", "ks", "ks_p", "wasserstein", "js", "chi2_p"]
 
@@ -79,6 +81,19 @@ def test_the_two_conventions_measure_the_same_thing(tables):
     assert ours.drifted() == theirs.drifted() == ("age",)
 
 
+def test_stored_summaries_give_the_report_of_their_rows(tables):
+    kept = bins.freeze_table(tables[0])
+    seen = [summary.summarise_table(table, kept) for table in tables]
+    packed = [
+        windows.pack(summary.summarise_table(part, kept)) for part in tables[1].iter_slices(500)
+    ]
+    stored = report.from_summaries(kept, seen[0], windows.merge(packed))
+    direct = homeostat.drift_report(*tables)
+    assert stored.values() == direct.values()
+    assert stored.drifted() == direct.drifted()
+    assert [column.kind for column in stored.columns] == [c.kind for c in direct.columns]
+
+
 def test_nothing_has_drifted_where_nothing_changed():
     named = [homeostat.drift_report(*_tables(0.0, n, 500)).drifted() for n in (300, 500, 4000)]
     assert named == [(), (), ()]
@@ -120,9 +135,9 @@ def test_the_table_has_a_row_for_each_column(tables):
 
 def test_json_holds_everything_and_no_number_json_lacks(tables):
     constant = {"x": ["a"] * 50}
-    report = homeostat.drift_report(constant, constant, convention="evidently")
-    assert math.isnan(report.values()["x"]["chi2_p"])
-    assert json.loads(report.to_json())["columns"][0]["values"]["chi2_p"] is None
+    found = homeostat.drift_report(constant, constant, convention="evidently")
+    assert math.isnan(found.values()["x"]["chi2_p"])
+    assert json.loads(found.to_json())["columns"][0]["values"]["chi2_p"] is None
     told = json.loads(homeostat.drift_report(*tables).to_json())
     assert (told["n_reference"], told["n_current"]) == (4000, 3000)
 
