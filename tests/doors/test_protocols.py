@@ -509,11 +509,22 @@ def test_a_body_of_another_type_is_415(door, path, media, status):
     assert answer.status_code == status
 
 
+def test_as_many_rows_as_allowed_are_scored(door):
+    answer = door.http.post(
+        "/models/credit/invocations", json={"dataframe_records": [ROW] * 10_000}
+    )
+    assert answer.json()["scores"] == pytest.approx([0.17] * 10_000)
+
+
 def test_a_million_rows_are_too_many(door):
     whole = DEEP % (b"[" + b",".join([b"1.5"] * 1_000_000) + b"]")
     whole = whole.replace(b'"shape": [1]', b'"shape": [1000000]')
     answer = door.http.post("/v2/models/credit/infer", content=whole)
     assert answer.status_code == 413
+    many = b'{"dataframe_records": [%b]}' % b",".join([b'{"income": 1.5}'] * 1_000_000)
+    answer = door.http.post("/models/credit/invocations", content=many)
+    assert answer.status_code == 413
+    assert "the body holds 1000001 objects" in answer.json()["detail"]
     lines = "income,region,late,owns\n" + "1,north,2,true\n" * 1_000_000
     headers = {"content-type": "text/csv"}
     answer = door.http.post("/models/credit/invocations", content=lines, headers=headers)

@@ -135,7 +135,8 @@ class Predictions:
         try:
             if type(way) is not Way or way.caller != exchange.client:
                 way = head.known = _way(head, exchange.client)
-            if way.kind is _OTHER or not (way.is_usual and self._begin(exchange, way)):
+            is_usual = way.is_usual and len(exchange.body) <= asked.LARGE_BYTES
+            if way.kind is _OTHER or not (is_usual and self._begin(exchange, way)):
                 task = asyncio.get_running_loop().create_task(self._answer(exchange, way))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)

@@ -15,6 +15,9 @@ from homeostat.lifecycle.predictions.entities import LONGEST_KEY
 from homeostat.lifecycle.serving import answering, engine, served
 
 JSON = ("application/json",)
+LARGE_BYTES = 256 * 1024
+OBJECTS_AT_MOST = 10 * served.ROWS_AT_MOST
+LISTS_AT_MOST = 2_000_000
 _NO_ROWS: Sequence[dict[str, Any]] = ()
 
 T = TypeVar("T")
@@ -127,7 +130,9 @@ def admitted(call: Call, asked: Asked) -> answering.Request:
     return request
 
 
-def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+def decode(
+    decoder: msgspec.json.Decoder[T], body: bytes, *, most_objects: int = OBJECTS_AT_MOST
+) -> T:
     """Read a body as one form of JSON.
 
     Parameters
@@ -136,6 +141,9 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         Of the form.
     body
         As it came.
+    most_objects
+        A large body with more of them is not even read: each takes far more memory than its
+        bytes.
 
     Returns
     -------
@@ -146,7 +154,11 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     ------
     InvalidInputError
         When it is no JSON, of another form, or nested too deeply; names the path.
+    TooLargeError
+        When it holds too many objects or lists.
     """
+    if len(body) > LARGE_BYTES:
+        _refuse_crowd(body, most_objects)
     try:
         return decoder.decode(body)
     except msgspec.MsgspecError as error:
@@ -159,6 +171,16 @@ def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         raise errors.InvalidInputError("the body: is nested too deeply") from None
     except UnicodeDecodeError:
         raise errors.InvalidInputError("the body: is no UTF-8") from None
+
+
+def _refuse_crowd(body: bytes, most_objects: int) -> None:
+    for what, sign, most in (("objects", b"{", most_objects), ("lists", b"[", LISTS_AT_MOST)):
+        seen = body.count(sign)
+        if seen > most:
+            raise errors.TooLargeError(
+                f"the body holds {seen} {what}; one request may hold {most}",
+                hint="send them in parts",
+            )
 
 
 def media_type(headers: Mapping[bytes, bytes]) -> str:

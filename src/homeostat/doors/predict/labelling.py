@@ -67,7 +67,7 @@ def read(body: bytes, *, media: str = TAKEN[0]) -> tuple[str, list[engine.Label]
     """
     if media == CSV:
         return "", _separated(body)
-    given = asked.decode(_labels, body)
+    given = asked.decode(_labels, body, most_objects=2 * LABELS_AT_MOST)
     many = given.labels
     if many is None:
         if given.key is None or given.label is None:
