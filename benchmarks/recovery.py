@@ -220,7 +220,7 @@ def _lived(
     known: dict[str, Floats] = {}
     lost = []
     for number, (first, end) in enumerate(bed.batches()):
-        life.take_labels(before=bed.n_labelled(first), at=first)
+        life.take_labels(at=first)
         life.answer(first, end)
         life.judge_window(first, end)
         if number % CHECKPOINT:

@@ -30,7 +30,13 @@ LABEL, FEATURE = "label", "x."
 @click.option("--drop", multiple=True, metavar="COL", help="No feature; may be repeated.")
 @click.option("--warmup", default=0.125, show_default=True, help="Share that trains first.")
 @click.option("--batch", type=int, metavar="ROWS", help="Rows answered at once (200).")
-@click.option("--label-delay", default=0, metavar="ROWS", help="Rows until a label is known.")
+@click.option(
+    "--label-delay",
+    default="0",
+    show_default=True,
+    metavar="ROWS|COL",
+    help="Rows until a label is known; or their column, empty where it never comes.",
+)
 @click.option(
     "--strategy",
     default="loop",
@@ -69,7 +75,7 @@ def backtest(  # noqa: PLR0917 - click passes them by name
     drop: tuple[str, ...],
     warmup: float,
     batch: int | None,
-    label_delay: int,
+    label_delay: str,
     strategy: str,
     policy: Path | None,
     budget: str | None,
@@ -110,13 +116,19 @@ def backtest(  # noqa: PLR0917 - click passes them by name
         drop=drop,
         warmup=warmup,
         regression=(task or followed.model.task) == "regression",
+        delay=None if _is_number(label_delay) else label_delay,
     )
     for note in rows.notes:
         click.secho(note, err=True, dim=True)
     size = followed.retraining.block if batch is None else batch
     with _progress() as progress:
         found = comparing.compare(
-            rows, ways, batch=size, label_delay=label_delay, seed=seed, progress=progress
+            rows,
+            ways,
+            batch=size,
+            label_delay=int(label_delay) if _is_number(label_delay) else 0,
+            seed=seed,
+            progress=progress,
         )
     alone = found.rows[0].outcome
     if json_file != Path("-"):
@@ -167,6 +179,10 @@ def _table(data: Path | None, deployment: str | None, *, target: str) -> Any:
         *[pl.col(name).alias(name.removeprefix(FEATURE)) for name in features],
         pl.col(LABEL).alias(target),
     )
+
+
+def _is_number(text: str) -> bool:
+    return text.lstrip("-").isdigit()
 
 
 def _listed(compare: str | None) -> list[str]:

@@ -41,12 +41,13 @@ def answer(
     model, start = bed.first, bed.rows.warmup
     parts: list[NDArray[np.float64]] = []
     promotions: list[testbed.Promotion] = []
+    known_at = bed.known_at
     used = np.zeros(bed.n_rows, dtype=bool)
     used[:start] = True
     for number, (first, end) in enumerate(bed.batches()):
-        known = bed.n_labelled(first)
         if every is not None and number and number % every == 0:
-            chosen = testbed.rows_between(max(0, known - window) if window else 0, known)
+            known = np.flatnonzero(known_at <= first)
+            chosen = known[-window:] if window else known
             fitted = bed.fit(chosen)
             if fitted is not None:
                 model = fitted

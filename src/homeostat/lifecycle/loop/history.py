@@ -35,7 +35,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     `features` has only numbers (Float64, missing as null) and text; `labels` is shape
     ``(n,)``: 0 and 1 where 1 stands for the class `positive`, the place of the class among
     `classes`, or the number itself. `classes` is empty for regression, `positive` and
-    `negative` are empty unless there are two classes.
+    `negative` are empty unless there are two classes. `delays` are the rows until each label
+    is known, -1 for one that never comes; None where that is the same for all.
     """
 
     features: pl.DataFrame
@@ -46,6 +47,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
     task: Task = "binary"
     classes: tuple[str, ...] = ()
+    delays: NDArray[np.int64] | None = None
 
 
 def prepare(
@@ -56,6 +58,7 @@ def prepare(
     drop: Sequence[str] = (),
     warmup: float = 0.125,
     regression: bool = False,
+    delay: str | None = None,
 ) -> History:
     """Make a history of a table.
 
@@ -73,6 +76,8 @@ def prepare(
         Share of the rows, inside (0, 1), that train the first model.
     regression
         Whether the target is a number to come close to instead of a class.
+    delay
+        Column of the rows until a label is known, missing where it never comes; no feature.
 
     Returns
     -------
@@ -90,7 +95,9 @@ def prepare(
     A numeric column that moves one way over the warm-up is a clock: each later row lies
     outside all that was learned from it, so it is left out, and a note says so.
     """
-    _check_columns(frame, [target, *([time] if time else []), *drop])
+    _check_columns(
+        frame, [target, *([time] if time else []), *([delay] if delay else []), *drop]
+    )
     if not 0 < warmup < 1:
         raise InvalidInputError(
             f"the warm-up is a share of the rows inside (0, 1); got {warmup}"
@@ -113,7 +120,7 @@ def prepare(
             f"the first {n_warmup} rows hold one class of '{target}' only",
             hint="choose a larger --warmup",
         )
-    unwanted = {target, *drop} | ({time} if time else set())
+    unwanted = {target, *drop, *([time] if time else []), *([delay] if delay else [])}
     columns = [name for name in frame.columns if name not in unwanted]
     features = _features(frame.select(columns), n_warmup=n_warmup, notes=notes)
     return History(
@@ -125,6 +132,7 @@ def prepare(
         notes=tuple(notes),
         task=_task(classes),
         classes=classes,
+        delays=_delays(frame[delay]) if delay else None,
     )
 
 
@@ -173,6 +181,18 @@ def _placed(frame: pl.DataFrame, time: str, notes: list[str]) -> pl.DataFrame:
     if placed.height < frame.height:
         notes.append(f"{frame.height - placed.height} rows without a time are left out")
     return placed
+
+
+def _delays(column: pl.Series) -> NDArray[np.int64]:
+    if not column.dtype.is_integer():
+        raise InvalidInputError(
+            f"'{column.name}' holds {column.dtype}; a delay is a whole number of rows"
+        )
+    if (column < 0).any():
+        raise InvalidInputError(
+            f"labels cannot come before their rows; '{column.name}' holds negative numbers"
+        )
+    return column.fill_null(-1).cast(pl.Int64).to_numpy().copy()
 
 
 def _task(classes: tuple[str, ...]) -> Task:

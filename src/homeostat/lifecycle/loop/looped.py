@@ -6,6 +6,7 @@ answers, what monitoring says of the rows just answered.
 
 from __future__ import annotations
 
+import bisect
 from collections import deque
 from collections.abc import Callable
 
@@ -49,7 +50,7 @@ def answer(
     life = Life(bed, policy)
     start = bed.rows.warmup
     for first, end in bed.batches():
-        life.take_labels(before=bed.n_labelled(first), at=first)
+        life.take_labels(at=first)
         life.answer(first, end)
         life.judge_window(first, end)
         if progress is not None:
@@ -91,7 +92,11 @@ class Life:
         self.fit_rows: list[int] = []
         self.n_labels = bed.rows.warmup
         self._n_versions = 1
-        self._n_taken = bed.rows.warmup
+        self._known_at = bed.known_at
+        late = np.arange(bed.rows.warmup, bed.n_rows)
+        self._arriving = late[np.argsort(self._known_at[late], kind="stable")]
+        self._n_taken = 0
+        self._block_row = bed.rows.warmup
         self._waiting: list[int] = []
         self._baselines: dict[str, baseline.Baseline] = {}
 
@@ -119,24 +124,30 @@ class Life:
         event = observing.window_event(judgement)
         self.happen(event, at=end)
 
-    def take_labels(self, *, before: int, at: int) -> None:
+    def take_labels(self, *, at: int) -> None:
         """Take the labels that have come and judge each block they complete.
+
+        A block is the first rows with a label; labels that come later for rows before its
+        end are passed over, as the live loop does.
 
         Parameters
         ----------
-        before
-            End of the rows whose label is known.
         at
             The row that will be answered next.
         """
-        fresh = range(self._n_taken, before)
-        self._n_taken = before
-        self.n_labels += len(fresh)
-        self._waiting += [row for row in fresh if not self.kept_out[row]]
+        while self._n_taken < len(self._arriving):
+            row = int(self._arriving[self._n_taken])
+            if self._known_at[row] > at:
+                break
+            self._n_taken += 1
+            self.n_labels += 1
+            if row >= self._block_row and not self.kept_out[row]:
+                bisect.insort(self._waiting, row)
         size = self.policy.retraining.block
         while len(self._waiting) >= size:
             block = np.array(self._waiting[:size])
             del self._waiting[:size]
+            self._block_row = int(block[-1]) + 1
             self.happen(self._judged(block), at=at)
 
     def happen(self, event: entities.Event, *, at: int) -> None:
@@ -192,11 +203,11 @@ class Life:
         match act:
             case entities.StartFit(fit=fit):
                 self.fit_rows.append(at)
-                return self._fit(fit)
+                return self._fit(fit, at=at)
             case entities.JudgeGates(version=version):
                 return entities.GateJudged(version=version, passed=True, report="backtest")
             case entities.FitCorrector(rows=rows):
-                self._fit_corrector(rows)
+                self._fit_corrector(rows, at=at)
             case entities.OpenAlert(alert=kind):
                 self.alarms.append(testbed.Alarm(row=at, kind=kind))
             case entities.KeepOut(rows=ranges):
@@ -212,8 +223,9 @@ class Life:
                 return None
         return None
 
-    def _fit(self, fit: entities.Fit) -> entities.Event:
+    def _fit(self, fit: entities.Fit, *, at: int) -> entities.Event:
         chosen = testbed.rows_between(fit.rows[0], fit.rows[1], fit.without)
+        chosen = chosen[self._known_at[chosen] <= at]
         model = self.bed.fit(chosen)
         if model is None:
             return entities.FitFailed(fit=fit.id, sentence="its rows hold one class only")
@@ -224,9 +236,9 @@ class Life:
         self.trained_on[version] = chosen
         return entities.FitFinished(fit=fit.id, version=version)
 
-    def _fit_corrector(self, rows: entities.RowRange) -> None:
+    def _fit_corrector(self, rows: entities.RowRange, *, at: int) -> None:
         chosen = np.arange(*rows)
-        chosen = chosen[~self.kept_out[chosen]]
+        chosen = chosen[~self.kept_out[chosen] & (self._known_at[chosen] <= at)]
         self.n_corrector_fits += 1
         self.corrector = corrector.fit(
             self.bed.matrix[chosen], self.mixed[chosen], self.bed.rows.labels[chosen]

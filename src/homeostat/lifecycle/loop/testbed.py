@@ -60,7 +60,7 @@ class Testbed:
     batch
         Rows answered at once.
     label_delay
-        Rows after which a label is known.
+        Rows after which a label is known, where the history has no delays of its own.
     seed
         Of the estimators.
     """
@@ -104,9 +104,19 @@ class Testbed:
         for first in range(self.rows.warmup, self.n_rows, self.batch):
             yield first, min(first + self.batch, self.n_rows)
 
-    def n_labelled(self, row: int) -> int:
-        """Return the end of the rows whose label is known before `row` is answered."""
-        return max(row - self.label_delay, self.rows.warmup)
+    @property
+    def known_at(self) -> NDArray[np.int64]:
+        """For each row the first row that may be answered with its label known.
+
+        A row of the warm-up is known from the start, one without a label after the end.
+        """
+        delays = self.rows.delays
+        own = self.label_delay if delays is None else delays
+        found = np.arange(self.n_rows) + own + 1
+        if delays is not None:
+            found = np.where(delays < 0, self.n_rows + 1, found)
+        found[: self.rows.warmup] = 0
+        return found
 
     def fit(self, chosen: NDArray[np.int64]) -> Member | None:
         """Fit a model on these rows; None when they hold one class only."""

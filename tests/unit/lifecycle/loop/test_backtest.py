@@ -174,3 +174,30 @@ def test_options_out_of_range_are_refused(options):
 def test_kappa_is_none_where_the_previous_label_is_never_wrong():
     labels = np.ones(10, dtype=np.int8)
     assert prequential.scores(labels, np.full(9, 0.9), first=1).kappa_temporal is None
+
+
+def test_a_column_of_equal_delays_is_the_same_as_one_delay():
+    frame = sums(0, n=4000)
+    one = backtest.run(history.prepare(frame, target="y"), POLICY, label_delay=300)
+    rows = history.prepare(frame.with_columns(late=pl.lit(300)), target="y", delay="late")
+    other = backtest.run(rows, POLICY)
+    assert (one.accuracy, one.log_loss, one.fits) == (
+        other.accuracy,
+        other.log_loss,
+        other.fits,
+    )
+
+
+def test_labels_that_come_out_of_order_or_never_make_blocks_of_their_own():
+    rng = np.random.default_rng(0)
+    frame = pl.concat([sums(3, n=3000), sums(4, n=3000, threshold=12.0)])
+    late = pl.Series(rng.integers(0, 400, 6000)).to_list()
+    late = [None if rng.random() < 0.3 else each for each in late]
+    rows = history.prepare(frame.with_columns(late=pl.Series(late)), target="y", delay="late")
+    found = backtest.run(rows, POLICY)
+    n_known = sum(each is not None for each in late)
+    assert 0.9 * n_known < found.labels_used < n_known + rows.warmup
+    (harm,) = [alarm.row for alarm in found.alarms if alarm.kind == "harm"]
+    assert 3000 < harm <= 4600
+    static = backtest.run(rows, POLICY, strategy="static")
+    assert found.accuracy > static.accuracy + 0.02
