@@ -68,13 +68,15 @@ def _check(reference: Numbers, current: Numbers) -> None:
         raise ValueError(msg)
 
 
-def wasserstein(reference: Floats, current: Floats) -> float:
+def wasserstein(reference: Floats, current: Floats, *, scale: float = 1.0) -> float:
     """Return the first Wasserstein distance (the area between the distribution functions).
 
     Parameters
     ----------
     reference, current
         Shape ``(n,)`` and ``(m,)``, one row or more each, sorted, finite, in one unit.
+    scale
+        What the samples were multiplied by; the distance is divided by it.
 
     Returns
     -------
@@ -121,7 +123,11 @@ def wasserstein(reference: Floats, current: Floats) -> float:
         late = (n - over[split]) / n
         value = many[j[split]]
         moved = np.abs(few[split + 1] - value) - np.abs(few[split] - value)
-        return max(0.0, (total + float(late @ moved)) / m)
+        found = (total + float(late @ moved)) / m
+        if not math.isfinite(found) and scale == 1:  # the sum left the range, not its mean
+            scale = math.ldexp(1.0, -math.frexp(m)[1] - 2)
+            return wasserstein(reference * scale, current * scale, scale=scale)
+        return max(0.0, found) / scale
 
 
 def sturges_edges(reference: Numbers, current: Numbers) -> Floats | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from homeostat.lifecycle.monitoring import report_bars, report_columns
 
-_WIDTH, _HEIGHT, _BASE = 480, 130, 110
+_WIDTH, _HEIGHT, _BASE = 480, 136, 112
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2024; --quiet: #5c6670; --line: #d9dee3;
@@ -27,9 +27,9 @@ th { color: var(--quiet); font-weight: 600; } .wide { overflow-x: auto; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: 8px;
   padding: .8rem 1rem; } section h2 { font-size: 1rem; margin: 0; overflow-wrap: anywhere; }
 main { display: grid; grid-template-columns: repeat(auto-fill, minmax(22rem, 1fr));
-  gap: 1rem; margin-top: 1.5rem; }
+  gap: 1rem; } .legend { margin: 1.5rem 0 .6rem; }
 svg { display: block; width: 100%; height: auto; } svg text { fill: var(--quiet);
-  font: 11px system-ui, sans-serif; } .was { fill: var(--was); } .now { fill: var(--now); }
+  font: 15px system-ui, sans-serif; } .was { fill: var(--was); } .now { fill: var(--now); }
 .axis { stroke: var(--line); } .key { display: inline-block; width: .7em; height: .7em;
   border-radius: 2px; } .key.was { background: var(--was); }
 .key.now { background: var(--now); }
@@ -68,7 +68,10 @@ def render(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Drift report</title><style>{_STYLE}</style></head><body>"
-        f"<h1>Drift report</h1><p>{told}</p>{_overview(columns)}<main>{cards}</main>"
+        f"<h1>Drift report</h1><p>{told}</p>{_overview(columns)}"
+        '<p class="legend"><span class="key was"></span> reference '
+        '<span class="key now"></span> current: share of the rows with a value</p>'
+        f"<main>{cards}</main>"
         "</body></html>"
     )
 
@@ -134,7 +137,6 @@ def _chart(column: report_columns.ColumnDrift) -> str:
         f'<line class="axis" x1="0" x2="{_WIDTH}" y1="{_BASE}" y2="{_BASE}"/>'
         f'<text x="0" y="{_HEIGHT - 6}">{first}</text>'
         f'<text x="{_WIDTH}" y="{_HEIGHT - 6}" text-anchor="end">{last}</text></svg>'
-        '<p><span class="key was"></span> reference <span class="key now"></span> current</p>'
     )
 
 
