@@ -55,7 +55,18 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def quiet(settings: Settings) -> State:
-    """Return the state before any block."""
+    """Return the state before any block.
+
+    Parameters
+    ----------
+    settings
+        See `Settings`.
+
+    Returns
+    -------
+    State
+        Without evidence and without a baseline.
+    """
     n = len(settings.rises)
     return State(scores=(0.0,) * n, starts=(0,) * n)
 

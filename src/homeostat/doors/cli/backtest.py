@@ -130,14 +130,19 @@ def backtest(  # noqa: PLR0917 - click passes them by name
             seed=seed,
             progress=progress,
         )
-    alone = found.rows[0].outcome
-    if json_file != Path("-"):
-        _show_all(found) if compare is not None else _show(alone, positive=rows.positive)
-    if json_file is not None:
-        _write(json_file, alone if compare is None else {"ways": found.rows})
     if chart is not None:
         name = data.name if data is not None else deployment
         _draw(chart, found, title=f"{name}: {target}", warmup=rows.warmup, batch=size)
+    _tell(found, json_file, positive=rows.positive, alone=compare is None)
+
+
+def _tell(found: Any, json_file: Path | None, *, positive: str, alone: bool) -> None:
+    """Print what came out, unless standard output is for the JSON; write the JSON."""
+    first = found.rows[0].outcome
+    if json_file != Path("-"):
+        _show(first, positive=positive) if alone else _show_all(found)
+    if json_file is not None:
+        _write(json_file, first if alone else {"ways": found.rows})
 
 
 def _check_source(data: Path | None, deployment: str | None, target: str | None) -> str:
