@@ -15,6 +15,7 @@ Counts = NDArray[np.int64]
 
 _LEAST_BLOCKS = 30
 _LEAST_BLOCK = 20
+_STRONG = 1.5
 
 
 def wasserstein(reference: Counts, current: Counts, edges: Floats) -> tuple[float, float]:
@@ -104,10 +105,11 @@ def design(codes: NDArray[np.integer], *, n_groups: int) -> Design:
 
     Notes
     -----
-    The reference is cut into blocks, at least 30 of them and as long as that allows; the
-    counts of the blocks vary by the design effects times what a multinomial would. Dependence
-    longer than a block is not seen. The trace of the squared matrix is corrected for the
-    number of blocks, without which thirty blocks of independent rows would look uneven.
+    The reference is cut into thirty blocks; their counts vary by the design effects times what
+    a multinomial would. A block of b rows misses about 1 / b of a strong dependence, so that
+    is measured on doubled blocks too and drawn out; dependence much longer than a block is not
+    seen. The trace of the squared matrix is corrected for the number of blocks, without which
+    thirty blocks of independent rows would look uneven.
 
     References
     ----------
@@ -146,6 +148,10 @@ def design(codes: NDArray[np.integer], *, n_groups: int) -> Design:
     if effect > length / 2:
         return Design(1.0, 0.0, n_blocks)
     spread = max(0.0, trace / (df * effect**2) - 1) if effect > 0 else 0.0
+    if effect > _STRONG:
+        joined = scaled[0::2] + scaled[1::2]
+        doubled = float(np.sum(joined**2)) / (2 * df * (n_blocks / 2 - 1))
+        effect = max(effect, min(2 * effect, 2 * doubled - effect))
     # A series steadier than chance (balanced by design) earns no smaller noise.
     return Design(max(1.0, effect), min(spread, float(df)), n_blocks)
 
