@@ -41,7 +41,7 @@ pytestmark = pytest.mark.slow
 
 N_CONNECTIONS = 24
 N_CHANGES = 20
-PACE_S = 0.04
+PACE_S = 0.06
 LIVE_S = 2.0
 POLICY = """
 [model]
@@ -342,6 +342,7 @@ def test_nobody_is_failed_by_changes_of_plans_and_killed_processes(stage):
             old = set(workers(stage))
             stage.serve.process.send_signal(signal.SIGHUP)  # as after an upgrade
             await load.until(lambda: not old & set(workers(stage)))
+            assert load.broken == []
             await changes.make(N_CHANGES - 16)
         return load, changes
 

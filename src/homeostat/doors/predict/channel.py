@@ -74,7 +74,13 @@ class Total(msgspec.Struct, frozen=True, tag=True):
 
 
 class Drain(msgspec.Struct, frozen=True, tag=True):
-    """Accept nothing more, answer what has begun, close the log, end."""
+    """Accept nothing more, answer what has begun, close the log, end.
+
+    Where another worker has taken the place, open connections have `idle_s` seconds for a last
+    request.
+    """
+
+    idle_s: float = 0.0
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):

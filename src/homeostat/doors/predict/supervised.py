@@ -90,9 +90,9 @@ class Supervised:
         """Ask for a sign of life."""
         self._talk.send(channel.Ping())
 
-    def drain(self) -> None:
-        """Ask it to end what it has begun, and then itself."""
-        self._talk.send(channel.Drain())
+    def drain(self, *, idle_s: float) -> None:
+        """Ask it to end what it has begun, and then itself; see `channel.Drain`."""
+        self._talk.send(channel.Drain(idle_s))
 
     def kill(self) -> None:
         """End it now."""

@@ -1,8 +1,8 @@
 """Keeps the workers of a prediction server: starts, tells, measures and replaces them.
 
 Run by `server`. Every worker has a place with a socket of the common address. A worker that
-dies is started again in its place; a new release or environment takes the places one by one,
-the new worker ready before the old one drains.
+dies is started again in its place, and callers go to the others meanwhile; a new release or
+environment takes the places one by one, the new worker ready before the old one drains.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from homeostat.lifecycle.serving import entities, meters
 MEASURE_S: Final = 0.2
 READY_S: Final = 60.0
 DRAIN_S: Final = 15.0
+IDLE_S: Final = 2.0
 SETTLED_S: Final = 2.0
 FIRST_PAUSE_S: Final = 0.25
 LONGEST_PAUSE_S: Final = 30.0
-# While a place is empty for longer, its connections had better go to the others.
+# A place that stays empty for longer keeps nobody waiting.
 CLOSE_S: Final = 1.0
 TRIES: Final = 6
 PING_S: Final = 5.0
@@ -234,7 +235,7 @@ class Supervisor:
                     await self._ready_or_ended(new)
             if new.ready.is_set():
                 _log.info("worker replaced", place=place.number, pid=new.pid, old=old.pid)
-                self._let_go(old)
+                self._let_go(old, idle_s=IDLE_S)
                 return
             new.kill()
             self._leaving.discard(old)
@@ -246,11 +247,11 @@ class Supervisor:
         await asyncio.wait({ready, worker.ended}, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel()
 
-    def _let_go(self, worker: supervised.Supervised) -> None:
+    def _let_go(self, worker: supervised.Supervised, *, idle_s: float = 0.0) -> None:
         """Drain a worker; kill it when it takes too long."""
 
         async def leave() -> None:
-            worker.drain()
+            worker.drain(idle_s=idle_s)
             done, _ = await asyncio.wait({worker.ended}, timeout=DRAIN_S)
             if not done:
                 _log.error("worker did not drain in time; killed", pid=worker.pid)
@@ -279,6 +280,8 @@ class Supervisor:
             answered_s=round(worker.answered_s, 1),
             failures=place.failures,
         )
+        if any(one.worker and one.worker.ready.is_set() for one in self._places):
+            self._close(place)
         await self._pause(place)
 
     async def _pause(self, place: Place) -> None:
@@ -290,10 +293,15 @@ class Supervisor:
         if place.failures <= 1:
             return
         pause_s = min(FIRST_PAUSE_S * 2.0 ** (place.failures - 2), LONGEST_PAUSE_S)
-        if pause_s > CLOSE_S and place.listening is not None:
+        if pause_s > CLOSE_S:
+            self._close(place)
+        await asyncio.sleep(pause_s)
+
+    def _close(self, place: Place) -> None:
+        """Let new connections go to the other places."""
+        if place.listening is not None:
             place.listening.close()
             place.listening = None
-        await asyncio.sleep(pause_s)
 
     def _retire(self, worker: supervised.Supervised) -> None:
         if worker.last is not None:

@@ -73,6 +73,7 @@ class Worker:
         door.pages["/metrics"] = self._metrics
         self._listener = wire.Listener(door)
         self._opening: asyncio.Task[None] | None = None
+        self._idle_s = 0.0
 
     async def run(self, taken: socket.socket, *, ending: asyncio.Event) -> None:
         """Hear the supervisor until it says that this ends, or is gone.
@@ -97,6 +98,7 @@ class Worker:
         while (said := await self._talk.receive()) is not None:
             match said:
                 case channel.Drain():
+                    self._idle_s = said.idle_s
                     return
                 case channel.Plans():
                     for document in said.documents:
@@ -136,7 +138,7 @@ class Worker:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
-        await self._listener.close(drain_s=DRAIN_S)
+        await self._listener.close(drain_s=DRAIN_S, idle_s=self._idle_s)
         await self._warmer.close()
         self._explains.close()
         await self._engine.close()

@@ -49,26 +49,36 @@ class Listener:
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
 
-    async def close(self, *, drain_s: float) -> None:
+    async def close(self, *, drain_s: float, idle_s: float = 0.0) -> None:
         """Accept nothing more, answer what has begun, then close.
 
         Parameters
         ----------
         drain_s
             How long answers may take; what is open after that is cut.
+        idle_s
+            How long a connection is kept for one more request, the last; nothing that is on its
+            way while another process takes over goes unanswered.
         """
         for server in self._servers:
             server.close()
+        if idle_s:
+            for one in list(self._connections):
+                one.is_last = True
+            await self._until_none(idle_s)
         for one in list(self._connections):
             one.drain()
-        until = time.monotonic() + drain_s
-        while self._connections and time.monotonic() < until:  # noqa: ASYNC110 - once, at the end
-            await asyncio.sleep(0.02)
+        await self._until_none(drain_s)
         for one in list(self._connections):
             one.abort()
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def _until_none(self, limit_s: float) -> None:
+        until = time.monotonic() + limit_s
+        while self._connections and time.monotonic() < until:  # noqa: ASYNC110 - once, at the end
+            await asyncio.sleep(0.02)
 
     def _made(self) -> connection.Connection:
         return connection.Connection(self._door, self._heads, self._connections)
