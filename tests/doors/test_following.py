@@ -243,7 +243,7 @@ def test_a_damaged_file_is_fetched_again_before_anything_is_answered_by_it(
         with Server(models, plans) as server:
             async with Replica(tmp_path, server.url, budget_bytes=0) as replica:
                 await replica.follower.follow_once()
-                place = tmp_path / "files" / plans[0].versions[0].files[folder.MODEL]
+                place = tmp_path / "files" / plans[0].versions[0].files[folder.DESCRIPTION]
                 place.write_bytes(b"something else")
                 with pytest.raises(errors.UnavailableError, match="fetched again"):
                     await replica.ask("early")
