@@ -23,7 +23,10 @@ PREFIX = "HOMEOSTAT_"
 # Variables with our prefix that are read elsewhere, by tests alone.
 OTHER_VARIABLES = ("HOMEOSTAT_TEST_",)
 _ADDRESS = re.compile(r"https?://[^/\s]+", re.IGNORECASE)
-SECRETS = ("master_key", "s3_secret_key", "database_url", "token")
+SECRETS = (
+    *("master_key", "s3_secret_key", "database_url", "token"),
+    *("alert_secrets", "smtp_password"),
+)
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what a wildcard is reached by
 
 
@@ -65,6 +68,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Name of the local owner, written into events.
     master_key
         Base64 of the 32 bytes that wrap data keys; a file in `home` when empty.
+    alert_secrets
+        What receivers of alerts need to know, by their names in policies, as
+        ``oncall=whsec_...,team=https://hooks.slack.com/...``.
+    allow_private_webhooks
+        Whether alerts may go to addresses that only this network reaches, and unencrypted.
+    smtp_host, smtp_port, smtp_user, smtp_password, smtp_from
+        The server that takes e-mail; no e-mail is sent without a host.
+    smtp_security
+        ``starttls``, ``tls`` or ``off``.
     log_level, log_format
         ``debug|info|warning|error`` and ``auto|json|console``.
     """
@@ -90,6 +102,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     project: str = "default"
     actor: str = "owner"
     master_key: str = ""
+    alert_secrets: str = ""
+    allow_private_webhooks: bool = False
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_user: str = ""
+    smtp_password: str = ""
+    smtp_from: str = "homeostat@localhost"
+    smtp_security: str = "starttls"
     log_level: str = "info"
     log_format: str = "auto"
 
@@ -179,7 +199,7 @@ def check(settings: Settings) -> None:
         choice unknown.
     """
     _check_reach(settings)
-    for name in ("port", "predict_port"):
+    for name in ("port", "predict_port", "smtp_port"):
         number = getattr(settings, name)
         if not 0 <= number <= 65535:  # noqa: PLR2004 - the highest TCP port
             raise errors.InvalidInputError(f"{name} is {number}; ports are 0 to 65535")
@@ -198,6 +218,7 @@ def check(settings: Settings) -> None:
         "log_level": ("debug", "info", "warning", "error"),
         "log_format": ("auto", "json", "console"),
         "sign_in": ("off", "keys"),
+        "smtp_security": ("starttls", "tls", "off"),
     }
     for name, known in choices.items():
         if getattr(settings, name) not in known:

@@ -18,6 +18,7 @@ ACTIONS: Mapping[str, Role] = MappingProxyType(
         "access.write": Role.OWNER,
         "alert.acknowledge": Role.OPERATOR,
         "alert.read": Role.VIEWER,
+        "alert.silence": Role.OPERATOR,
         "alert.write": Role.OPERATOR,
         "audit.read": Role.REVIEWER,
         "audit.write": Role.OPERATOR,

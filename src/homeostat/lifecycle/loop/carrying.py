@@ -8,8 +8,8 @@ import msgspec
 
 from homeostat.foundation import access, jobs
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.alerting import watching
 from homeostat.lifecycle.loop import entities
-from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import plan as plans
 from homeostat.lifecycle.serving.entities import Arm, Member
@@ -63,7 +63,7 @@ def _do(
         case entities.Serve():
             _serve(tx, actor, decision, act, deployment=deployment)
         case entities.OpenAlert():
-            monitoring.open_alert(
+            watching.open_alert(
                 tx,
                 actor,
                 deployment=deployment,
@@ -74,9 +74,7 @@ def _do(
                 evidence=_told(decision),
             )
         case entities.ResolveAlert():
-            monitoring.resolve_alerts(
-                tx, actor, deployment=deployment, kind=act.alert, column=act.column
-            )
+            watching.clear(tx, actor, deployment=deployment, kind=act.alert, column=act.column)
         case entities.FitCorrector():
             # Only a state that began with a corrector asks for one; live ones begin without.
             pass

@@ -16,6 +16,7 @@ import polars as pl
 from homeostat.foundation import access, errors, log
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
+from homeostat.lifecycle.alerting import watching
 from homeostat.lifecycle.loop import (
     actions,
     candidates,
@@ -168,6 +169,7 @@ class Loop:
 
         def write(tx: Transaction) -> None:
             monitoring.save_window(tx, self._actor, deployment, judgement)
+            watching.see_window(tx, self._actor, deployment, judgement)
             self.record(tx, seen, event, after=after)
 
         self._house.write(write)
@@ -298,6 +300,8 @@ class Loop:
     def _scores(
         self, seen: View, label: str, rows: pl.DataFrame
     ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        if seen.deployment.kind == "watched":
+            return rows["score"].to_numpy()  # its only member is the one that answered
         table = observing.features(rows)
         return self._scorer.scores(self._loadable(seen, label), table)
 
@@ -317,6 +321,8 @@ class Loop:
     def _positive(self, seen: View) -> str:
         """Return the positive class as text, as the first member was trained."""
         first = self._loadable(seen, seen.state.members[0].version)
+        if seen.deployment.kind == "watched":
+            return scoring.positive_of(self._scorer.described(first))
         return scoring.positive(self._scorer.predictor(first))
 
     # --- canary ----------------------------------------------------------------------------

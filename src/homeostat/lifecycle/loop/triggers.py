@@ -11,6 +11,7 @@ import msgspec
 
 from homeostat.foundation import access, events, jobs
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.alerting import telling
 from homeostat.lifecycle.loop import actions, carrying, entities
 from homeostat.lifecycle.serving import actions as serving
 
@@ -67,6 +68,8 @@ def _set_clocks(tx: Transaction, actor: access.Actor, name: str) -> None:
             jobs.schedule(tx, actor, clock, cron=when, kind=kind, payload=payload)
         elif clock in set_before:
             jobs.unschedule(tx, actor, clock)
+    if policy.alerts.no_data_after is not None:
+        telling.look_at(tx, actor, name)
 
 
 def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
@@ -134,4 +137,5 @@ TRIGGERS: dict[str, Trigger] = {
     "job.failed": _lost,
     "policy.changed": _policy_changed,
     "plan.changed": _plan_set,
+    **telling.TRIGGERS,
 }

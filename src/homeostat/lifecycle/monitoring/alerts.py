@@ -244,7 +244,7 @@ def _list(
     if states:
         parameters["in_states"] = list(states)
     question = records.ALERTS[deployment is not None, bool(states)]
-    return [_alert(row) for row in tx.execute(question, parameters).mappings()]
+    return [read_row(row) for row in tx.execute(question, parameters).mappings()]
 
 
 def _unresolved(
@@ -258,7 +258,7 @@ def _unresolved(
         "in_column": column or "",
     }
     row = tx.execute(records.UNRESOLVED, parameters).mappings().first()
-    return _alert(row) if row else None
+    return read_row(row) if row else None
 
 
 def _get(tx: Transaction, alert: str) -> entities.Alert:
@@ -268,10 +268,11 @@ def _get(tx: Transaction, alert: str) -> entities.Alert:
         raise errors.NotFoundError(
             f"no alert {alert!r}", hint="see homeostat monitor alerts", alert=alert
         )
-    return _alert(row)
+    return read_row(row)
 
 
-def _alert(row: Any) -> entities.Alert:
+def read_row(row: Any) -> entities.Alert:
+    """Return the alert of a row of its table."""
     fields = {name: value for name, value in row.items() if name != "project"}
     fields["column"] = fields.pop("column_name") or None
     fields["evidence"] = msgspec.json.decode(fields["evidence"], type=tuple[str, ...])

@@ -140,7 +140,11 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
-    """Something a person is told, once, until it is over."""
+    """Something a person is told, once, until it is over.
+
+    It is soft until `confirmed_at`; `told_at` is when somebody was first told, and `held_by`
+    because of what nobody was: ``silence:<id>``, or ``alert:<id>`` for one upstream.
+    """
 
     id: str
     deployment: str
@@ -154,3 +158,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     resolved_at: int | None = None
     sentence: str
     evidence: tuple[str, ...] = ()
+    confirmed_at: int | None = None
+    told_at: int | None = None
+    held_by: str = ""
+    n_escalated: int = 0

@@ -1,4 +1,4 @@
-"""The tables of monitoring and the SQL on them; only `actions` and `alerts` call it."""
+"""The tables of monitoring and the SQL on them; `actions`, `alerts`, `marks` call it."""
 
 from __future__ import annotations
 
@@ -39,6 +39,10 @@ alerts = sa.Table(
     sa.Column("resolved_at", sa.BigInteger, nullable=True),
     sa.Column("sentence", sa.Text, nullable=False),
     sa.Column("evidence", sa.Text, nullable=False),
+    sa.Column("confirmed_at", sa.BigInteger, nullable=True),
+    sa.Column("told_at", sa.BigInteger, nullable=True),
+    sa.Column("held_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("n_escalated", sa.Integer, nullable=False, server_default="0"),
     sa.Index("alerts_state", "project", "state", "id"),
     sa.Index("alerts_deployment", "project", "deployment", "id"),
 )
@@ -89,6 +93,16 @@ ACKNOWLEDGE = _MOVE.values(
     acknowledged_by=sa.bindparam("to_by"),
 )
 RESOLVE = _MOVE.values(state="resolved", resolved_at=sa.bindparam("to_at"))
+# One statement for each thing that `marks.note` may note.
+MARKS = {
+    name: _MOVE.values({name: sa.bindparam("to_value")})
+    for name in ("confirmed_at", "told_at", "held_by", "n_escalated")
+}
+HELD_BY = sa.select(alerts).where(
+    alerts.c.project == IN_PROJECT,
+    alerts.c.held_by == sa.bindparam("in_held_by"),
+    alerts.c.state != "resolved",
+)
 
 _ALERTS = (
     sa.select(alerts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeostat.lifecycle.policy.entities import (
+    Alerts,
     Data,
     Explain,
     Gates,
@@ -16,6 +17,7 @@ from homeostat.lifecycle.policy.entities import (
 from homeostat.lifecycle.policy.read import digest, parse, read
 
 __all__ = [
+    "Alerts",
     "Data",
     "Explain",
     "Gates",

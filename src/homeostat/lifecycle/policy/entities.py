@@ -268,6 +268,53 @@ class Explain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     changes: Annotated[int, Meta(ge=1, le=5, description="a whole number from 1 to 5")] = 3
 
 
+class Alerts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[alerts]``: who is told what, and when; secrets are in the settings of the server.
+
+    Attributes
+    ----------
+    webhooks
+        Addresses by the name of their receiver; the setting ``alert_secrets`` has, by the same
+        name, what messages are signed with.
+    slack
+        Names of receivers that take Slack's JSON; their addresses, which open a channel to
+        whoever knows them, are in the setting ``alert_secrets``.
+    email
+        Addresses by the name of their receiver.
+    tell
+        Receivers that are told at once.
+    escalate, escalate_after
+        Receivers that are told one after the other while nobody has acknowledged.
+    confirm_after, resolve_after
+        Windows with drift in a row until somebody is told of it; windows without it until it is
+        over.
+    group
+        Alerts of one cause within this time of another are one message.
+    no_data_after
+        A deployment that is asked nothing for so long is an alert; never, when not given.
+    upstream
+        What this deployment depends on: ``deployment:features``. While there is an alert on it,
+        nobody is told of those here. What lineage knows need not be named.
+    """
+
+    webhooks: dict[Name, Text] = {}
+    slack: tuple[Name, ...] = ()
+    email: dict[Name, tuple[Text, ...]] = {}
+    tell: tuple[Name, ...] = ()
+    escalate: tuple[Name, ...] = ()
+    escalate_after: str = "1h"
+    confirm_after: Annotated[int, Meta(ge=1, le=100, description="a number from 1 to 100")] = 2
+    resolve_after: Annotated[int, Meta(ge=1, le=100, description="a number from 1 to 100")] = 1
+    group: str = "5m"
+    no_data_after: str | None = None
+    upstream: tuple[Text, ...] = ()
+
+    def span_ms(self, key: Literal["escalate_after", "group", "no_data_after"]) -> int:
+        """Return the span of a key in milliseconds; 0 when it is not given."""
+        text: str | None = getattr(self, key)
+        return 0 if text is None else round(1000 * (spans.parse(text).seconds or 0.0))
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A whole `homeostat.toml`, every default filled in.
 
@@ -286,6 +333,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     monitoring: Monitoring = Monitoring()
     retraining: Retraining = Retraining()
     explain: Explain = Explain()
+    alerts: Alerts = Alerts()
 
     def __post_init__(self) -> None:
         if not self.gates.metric:

@@ -18,7 +18,7 @@ import msgspec
 
 from homeostat.foundation.errors import InvalidInputError, NotFoundError
 from homeostat.lifecycle.policy import rules
-from homeostat.lifecycle.policy.entities import Explain, Policy, Serving
+from homeostat.lifecycle.policy.entities import Alerts, Explain, Policy, Serving
 
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     field.name: field.type for field in msgspec.structs.fields(Policy)
@@ -108,8 +108,10 @@ def digest(policy: Policy) -> str:
     -------
     str
         BLAKE3 of its canonical JSON, 64 hexadecimal digits. A policy that says nothing of
-        explanations, or of serving, has the digest it had before there were any.
+        explanations, of serving or of alerts has the digest it had before there were any.
     """
+    if policy.alerts == Alerts():
+        policy = msgspec.structs.replace(policy, alerts=msgspec.UNSET)
     if policy.explain == Explain():
         policy = msgspec.structs.replace(policy, explain=msgspec.UNSET)
     if policy.serving == Serving():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,8 @@ import cronsim
 
 from homeostat.lifecycle.policy import entities, spans
 from homeostat.lifecycle.policy.entities import Policy
+
+_ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
 
 
 class Problem(NamedTuple):
@@ -41,6 +44,7 @@ def problems(policy: Policy) -> Iterator[Problem]:
     yield from _about_rollout(policy)
     yield from _about_retraining(policy)
     yield from _about_explaining(policy)
+    yield from _about_alerts(policy.alerts)
 
 
 def _about_columns(policy: Policy) -> Iterator[Problem]:
@@ -175,3 +179,44 @@ def _about_bounds(explain: entities.Explain) -> Iterator[Problem]:
 
 def _of_explain(key: str, sentence: str, hint: str = "") -> Problem:
     return Problem("explain", key, f"[explain] {sentence}", hint)
+
+
+def _about_alerts(alerts: entities.Alerts) -> Iterator[Problem]:
+    named = [*alerts.webhooks, *alerts.slack, *alerts.email]
+    for name in sorted({name for name in named if named.count(name) > 1}):
+        yield Problem("alerts", "tell", f"[alerts] {name!r} names two receivers")
+    for key, wanted in (("tell", alerts.tell), ("escalate", alerts.escalate)):
+        for name in (name for name in wanted if name not in named):
+            near = difflib.get_close_matches(name, named, n=1, cutoff=0.5)
+            hint = (
+                f"did you mean {near[0]!r}?" if near else "name it in webhooks, slack or email"
+            )
+            yield Problem("alerts", key, f"[alerts] {key}: nobody is named {name!r}", hint)
+    yield from _about_addresses(alerts)
+    yield from _about_times(alerts)
+
+
+def _about_addresses(alerts: entities.Alerts) -> Iterator[Problem]:
+    for name, url in alerts.webhooks.items():
+        if not url.startswith(("https://", "http://")) or any(map(str.isspace, url)):
+            said = f"[alerts] webhooks: {name} needs an address of the web, got {url!r}"
+            yield Problem("alerts", "webhooks", said, "https://…")
+    for name, addresses in alerts.email.items():
+        if not addresses or not all(_ADDRESS.fullmatch(one) for one in addresses):
+            said = f"[alerts] email: {name} needs addresses, got {list(addresses)}"
+            yield Problem("alerts", "email", said, '["ada@example.org"]')
+    for reference in alerts.upstream:
+        if not all(reference.partition(":")):
+            said = f"[alerts] upstream needs kind and name, got {reference!r}"
+            yield Problem("alerts", "upstream", said, "deployment:features")
+
+
+def _about_times(alerts: entities.Alerts) -> Iterator[Problem]:
+    for key in ("escalate_after", "group", "no_data_after"):
+        text = getattr(alerts, key)
+        try:
+            seconds = 1.0 if text is None else spans.parse(text).seconds
+        except ValueError:
+            seconds = None
+        if seconds is None or (not seconds and key != "group"):
+            yield Problem("alerts", key, f"[alerts] {key} needs a time, got {text!r}", "1h")

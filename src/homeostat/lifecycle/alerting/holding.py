@@ -1,0 +1,105 @@
+"""Why nobody is told of an alert now: a silence, or an alert upstream; called by `telling`."""
+
+from __future__ import annotations
+
+from homeostat.foundation import access, lineage
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.alerting import actions, watching
+from homeostat.lifecycle.alerting.entities import Silence
+from homeostat.lifecycle.monitoring import alerts
+from homeostat.lifecycle.monitoring.entities import Alert
+
+OWN_UPSTREAM = (*watching.FEED, watching.NO_DATA)
+"""Kinds that explain drift of the same deployment."""
+
+
+def silence_of(tx: Transaction, alert: Alert) -> Silence | None:
+    """Return the silence in force that means an alert, the longest of them; None without.
+
+    Parameters
+    ----------
+    tx
+        Any transaction.
+    alert
+        Of which somebody would be told.
+    """
+    fitting = [
+        one
+        for one in actions.standing_silences(tx)
+        if one.holds(tx.at)
+        and one.fits(deployment=alert.deployment, kind=alert.kind, column=alert.column)
+    ]
+    return fitting[-1] if fitting else None
+
+
+def is_downtime(tx: Transaction, deployment: str) -> bool:
+    """Say whether work on a deployment is planned for now."""
+    return any(
+        one.is_downtime
+        and one.holds(tx.at)
+        and one.fits(deployment=deployment, kind=watching.NO_DATA, column=None)
+        for one in actions.standing_silences(tx)
+    )
+
+
+def upstream_of(tx: Transaction, actor: access.Actor, alert: Alert) -> Alert | None:
+    """Return the confirmed alert because of which an alert is none of its own; None without.
+
+    Upstream of a drift is the broken feed of the same deployment. Upstream of a deployment is
+    what its policy names, and everything that it was made of, as lineage knows it.
+
+    Parameters
+    ----------
+    tx, actor
+        May read alerts and the deployment.
+    alert
+        Of which somebody would be told.
+
+    Returns
+    -------
+    Alert or None
+        The root, where an alert upstream is itself held by one further up. Alerts that would
+        wait for each other do not: the first one told counts.
+    """
+    others = [
+        one
+        for one in alerts.list_alerts(tx, actor, states=watching.UNRESOLVED, limit=1000)
+        if one.confirmed_at is not None and one.id != alert.id
+    ]
+    if not others:
+        return None
+    if alert.kind in watching.DRIFT:
+        for one in others:
+            if one.deployment == alert.deployment and one.kind in OWN_UPSTREAM:
+                return _root(one, others, alert)
+    elsewhere = [one for one in others if one.deployment != alert.deployment]
+    if not elsewhere:
+        return None
+    here = _reference(alert.deployment)
+    upstream = set(watching.policy_of(tx, actor, alert.deployment).upstream)
+    upstream.update(edge.source for edge in lineage.ancestors(tx, here))
+    for one in reversed(elsewhere):
+        if _reference(one.deployment) in upstream:
+            root = _root(one, others, alert)
+            if root is not None:
+                return root
+    return None
+
+
+def _root(one: Alert, others: list[Alert], alert: Alert) -> Alert | None:
+    """Follow who holds whom to the end; None where that leads back to `alert`."""
+    by_id = {f"alert:{other.id}": other for other in others}
+    seen = {f"alert:{alert.id}"}
+    while one.held_by.startswith("alert:"):
+        if one.held_by in seen:
+            return None
+        seen.add(one.held_by)
+        above = by_id.get(one.held_by)
+        if above is None:
+            return one
+        one = above
+    return one
+
+
+def _reference(deployment: str) -> str:
+    return deployment if ":" in deployment else f"deployment:{deployment}"
