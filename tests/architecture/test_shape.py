@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "homeostat"
@@ -24,9 +23,20 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(SOURCE))
 
 
+@functools.cache
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+@functools.cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(text_of(path))
+
+
+@functools.cache
 def functions(path: Path) -> list[tuple[str, FUNCTION]]:
     found = []
-    todo: list[tuple[str, ast.AST]] = [("", ast.parse(path.read_text(encoding="utf-8")))]
+    todo: list[tuple[str, ast.AST]] = [("", tree_of(path))]
     while todo:
         prefix, node = todo.pop()
         for child in ast.iter_child_nodes(node):
@@ -39,15 +49,16 @@ def functions(path: Path) -> list[tuple[str, FUNCTION]]:
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_module_is_longer_than_400_lines(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_MODULE
+def test_no_module_is_longer_than_400_lines():
+    lines = {name_of(path): len(text_of(path).splitlines()) for path in MODULES}
+    assert lines
+    assert not {name: n for name, n in lines.items() if n > LONGEST_MODULE}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_function_is_longer_than_60_lines_without_its_docstring(path):
+def test_no_function_is_longer_than_60_lines_without_its_docstring():
     long = {
-        name: (node.end_lineno or 0) - node.lineno + 1
+        f"{name_of(path)}: {name}": (node.end_lineno or 0) - node.lineno + 1
+        for path in MODULES
         for name, node in functions(path)
         if code_lines(node) > LONGEST_FUNCTION
     }
@@ -65,19 +76,23 @@ def code_lines(node: FUNCTION) -> int:
 OURS = [path for path in MODULES if "migrations" not in path.parts]  # Alembic's shape
 
 
-@pytest.mark.parametrize("path", OURS, ids=name_of)
-def test_every_module_says_what_it_is(path):
-    text = path.read_text(encoding="utf-8")
-    assert not text.strip() or ast.get_docstring(ast.parse(text))
+def test_every_module_says_what_it_is():
+    silent = [
+        name_of(path)
+        for path in OURS
+        if text_of(path).strip() and not ast.get_docstring(tree_of(path))
+    ]
+    assert not silent
 
 
 PUBLIC = [path for path in MODULES if name_of(path).startswith(DOCUMENTED)]
 
 
-@pytest.mark.parametrize("path", PUBLIC, ids=name_of)
-def test_public_functions_are_documented(path):
+def test_public_functions_are_documented():
+    assert PUBLIC
     silent = [
-        name
+        f"{name_of(path)}: {name}"
+        for path in PUBLIC
         for name, node in functions(path)
         if not any(part.startswith("_") for part in name.split("."))
         and not ast.get_docstring(node)
@@ -131,12 +146,16 @@ def answers(node: FUNCTION) -> bool:
     return node.returns is not None and ast.unparse(node.returns) not in {"None", "NoReturn"}
 
 
-def told(path: Path) -> list[tuple[str, FUNCTION]]:
+def told_in(paths: list[Path]) -> list[tuple[str, FUNCTION]]:
     """Return the public functions whose docstring must tell what they take and give."""
+    found = [
+        (f"{name_of(path)}: {name}", node) for path in paths for name, node in functions(path)
+    ]
+    assert found
     return [
         (name, node)
-        for name, node in functions(path)
-        if not any(part.startswith("_") for part in name.split("."))
+        for name, node in found
+        if not any(part.startswith("_") for part in name.rpartition(": ")[2].split("."))
         and not is_overload(node)
         and not is_field(node)
         and not any("property" in ast.unparse(mark) for mark in node.decorator_list)
@@ -147,10 +166,9 @@ MEASURES = [path for path in MODULES if name_of(path).startswith("measures/")]
 DOORS = [path for path in PUBLIC if path not in MEASURES]
 
 
-@pytest.mark.parametrize("path", MEASURES, ids=name_of)
-def test_measures_document_every_parameter_what_they_return_and_what_they_raise(path):
+def test_measures_document_every_parameter_what_they_return_and_what_they_raise():
     missing = {}
-    for name, node in told(path):
+    for name, node in told_in(MEASURES):
         there = sections(node)
         gone = parameters(node) - there.get("Parameters", set())
         gone |= raised(node) - there.get("Raises", set())
@@ -164,10 +182,9 @@ def test_measures_document_every_parameter_what_they_return_and_what_they_raise(
 ENDPOINTS = ({"call"}, {"_"})  # what they take and answer is in the table of routes
 
 
-@pytest.mark.parametrize("path", DOORS, ids=name_of)
-def test_sdk_and_api_document_parameters_returns_and_errors_where_the_summary_does_not(path):
+def test_sdk_and_api_document_parameters_returns_and_errors_where_the_summary_does_not():
     missing = {}
-    for name, node in told(path):
+    for name, node in told_in(DOORS):
         doc, there = ast.get_docstring(node) or "", sections(node)
         is_endpoint = parameters(node) in ENDPOINTS
         gone = set() if is_endpoint else raised(node) - there.get("Raises", set())
@@ -191,9 +208,8 @@ def test_a_parameter_named_only_in_passing_is_not_documented():
 BANNED_NAMES = {"utils", "helpers", "common", "manager", "handler", "base", "misc"}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_module_has_a_name_that_says_nothing(path):
-    assert path.stem not in BANNED_NAMES
+def test_no_module_has_a_name_that_says_nothing():
+    assert not [name_of(path) for path in MODULES if path.stem in BANNED_NAMES]
 
 
 def run_python(code: str) -> str:
