@@ -83,3 +83,19 @@ def test_a_mistake_is_one_sentence_and_a_code(tmp_path, monkeypatch, capsys, mis
     (tmp_path / "table.csv").write_text(f"x,y\n{rows}\n")
     assert cli.invoke(["backtest", *arguments]) == code
     assert capsys.readouterr().err.count("error:") == 1
+
+
+def test_ways_are_compared_in_a_table_and_a_chart(tmp_path, capsys):
+    table = tmp_path / "small.csv"
+    lines = ["x,z,y"] + [f"{i % 7},{(i * 31) % 11},{i % 3}" for i in range(900)]
+    table.write_text("\n".join(lines))
+    other = tmp_path / "other.toml"
+    other.write_text('[model]\nname = "a"\ntarget = "y"\n[retraining]\nbudget = "minimal"\n')
+    chart, written = tmp_path / "chart.html", tmp_path / "result.json"
+    ways = f"static,cron-2,{other}"
+    told = ["--compare", ways, "--chart", str(chart), "--json", str(written)]
+    assert cli.invoke(["backtest", str(table), "--target", "y", "--batch", "50", *told]) == 0
+    named = [way["name"] for way in json.loads(written.read_text())["ways"]]
+    assert named == ["loop", "static", "cron-2", str(other)]
+    assert "<svg" in chart.read_text()
+    assert "regained" in capsys.readouterr().out
