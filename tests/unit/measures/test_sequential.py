@@ -134,3 +134,34 @@ def test_the_ratio_is_an_e_value_at_the_accepted_rate(accepted, rise, dispersion
 def test_wrong_arguments_are_value_errors(call):
     with pytest.raises(ValueError, match=r"need|mean"):
         call()
+
+
+def test_a_patient_alarm_takes_rows_that_err_together_for_what_they_are():
+    rng = np.random.default_rng(11)
+    settings = {
+        patient: sequential.AlarmSettings(is_patient=patient) for patient in (False, True)
+    }
+    alarms = dict.fromkeys(settings, 0)
+    for _ in range(12):
+        levels = np.zeros(150)
+        for block in range(1, 150):  # the error rate itself wanders around 0.1
+            levels[block] = 0.5 * levels[block - 1] + rng.normal(0, 0.02)
+        errors = rng.binomial(200, np.clip(0.1 + levels, 0.01, 0.4)) / 200
+        for patient, chosen in settings.items():
+            state = sequential.quiet_alarm(chosen)
+            for block, error in enumerate(errors):
+                state, alarm = sequential.observe_error(
+                    state, float(error), block=block, n_rows=200, settings=chosen
+                )
+                alarms[patient] += alarm is not None
+    assert alarms[True] < alarms[False] / 2
+    state = sequential.quiet_alarm(settings[True])
+    for block, error in enumerate([0.1] * 30 + [0.4] * 3):
+        state, alarm = sequential.observe_error(
+            state, error, block=block, n_rows=200, settings=settings[True]
+        )
+        if alarm:
+            assert (block, alarm.change_block) == (30, 30)
+            break
+    else:
+        pytest.fail("thirty points of loss were not seen")
