@@ -114,7 +114,7 @@ class Form:
 
 def _tensor(at: int, name: str, kind: str) -> type[msgspec.Struct]:
     fields: list[Any] = [
-        ("name", Literal[name]),  # type: ignore[valid-type]
+        ("name", Literal[name]),
         ("shape", tuple[Literal[1]]),
         ("datatype", Literal["FP64", "FP32", "INT64", "INT32", "BOOL", "BYTES"]),
         ("data", list[_TYPES.get(kind, str | None)]),  # type: ignore[misc]
