@@ -1,4 +1,4 @@
-"""Judged windows over HTTP, with their findings and causes."""
+"""Monitoring over HTTP: judged windows, and models that are served elsewhere."""
 
 from __future__ import annotations
 
@@ -8,8 +8,21 @@ import msgspec
 
 from homeostat.doors.api import routing
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.data import actions as data
+from homeostat.lifecycle.data import intake
+from homeostat.lifecycle.data.entities import Snapshot
+from homeostat.lifecycle.loop import attaching
 from homeostat.lifecycle.monitoring import actions
 from homeostat.lifecycle.monitoring.entities import Window
+from homeostat.lifecycle.predictions import actions as predictions
+from homeostat.lifecycle.predictions import observed
+from homeostat.lifecycle.predictions.entities import Sealed, Segment
+from homeostat.lifecycle.registry.entities import Version
+from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving import classes, correcting, watching
+from homeostat.lifecycle.serving.entities import Deployment
+
+OBSERVATIONS_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +35,28 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         int | None, msgspec.Meta(description="only windows that begin before this row")
     ] = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="windows a page")] = 100
+
+
+class NewWatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that is served elsewhere: its policy, and a snapshot of its reference rows."""
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    policy: Annotated[str, msgspec.Meta(max_length=200_000)]
+    snapshot: Annotated[str, msgspec.Meta(description="as snapshot:<id>")]
+
+
+class Observations(msgspec.Struct, frozen=True, kw_only=True):
+    """What another server answered."""
+
+    rows: Annotated[
+        list[observed.Observation], msgspec.Meta(min_length=1, max_length=observed.MOST_ROWS)
+    ]
+    batch: Annotated[
+        str,
+        msgspec.Meta(
+            max_length=200, description="the same rows under the same name are taken once"
+        ),
+    ] = ""
 
 
 async def windows(call: routing.Call) -> list[Window]:
@@ -42,6 +77,65 @@ async def windows(call: routing.Call) -> list[Window]:
     return await call.read(fetch)
 
 
+async def attach(call: routing.Call) -> Deployment:
+    """Begin to watch a model that is served elsewhere."""
+    body: NewWatch = call.body
+
+    def look(tx: Transaction) -> Snapshot:
+        serving.need_free(tx, body.name)
+        return data.find_snapshot(tx, call.actor, body.snapshot)
+
+    snapshot = await call.read(look)
+
+    def work() -> attaching.Prepared:
+        rows = intake.read_snapshot(call.house, snapshot, project=call.project)
+        return attaching.prepare(call.house, body.policy, rows, project=call.project)
+
+    prepared = await call.work(work)
+
+    def write(tx: Transaction) -> Deployment:
+        return attaching.attach(
+            tx,
+            call.actor,
+            body.name,
+            policy=body.policy,
+            prepared=prepared,
+            snapshot=snapshot,
+        )
+
+    return await call.write(write)
+
+
+async def observe(call: routing.Call) -> Segment:
+    """Take in what another server answered; it becomes a part of the log."""
+    name = str(call.path_params["name"])
+    body: Observations = call.body
+
+    def look(tx: Transaction) -> tuple[Deployment, Version]:
+        found = serving.get_deployment(tx, call.actor, name)
+        watching.need_watched(found)
+        return found, classes.champion(tx, call.actor, name)
+
+    deployment, version = await call.read(look)
+
+    def seal() -> Sealed:
+        negative, positive = classes.known(call.house, version, project=call.project)
+        watched = observed.Watched(
+            name,
+            deployment.plan.generation,
+            version.number,
+            {column.name: column.kind for column in version.schema.columns},
+            (negative, positive),
+        )
+        segment, raw = observed.segment(watched, body.rows, batch=body.batch)
+        return predictions.seal_segment(
+            call.house, name, segment=segment, raw=raw, project=call.project
+        )
+
+    sealed = await call.work(seal)
+    return await call.write(lambda tx: correcting.accept_segment(tx, call.actor, sealed))
+
+
 ROUTES = (
     routing.Route(
         "GET",
@@ -51,5 +145,26 @@ ROUTES = (
         answer=list[Window],
         summary="Judged windows of a deployment, the latest first",
         query=Wanted,
+    ),
+    routing.Route(
+        "POST",
+        "/api/watched",
+        "deployment.change",
+        attach,
+        answer=Deployment,
+        body=NewWatch,
+        status=201,
+        summary="Watch a model that is served elsewhere",
+    ),
+    routing.Route(
+        "POST",
+        "/api/deployments/{name}/observations",
+        "prediction.write",
+        observe,
+        answer=Segment,
+        body=Observations,
+        status=201,
+        limit_bytes=OBSERVATIONS_LIMIT_BYTES,
+        summary="Hand over what a watched model answered elsewhere",
     ),
 )

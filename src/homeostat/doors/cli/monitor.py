@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -122,6 +123,49 @@ def resolve(*, alert: str, as_json: bool) -> None:
     with session.client() as client:
         done = client.alerts.resolve(alert)
     output.emit(done, as_json=as_json, show=lambda: f"resolved: {done.sentence}")
+
+
+@monitor.command()
+@click.argument("name")
+@click.option(
+    "--reference",
+    type=click.Path(path_type=Path),
+    help="Rows to compare with: features, and score and outcome where known.",
+)
+@click.option("--predictions", type=click.Path(path_type=Path), help="What it answered.")
+@click.option("--labels", type=click.Path(path_type=Path), help="What became known of that.")
+@click.option("--policy", type=click.Path(path_type=Path), help="What must hold.")
+@click.option("--target", default="label", show_default=True, help="Column of the outcome.")
+@click.option("--key", help="Column that labels are joined by.")
+@click.option("--time", help="Column of the instant.")
+@output.option
+def attach(
+    *,
+    name: str,
+    reference: Path | None,
+    predictions: Path | None,
+    labels: Path | None,
+    as_json: bool,
+    **columns: Any,
+) -> None:
+    """Watch a model that is served elsewhere, as NAME.
+
+    With --reference it is attached; --predictions and --labels are handed over then or later.
+    A homeostat.toml is written from --target, --key and --time unless --policy names one.
+    """
+    with session.client() as client:
+        if reference is not None:
+            columns["policy"] = columns["policy"] or ""
+            client.monitoring.attach(name, reference=reference, **columns)
+        found = client.deployments.get(name)
+        n_rows, n_labels = client.monitoring.send(name, predictions=predictions, labels=labels)
+    output.emit(
+        found,
+        as_json=as_json,
+        show=lambda: (
+            f"{found.name} is watched: {n_rows:,} predictions, {n_labels:,} labels taken"
+        ),
+    )
 
 
 def _need(client: Any, deployment: str) -> None:

@@ -21,6 +21,7 @@ from homeostat.doors.client import (
     jobs,
     lineage,
     models,
+    monitoring,
     predictions,
     reports,
     reviews,
@@ -72,6 +73,7 @@ class Client:
         self.imports = imports.Imports(speaking)
         self.jobs = jobs.Jobs(speaking)
         self.models = models.Models(speaking)
+        self.monitoring = monitoring.Monitoring(speaking)
         self.predictions = predictions.Predictions(speaking)
         self.reports = reports.Reports(speaking)
         self.reviews = reviews.Reviews(speaking)

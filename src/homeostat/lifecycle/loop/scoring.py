@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from homeostat.foundation.house import House
 from homeostat.lifecycle.loop import apart
+from homeostat.lifecycle.registry import described
 from homeostat.lifecycle.registry import format as formats
 from homeostat.lifecycle.registry import load as loading
 from homeostat.lifecycle.registry.adopted import Loadable
+from homeostat.lifecycle.registry.entities import Description
 from homeostat.lifecycle.registry.predictor import Predictor
 
 LOADED_AT_MOST = 16
@@ -82,6 +84,10 @@ class Scorer:
         """
         return self.predictor(how).scores(rows)
 
+    def described(self, how: Loadable) -> Description:
+        """Return what a version says of itself, without opening its model; errors as `read`."""
+        return described.read(self._contents(how))
+
     def close(self) -> None:
         """End the processes of models that are asked apart."""
         with self._lock:
@@ -119,12 +125,16 @@ class Scorer:
     def _contents(self, how: Loadable) -> dict[str, bytes]:
         contents = {f.path: self._house.get_blob(how.owner, f.digest) for f in how.files}
         if how.description:
-            described = self._house.get_blob(how.described_by, how.description)
-            contents[formats.DESCRIPTION] = described
+            told = self._house.get_blob(how.described_by, how.description)
+            contents[formats.DESCRIPTION] = told
         return contents
 
 
 def positive(predictor: Asked) -> str:
     """Return the positive class of a model, as text."""
-    described = predictor.description
-    return described.classes[described.positive]
+    return positive_of(predictor.description)
+
+
+def positive_of(description: Description) -> str:
+    """Return the positive class of what a version says of itself, as text."""
+    return description.classes[description.positive]

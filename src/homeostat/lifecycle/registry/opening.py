@@ -68,6 +68,10 @@ def estimator(
     UserCodeError
         When opening it raises.
     """
+    if not file:
+        raise errors.InvalidInputError(
+            "the model of this version is served elsewhere; only its answers are known here"
+        )
     need_trust(loader, file, is_trusted=is_trusted)
     with warnings.catch_warnings():
         # Another release of a library warns; whether it matters, the example proves.

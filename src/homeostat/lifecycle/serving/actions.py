@@ -17,10 +17,11 @@ from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import approvals
+from homeostat.lifecycle.serving import members, records, telling
 from homeostat.lifecycle.serving import plan as plans
-from homeostat.lifecycle.serving import records, rules, telling
 from homeostat.lifecycle.serving.entities import (
     Deployment,
+    Kind,
     Plan,
     PlanChange,
     PlanDocument,
@@ -70,33 +71,58 @@ def deploy(
         When the name is taken.
     """
     access.require(actor, "deployment.change")
+    need_free(tx, name)
+    told = policies.parse(policy)
+    model = told.model.name
+    version = members.chosen(tx, actor, model, number=number, alias=alias)
+    approvals.may_serve(tx, registry.get_version(tx, actor, model, version), told)
+    made = begin(tx, actor, name, policy=policy, version=version)
+    registry.set_alias(tx, actor, model, CHAMPION, number=version, reason=f"deployed as {name}")
+    return made
+
+
+def need_free(tx: Transaction, name: str) -> None:
+    """Refuse what cannot name a new deployment: InvalidInputError, ConflictError when taken."""
     if not _NAME.fullmatch(name):
         raise errors.InvalidInputError(
             f"{name!r} cannot name a deployment",
             hint="use letters, digits, '.', '_' and '-', up to 100",
         )
-    told = policies.parse(policy)
     if tx.execute(records.FIND, _which(tx, name)).first() is not None:
         raise errors.ConflictError(
             f"deployment {name!r} exists already",
             hint="change its plan with --switch, or choose another name with --name",
             name=name,
         )
-    model = told.model.name
-    version = _chosen(tx, actor, model, number=number, alias=alias)
-    approvals.may_serve(tx, registry.get_version(tx, actor, model, version), told)
-    first = plans.single(version, salt=name)
-    digest = policies.digest(told)
+
+
+def begin(
+    tx: Transaction,
+    actor: access.Actor,
+    name: str,
+    *,
+    policy: str,
+    version: int,
+    kind: Kind = "served",
+) -> Deployment:
+    """Write down a new deployment, its log and lineage; called by `deploy` and `watching`.
+
+    The caller has seen that the name is free and that the version may be there.
+    """
+    access.require(actor, "deployment.change")
+    told = policies.parse(policy)
+    first, digest = plans.single(version, salt=name), policies.digest(told)
+    facts = {"model": told.model.name, "version": version, "policy_digest": digest}
     event = events.record(
         tx,
         actor,
         "deployment.created",
         subject=f"deployment:{name}",
-        facts={"model": model, "version": version, "policy_digest": digest, "generation": 1},
+        facts={**facts, "generation": 1, **({} if kind == "served" else {"kind": kind})},
     )
     made = Deployment(
         name=name,
-        model=model,
+        model=told.model.name,
         key=told.model.key or "",
         policy=policy,
         policy_digest=digest,
@@ -105,13 +131,13 @@ def deploy(
         created_by=actor.name,
         changed_at=tx.at,
         changed=event.seq,
+        kind=kind,
     )
     row = {**msgspec.structs.asdict(made), "plan": _text(first), "generation": 1}
     tx.execute(records.INSERT, {"project": tx.project, **row})
     predictions.open_log(tx, actor, name)
-    _note_plan(tx, actor, made, reason="deployed")
+    _note_plan(tx, actor, made, reason="deployed" if kind == "served" else "attached")
     _connect(tx, made, (version,))
-    registry.set_alias(tx, actor, model, CHAMPION, number=version, reason=f"deployed as {name}")
     return made
 
 
@@ -149,6 +175,7 @@ def set_plan(
     """
     access.require(actor, "deployment.change")
     before = get_deployment(tx, actor, name)
+    plans.need_served(before)
     plans.check(plan)
     if plan.generation != before.plan.generation + 1:
         raise errors.ConflictError(
@@ -157,7 +184,7 @@ def set_plan(
             hint="read the plan again and decide anew",
             generation=before.plan.generation,
         )
-    _check_members(tx, actor, before, plan)
+    members.check(tx, actor, before, plan)
     event = events.record(
         tx,
         actor,
@@ -256,6 +283,7 @@ def set_policy(tx: Transaction, actor: access.Actor, name: str, policy: str) -> 
     access.require(actor, "deployment.change")
     before = get_deployment(tx, actor, name)
     told = policies.parse(policy)
+    plans.need_watchable(before.kind, told)
     if told.model.name != before.model:
         raise errors.InvalidInputError(
             f"deployment {name!r} serves model {before.model!r}; "
@@ -316,7 +344,9 @@ def get_policy(deployment: Deployment) -> policies.Policy:
 
 def get_document(tx: Transaction, actor: access.Actor, name: str) -> PlanDocument:
     """Return what a prediction server must know of a deployment; NotFoundError without one."""
-    return telling.document(tx, actor, get_deployment(tx, actor, name))
+    found = get_deployment(tx, actor, name)
+    plans.need_served(found)
+    return telling.document(tx, actor, found)
 
 
 def changed_documents(
@@ -327,43 +357,6 @@ def changed_documents(
     which = {"in_project": tx.project, "after": after, "n": limit}
     rows = tx.execute(records.CHANGED, which).mappings().all()
     return [telling.document(tx, actor, Deployment(**_whole(row))) for row in rows]
-
-
-def _chosen(
-    tx: Transaction,
-    actor: access.Actor,
-    model: str,
-    *,
-    number: int | None,
-    alias: str | None,
-) -> int:
-    if number is not None:
-        return number
-    if alias is not None:
-        return registry.version_at(tx, actor, model, alias).number
-    newest = registry.list_versions(tx, actor, model, limit=1)
-    if not newest:
-        raise errors.NotFoundError(
-            f"model {model!r} has no version yet", hint="train one with homeostat run"
-        )
-    return newest[0].number
-
-
-def _check_members(
-    tx: Transaction, actor: access.Actor, before: Deployment, plan: Plan
-) -> None:
-    """Refuse versions that do not exist, and those that are new to answering and may not."""
-    policy = get_policy(before)
-    if plan.rules:
-        champion = registry.get_version(tx, actor, before.model, plans.champion(plan))
-        kinds = {column.name: column.kind for column in champion.schema.columns}
-        context = policy.data.protected
-        rules.check_columns(plan.rules, kinds=kinds, context=context, key=before.key)
-    answering = set(plans.answering(plan)) - set(plans.answering(before.plan))
-    for number in plans.versions(plan):
-        version = registry.get_version(tx, actor, before.model, number)
-        if number in answering:
-            approvals.may_serve(tx, version, policy)
 
 
 def _note_plan(

@@ -13,6 +13,7 @@ MEMBERS_AT_MOST = 3
 
 Operator = Literal["eq", "in", "at-least", "below"]
 Value = str | int | float | bool
+Kind = Literal["served", "watched"]
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -106,6 +107,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         Who answers now.
     changed
         Sequence number of the event that last changed it; grows over all deployments.
+    kind
+        ``watched`` where another server answers and only tells what: its plan names the version
+        that is watched, and no prediction server is told of it.
     """
 
     name: str
@@ -118,6 +122,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
     changed_at: int
     changed: int
+    kind: Kind = "served"
 
     @property
     def reference(self) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from homeostat.foundation import errors
+from homeostat.lifecycle.policy import Policy
 from homeostat.lifecycle.serving import entities, rules
 
 STABLE = "stable"
@@ -37,6 +38,46 @@ def single(version: int, *, generation: int = 1, salt: str = "") -> entities.Pla
     """
     arm = entities.Arm(STABLE, 1.0, (entities.Member(version, 1.0),))
     return entities.Plan(generation=generation, arms=(arm,), salt=salt)
+
+
+def need_served(deployment: entities.Deployment) -> None:
+    """Refuse to change or tell the plan of a deployment that another server answers.
+
+    Raises
+    ------
+    ConflictError
+        When it is watched.
+    """
+    if deployment.kind == "watched":
+        raise errors.ConflictError(
+            f"deployment {deployment.name!r} is watched: its model is served elsewhere, so it "
+            f"has no plan to change or to serve",
+            hint="deploy a version of your own with homeostat deploy",
+            name=deployment.name,
+        )
+
+
+def need_watchable(kind: entities.Kind, policy: Policy) -> None:
+    """Refuse a policy that asks of a watched deployment what only a served one can do.
+
+    Raises
+    ------
+    InvalidInputError
+        When it wants retraining, or the model is a regression.
+    """
+    if kind == "served":
+        return
+    if policy.retraining.on:
+        raise errors.InvalidInputError(
+            "a model served elsewhere is watched and never retrained; the policy says "
+            f"retraining.on = {list(policy.retraining.on)}",
+            hint='write "on = []" under [retraining]',
+        )
+    if policy.model.task != "classification":
+        raise errors.InvalidInputError(
+            f"only classifiers of two classes can be watched; "
+            f"the policy says {policy.model.task}"
+        )
 
 
 def check(plan: entities.Plan) -> entities.Plan:

@@ -21,6 +21,7 @@ deployments = sa.Table(
     sa.Column("created_by", sa.Text, nullable=False),
     sa.Column("changed_at", sa.BigInteger, nullable=False),
     sa.Column("changed", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False, server_default="served"),
     sa.Index("deployments_changed", "project", "changed"),
 )
 plans = sa.Table(
@@ -50,7 +51,11 @@ LIST = (
 )
 CHANGED = (
     sa.select(*_ALL)
-    .where(deployments.c.project == PROJECT, deployments.c.changed > sa.bindparam("after"))
+    .where(
+        deployments.c.project == PROJECT,
+        deployments.c.changed > sa.bindparam("after"),
+        deployments.c.kind == "served",
+    )
     .order_by(deployments.c.changed)
     .limit(sa.bindparam("n"))
 )

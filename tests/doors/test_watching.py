@@ -1,0 +1,151 @@
+"""A model that is served elsewhere is attached, told of, and watched like our own."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from homeostat.doors import cli, worker
+from homeostat.foundation import errors, events, house, jobs
+from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.loop import duties, triggers
+from homeostat.lifecycle.serving.entities import PlanDocument
+
+HOUR_MS = 3_600_000
+POLICY = """
+[model]
+name = "scores"
+target = "bad"
+key = "id"
+
+[data]
+time = "at"
+protected = ["sex"]
+
+[monitoring]
+window = "200 rows"
+
+[retraining]
+on = []
+block = 100
+"""
+
+
+def answers(n, *, seed, income=1.0, first=0):
+    """Return what a server elsewhere logged; every row a second apart."""
+    rng = np.random.default_rng(seed)
+    x, z = rng.lognormal(10, 0.4, size=n), rng.normal(size=n)
+    chance = 1 / (1 + np.exp(-(z - 1)))
+    return pl.DataFrame(
+        {
+            "id": [f"k{first + i}" for i in range(n)],
+            "at": np.arange(first, first + n) * 1000 + 500_000 * HOUR_MS,
+            "income": x * income,
+            "z": z,
+            "region": rng.choice(["north", "south"], size=n),
+            "sex": rng.choice(["f", "m"], size=n),
+            "score": chance,
+            "bad": (rng.random(n) < chance).astype(int),
+        }
+    )
+
+
+@pytest.fixture
+def at_home(told, monkeypatch):
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(told.home))
+
+
+@pytest.fixture
+def reference():
+    return answers(2000, seed=0)
+
+
+def work(told):
+    """Do what a worker would, until nothing is left to do."""
+    with house.open_house(told) as opened:
+        bench = duties.Bench(opened)
+        handlers = bench.quick()
+        while True:
+            kinds = tuple(triggers.TRIGGERS)
+            news = opened.read(lambda tx: events.follow(tx, triggers.READER, kinds=kinds))
+            for event in news:
+                worker.answer(opened, event)
+            job = opened.write(
+                lambda tx: jobs.lease(tx, "test", kinds=tuple(handlers), lease_s=60)
+            )
+            if job is not None:
+                finish = handlers[job.kind](job)
+                opened.write(
+                    lambda tx, job=job, finish=finish: jobs.complete(tx, job, finish(tx))
+                )
+            elif not news:
+                break
+        bench.close()
+
+
+def test_a_broken_feed_of_a_model_served_elsewhere_is_found(client, told, reference):
+    made = client.monitoring.attach("scores", reference=reference, policy=POLICY)
+    assert (made.kind, made.key) == ("watched", "id")
+    good, broken = answers(400, seed=1), answers(200, seed=2, income=100.0, first=400)
+    rows = pl.concat([good, broken])
+    assert client.monitoring.send("scores", predictions=rows) == (600, 0)
+    assert client.monitoring.send("scores", predictions=rows) == (600, 0)  # taken once
+    assert client.monitoring.send("scores", labels=good.select("id", "bad")) == (0, 400)
+    work(told)
+    seen = client.alerts.windows("scores")
+    assert [w.first_row for w in seen] == [400, 200, 0]
+    (cause,) = seen[0].causes
+    assert (cause.kind, cause.column, cause.factor) == ("feed", "income", 100.0)
+    assert not seen[1].findings
+    (alert,) = client.alerts.list(deployment="scores")
+    assert (alert.kind, alert.column) == ("feed", "income")
+    report = client.deployments.label_report("scores")
+    assert (report.n_predictions, report.n_labelled) == (600, 400)
+    with house.open_house(told) as opened:
+        state = opened.read(lambda tx: loop.find_state(tx, "scores"))
+    assert state.n_blocks == 4
+    assert state.harm.alarm.accepted is None or state.harm.alarm.accepted < 0.5
+
+
+def test_no_prediction_server_is_told_of_it_and_its_plan_stays(client, reference):
+    made = client.monitoring.attach("scores", reference=reference, policy=POLICY)
+    assert client.transport.call("GET", "/api/plans", answer=list[PlanDocument]) == []
+    with pytest.raises(errors.ConflictError, match="served elsewhere"):
+        client.deployments.plan("scores")
+    plan = msgspec.structs.replace(made.plan, generation=2)
+    with pytest.raises(errors.ConflictError, match="served elsewhere"):
+        client.deployments.set_plan("scores", plan, reason="no")
+
+
+def test_what_cannot_be_watched_is_refused_with_a_sentence(client, reference):
+    attach = client.monitoring.attach
+    with pytest.raises(errors.InvalidInputError, match="never retrained"):
+        attach("scores", reference=reference, policy=POLICY.replace("on = []", ""))
+    with pytest.raises(errors.InvalidInputError, match="probability"):
+        attach("scores", reference=reference.with_columns(pl.col("z").alias("score")))
+    attach("scores", reference=reference, policy=POLICY)
+    with pytest.raises(errors.ConflictError, match="exists already"):
+        attach("scores", reference=reference, policy=POLICY)
+    row = {"features": {"z": 1.0}, "score": 0.5}
+    with pytest.raises(errors.InvalidInputError, match="score"):
+        client.monitoring.observe("scores", [{**row, "score": 1.5}])
+    with pytest.raises(errors.InvalidInputError, match="when it was answered"):
+        client.monitoring.observe("scores", [row], batch="b")
+    client.monitoring.observe("scores", [{**row, "at": 1}], batch="b")
+    with pytest.raises(errors.ConflictError, match="other bytes"):
+        client.monitoring.observe("scores", [{**row, "at": 1, "score": 0.6}], batch="b")
+
+
+def test_the_command_line_attaches_files(at_home, reference, tmp_path, capsys):
+    places = {name: tmp_path / f"{name}.parquet" for name in ("reference", "predictions")}
+    reference.write_parquet(places["reference"])
+    answers(50, seed=1).write_parquet(places["predictions"])
+    files = [f"--{name}={place}" for name, place in places.items()]
+    columns = ["--target", "bad", "--key", "id", "--time", "at", "--json"]
+    assert cli.invoke(["monitor", "attach", "scores", *files, *columns]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "watched"
+    assert cli.invoke(["monitor", "attach", "nobody", files[1]]) != 0
