@@ -31,7 +31,7 @@ GATHER_MS = 500
 AGAIN_MS = 60_000
 """How often a deployment without data is looked at."""
 _SEGMENTS = 10
-_UNREAD = 1_000_000
+_ATTEMPTS = 1_000_000
 """Attempts of a job; when to give up is the delivery's own rule."""
 
 Trigger = Callable[[Transaction, access.Actor, events.Event], None]
@@ -242,7 +242,7 @@ def send_at(tx: Transaction, actor: access.Actor, delivery: str, *, at: int) -> 
         payload={"delivery": delivery},
         key=delivery,
         run_after_at=at,
-        max_attempts=_UNREAD,
+        max_attempts=_ATTEMPTS,
     )
 
 
