@@ -56,12 +56,13 @@ def card(tx: Transaction, call: visit.Visit, one: Deployment) -> dict[str, Any]:
     alerts = monitoring.list_alerts(
         tx, call.actor, deployment=one.name, states=("open", "acknowledged"), limit=LATEST
     )
+    log = predictions.get_log(tx, call.actor, one.name)
     return {
         "deployment": one,
         "state": state,
         "alerts": alerts,
-        "health": health.judge(state, alerts),
-        "log": predictions.get_log(tx, call.actor, one.name),
+        "health": health.judge(state, alerts, n_rows=log.n_rows),
+        "log": log,
         "chart": loss_chart(state),
     }
 

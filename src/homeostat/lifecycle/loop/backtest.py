@@ -21,6 +21,7 @@ from homeostat.lifecycle.policy import entities as policies
 Progress = Callable[[int, int], None]
 WINDOW_ROWS = 4000
 """Rows that ``cron`` and ``every-batch`` learn from; a refresh of the loop takes as many."""
+LOOPS = ("loop", "composite")
 SMALLEST_BATCH = 20
 LARGEST_SEED = 2**32 - 1
 
@@ -91,7 +92,8 @@ def run(
     label_delay
         Rows after which a label is known, 0 or more.
     strategy
-        ``loop``; ``static``, the first model for ever; ``cron:K``, a fit on the last 4000
+        ``loop``; ``composite``, the loop without its corrector, which is how deployments
+        answer today; ``static``, the first model for ever; ``cron:K``, a fit on the last 4000
         labelled rows after every K batches; ``every-batch``, a fit after each batch on the
         last 4000 labelled rows or on all, whichever turned out better.
     seed
@@ -175,7 +177,7 @@ def check_strategy(strategy: str) -> None:
     InvalidInputError
         When it is none of those that `run` takes.
     """
-    if strategy not in {"loop", "every-batch"}:
+    if strategy not in {*LOOPS, "every-batch"}:
         _period(strategy)
 
 
@@ -188,8 +190,13 @@ def _answered(
 ) -> tuple[prequential.Scores, testbed.Answers]:
     if strategy == "every-batch":
         return _better(bed, progress)
-    if strategy == "loop":
-        answers = looped.answer(bed, _at_once(policy, batch=bed.batch), progress=progress)
+    if strategy in LOOPS:
+        answers = looped.answer(
+            bed,
+            _at_once(policy, batch=bed.batch),
+            has_corrector=strategy == "loop",
+            progress=progress,
+        )
     else:
         every = _period(strategy)
         answers = clocked.answer(bed, every=every, window=WINDOW_ROWS, progress=progress)
@@ -229,7 +236,7 @@ def _period(strategy: str) -> int | None:
         return int(number)
     raise InvalidInputError(
         f"there is no strategy '{strategy}'",
-        hint="choose loop, static, every-batch or cron:K with K batches between fits",
+        hint="choose loop, composite, static, every-batch or cron:K, K batches between fits",
     )
 
 

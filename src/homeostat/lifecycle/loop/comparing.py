@@ -101,7 +101,7 @@ def compare(
             regained=(found.score - (static or 0.0)) / gap if gap else None,
             fits_share=found.fits / oracle.fits if oracle and oracle.fits else None,
             fit_s=lived[way.name].fit_s,
-            policy=policies.digest(way.policy) if way.strategy == "loop" else None,
+            policy=policies.digest(way.policy) if way.strategy in backtest.LOOPS else None,
         )
 
     return Compared(rows=tuple(row(way) for way in ways), lived=tuple(lived.values()))

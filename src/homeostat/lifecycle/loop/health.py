@@ -8,6 +8,8 @@ from typing import NamedTuple
 from homeostat.lifecycle.loop.entities import LoopState
 from homeostat.lifecycle.monitoring.entities import Alert
 
+BLIND_BLOCKS = 10
+"""Blocks' worth of rows without one labelled block."""
 GRAVE = ("concept-change", "new-version", "infrastructure")
 
 
@@ -19,7 +21,9 @@ class Health(NamedTuple):
     sentence: str
 
 
-def judge(state: LoopState | None, alerts: Sequence[Alert]) -> Health:
+def judge(
+    state: LoopState | None, alerts: Sequence[Alert], *, n_rows: int | None = None
+) -> Health:
     """Return how a deployment is doing.
 
     Parameters
@@ -28,6 +32,9 @@ def judge(state: LoopState | None, alerts: Sequence[Alert]) -> Health:
         What its loop remembers; None when it has none.
     alerts
         Those that are not resolved, the newest first.
+    n_rows
+        Rows of the log, where known: with many behind the last labelled block nobody knows
+        whether they were answered well.
     """
     open_ones = [one for one in alerts if one.state == "open"]
     worst = next((one for one in open_ones if one.cause in GRAVE), None)
@@ -49,4 +56,12 @@ def judge(state: LoopState | None, alerts: Sequence[Alert]) -> Health:
         return Health(
             "calm", "blind", "too few labels yet to know whether the answers are right"
         )
+    last = state.history[-1] if state.history else None
+    if last is not None and n_rows is not None:
+        behind = n_rows - last.end_row
+        if behind >= BLIND_BLOCKS * last.n_rows:
+            sentence = (
+                f"blind since row {last.end_row}: {behind} rows later no block has labels"
+            )
+            return Health("calm", "blind", sentence)
     return Health("good", "steady", "answers are as good as accepted")

@@ -32,6 +32,7 @@ def answer(
     bed: testbed.Testbed,
     policy: policies.Policy,
     *,
+    has_corrector: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> testbed.Answers:
     """Answer a history as the loop would have, gates and canary taken as passed.
@@ -44,10 +45,12 @@ def answer(
         The history with its options.
     policy
         What `decide` follows; `retraining.block` is the batch of `bed`.
+    has_corrector
+        Whether a residual corrector may answer, where there are two classes.
     progress
         Is told rows answered and rows to answer.
     """
-    life = Life(bed, policy)
+    life = Life(bed, policy, has_corrector=has_corrector)
     start = bed.rows.warmup
     for first, end in bed.batches():
         life.take_labels(at=first)
@@ -69,14 +72,16 @@ def answer(
 class Life:
     """One deployment lived through a history."""
 
-    def __init__(self, bed: testbed.Testbed, policy: policies.Policy) -> None:
+    def __init__(
+        self, bed: testbed.Testbed, policy: policies.Policy, *, has_corrector: bool = True
+    ) -> None:
         self.bed = bed
         self.policy = policy
         self.state = decide.begin(
             "1",
             rows=(0, bed.rows.warmup),
             origin_row=0,
-            has_corrector=bed.rows.task == "binary",
+            has_corrector=has_corrector and bed.rows.task == "binary",
         )
         self.models: dict[str, testbed.Member] = {"1": bed.first}
         self.trained_on: dict[str, NDArray[np.int64]] = {"1": np.arange(bed.rows.warmup)}

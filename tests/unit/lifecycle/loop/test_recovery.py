@@ -117,7 +117,7 @@ def compared():
     rows = history.prepare(loans(n=2400), target="y")
     ways = [
         comparing.Way(name=name, strategy=name, policy=POLICY)
-        for name in ("loop", "static", "every-batch", "cron-5")
+        for name in ("loop", "composite", "static", "every-batch", "cron-5")
     ]
     return comparing.compare(rows, ways)
 
@@ -126,13 +126,15 @@ def test_ways_are_told_with_what_each_regains(compared):
     regained = {row.name: row.regained for row in compared.rows}
     assert regained["static"] == 0.0
     assert regained["every-batch"] == 1.0
-    assert {row.name for row in compared.rows if row.policy} == {"loop"}
+    assert {row.name for row in compared.rows if row.policy} == {"loop", "composite"}
+    corrector = {row.name: row.outcome.corrector_fits for row in compared.rows}
+    assert corrector["loop"] > corrector["composite"] == 0
 
 
 def test_the_chart_stands_by_itself(compared):
     picture = chart.svg(compared, title="loans & <co>", first_row=300, batch=200)
     page = chart.html(picture, title="loans")
-    assert picture.count("<polyline") == 4
+    assert picture.count("<polyline") == 5
     assert "loans &amp; &lt;co&gt;" in picture
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
     assert "<script" not in page
