@@ -52,16 +52,17 @@ def judge(
         return Health("calm", "canary", f"version {names} enters step by step")
     if state.pending:
         return Health("calm", "fitting", "a challenger is being trained")
+    return _of_labels(state, n_rows)
+
+
+def _of_labels(state: LoopState, n_rows: int | None) -> Health:
     if not state.n_blocks:
         return Health(
             "calm", "blind", "too few labels yet to know whether the answers are right"
         )
-    last = state.history[-1] if state.history else None
-    if last is not None and n_rows is not None:
-        behind = n_rows - last.end_row
-        if behind >= BLIND_BLOCKS * last.n_rows:
-            sentence = (
-                f"blind since row {last.end_row}: {behind} rows later no block has labels"
-            )
-            return Health("calm", "blind", sentence)
+    last = state.history[-1]
+    behind = 0 if n_rows is None else n_rows - last.end_row
+    if behind >= BLIND_BLOCKS * last.n_rows:
+        sentence = f"blind since row {last.end_row}: {behind} rows later no block has labels"
+        return Health("calm", "blind", sentence)
     return Health("good", "steady", "answers are as good as accepted")
