@@ -6,7 +6,7 @@ Made by `served` for a plan with shadows. What does not fit the bound is dropped
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -51,9 +51,8 @@ class Shadows:
         self._salt = salt
         self._post = post
         self._max_waiting = max_waiting
-        self._waiting: deque[tuple[Watcher, answering.Request]] = deque()
         self._n_waiting = 0
-        self._task: asyncio.Task[None] | None = None
+        self._idlers: list[asyncio.Future[None]] = []
 
     @property
     def is_watching(self) -> bool:
@@ -63,7 +62,7 @@ class Shadows:
     @property
     def is_busy(self) -> bool:
         """Whether any offered row is not scored or not logged yet."""
-        return self._task is not None
+        return self._n_waiting > 0
 
     def offer(self, request: answering.Request) -> None:
         """Let the shadows see an answered request; returns at once.
@@ -73,47 +72,46 @@ class Shadows:
         request
             What was answered.
         """
+        keys = request.keys
         for watcher in self._watchers:
-            picked = [
-                at
-                for at, key in enumerate(request.keys)
-                if router.sampled(
-                    watcher.share, salt=self._salt, version=watcher.version, key=key
-                )
-            ]
-            if not picked:
+            seen = functools.partial(
+                router.sampled, watcher.share, salt=self._salt, version=watcher.version
+            )
+            if len(keys) == 1:
+                if seen(key=keys[0]):
+                    self._watch(watcher, request)
                 continue
-            if self._n_waiting + len(picked) > self._max_waiting:
-                place = watcher.arm.place
-                self._post.meters.shadow_dropped[place.deployment, place.version] += len(picked)
-                continue
-            self._waiting.append((watcher, request.pick(picked)))
-            self._n_waiting += len(picked)
-        if self._waiting and self._task is None:
-            self._task = asyncio.create_task(self._run())
+            picked = [at for at, key in enumerate(keys) if seen(key=key)]
+            if picked:
+                self._watch(watcher, request.pick(picked))
 
     async def idle(self) -> None:
         """Wait until every offered row is scored and logged."""
-        while self._task is not None:
-            await asyncio.shield(self._task)
+        while self._n_waiting:
+            waiter = asyncio.get_running_loop().create_future()
+            self._idlers.append(waiter)
+            await waiter
 
-    async def _run(self) -> None:
+    def _watch(self, watcher: Watcher, request: answering.Request) -> None:
+        n_rows = request.n_rows
+        if self._n_waiting + n_rows > self._max_waiting:
+            place = watcher.arm.place
+            self._post.meters.shadow_dropped[place.deployment, place.version] += n_rows
+            return
         try:
-            while self._waiting:
-                todo = list(self._waiting)
-                self._waiting.clear()
-                await asyncio.gather(*(_watch(*one) for one in todo))
-                self._n_waiting -= sum(request.n_rows for _, request in todo)
-        finally:
-            self._task = None
+            watcher.arm.lane.submit(request, functools.partial(self._seen, n_rows))
+        except errors.UnavailableError as error:
+            _log.warning("shadow-not-scored", why=str(error))
+            return
+        self._n_waiting += n_rows
 
-
-async def _watch(watcher: Watcher, request: answering.Request) -> None:
-    waiter: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-    try:
-        watcher.arm.lane.submit(request, waiter.set_result)
-        told = await waiter
-    except errors.UnavailableError as error:
-        told = error
-    if isinstance(told, BaseException) and not isinstance(told, answering.FaultedError):
-        _log.warning("shadow-not-logged", why=str(told))
+    def _seen(self, n_rows: int, told: answering.Answer | BaseException) -> None:
+        """Note that rows are done with; what a member failed on is in the log already."""
+        self._n_waiting -= n_rows
+        if isinstance(told, BaseException) and not isinstance(told, answering.FaultedError):
+            _log.warning("shadow-not-logged", why=str(told))
+        if not self._n_waiting:
+            idlers, self._idlers = self._idlers, []
+            for waiter in idlers:
+                if not waiter.done():
+                    waiter.set_result(None)
