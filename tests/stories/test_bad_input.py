@@ -41,7 +41,7 @@ SCHEMA = Schema(
 )
 GOOD = {"income": 0.5, "debt": 0.25}
 RAISES = {"income": None, "debt": 0.25}
-"""A linear model takes no missing value, and says so by raising."""
+"""A linear model takes no missing value."""
 NOT_FINITE = {"income": 1e308, "debt": 1e308}
 """Infinity less infinity, in a model whose weights are large."""
 
@@ -152,9 +152,9 @@ def problem(answer, status, *words):
     return told
 
 
-def test_a_model_that_raises_or_answers_nan_fails_its_row_alone(household):
+def test_a_model_that_has_no_answer_for_a_row_fails_it_alone(household):
     assert household.score(GOOD).status_code == 200
-    assert problem(household.score(RAISES), 500, "raised")["code"] == "user-code"
+    assert problem(household.score(RAISES), 500, "income", "missing")["code"] == "user-code"
     assert problem(household.score(NOT_FINITE), 500, "no probability")["code"] == "user-code"
     assert household.score(GOOD).status_code == 200
     metrics = household.predict.get("/metrics").text

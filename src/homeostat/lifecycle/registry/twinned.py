@@ -147,10 +147,19 @@ class Twinned:
             0.0 <= found[0] <= 1.0 if n_rows == 1 else found.min() >= 0.0 and found.max() <= 1.0
         )
         if not is_chance:
-            raise errors.UserCodeError(
-                "the model answered with numbers that are no probability"
-            )
+            raise self._no_chance(values)
         return found
+
+    def _no_chance(self, values: columns.Rows) -> errors.UserCodeError:
+        """Say why an answer is no probability: what is missing, where the model minds."""
+        gaps = [one.column for one in self._inputs if None in values[one.column]]
+        if gaps:
+            named = " and ".join(repr(one) for one in gaps[:3])
+            return errors.UserCodeError(
+                f"the model answers nothing where {named} is missing",
+                hint="fill gaps in the pipeline, or say in the schema that none may come",
+            )
+        return errors.UserCodeError("the model answered with numbers that are no probability")
 
     def prove(self) -> None:
         """Score the example that came with the model.
