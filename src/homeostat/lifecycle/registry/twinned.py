@@ -150,7 +150,7 @@ class Twinned:
             raise self._no_chance(values)
         return found
 
-    def _no_chance(self, values: columns.Rows) -> errors.UserCodeError:
+    def _no_chance(self, values: Mapping[str, Sequence[Any]]) -> errors.UserCodeError:
         """Say why an answer is no probability: what is missing, where the model minds."""
         gaps = [one.column for one in self._inputs if None in values[one.column]]
         if gaps:
