@@ -408,3 +408,18 @@ def test_categories_that_training_never_saw_are_refused_where_the_policy_says_so
     said = done["problem"].to_list()
     assert said[1] == "rows[101].region: training never saw 'moon'"
     assert done["score"].is_null().to_list() == [is_broken, True, False, True]
+
+
+def test_a_backtest_reads_what_was_served_and_has_its_label(client, at_home, tmp_path, capsys):
+    rows = table(400, seed=9).with_columns(pl.format("past-{}", "id").alias("id"))
+    rows.write_parquet(tmp_path / "in.parquet")
+    client.scorings.score(
+        "credit", tmp_path / "in.parquet", tmp_path / "o.parquet", key="id", log=True
+    )
+    keys, incomes = rows["id"].to_list(), rows["income"].to_list()
+    labels = [(key, str(int(income > 9e4))) for key, income in zip(keys, incomes, strict=True)]
+    client.deployments.label("credit", labels[:-1])
+    asked = ["backtest", "--deployment", "credit", "--batch", "50", "--warmup", "0.3"]
+    assert cli.invoke([*asked, "--strategy", "static", "--json", str(tmp_path / "r.json")]) == 0
+    assert 270 <= json.loads((tmp_path / "r.json").read_text())["rows_scored"] <= 290
+    assert "accuracy" in capsys.readouterr().out
