@@ -57,6 +57,7 @@ def answers(n, *, seed, income=1.0, first=0):
 @pytest.fixture
 def at_home(told, monkeypatch):
     monkeypatch.setenv("HOMEOSTAT_HOME", str(told.home))
+    return told
 
 
 @pytest.fixture
@@ -69,8 +70,8 @@ def work(told):
     with house.open_house(told) as opened:
         bench = duties.Bench(opened)
         handlers = bench.quick()
+        kinds = tuple(triggers.TRIGGERS)
         while True:
-            kinds = tuple(triggers.TRIGGERS)
             news = opened.read(lambda tx: events.follow(tx, triggers.READER, kinds=kinds))
             for event in news:
                 worker.answer(opened, event)
@@ -111,6 +112,27 @@ def test_a_broken_feed_of_a_model_served_elsewhere_is_found(client, told, refere
     assert state.harm.alarm.accepted is None or state.harm.alarm.accepted < 0.5
 
 
+def test_what_was_served_is_kept_by_minute_hour_and_day(client, told, reference):
+    client.monitoring.attach("scores", reference=reference, policy=POLICY)
+    usual, moved = answers(3600, seed=1), answers(1800, seed=2, income=2.0, first=3600)
+    client.monitoring.send("scores", predictions=usual[:3000])
+    work(told)
+    client.monitoring.send("scores", predictions=pl.concat([usual[3000:], moved]))
+    work(told)
+    second, first = client.monitoring.summaries("scores", by="hour")
+    assert (first.n_rows, second.n_rows, first.version) == (3600, 1800, "1")
+    assert first.columns["income"].mean == pytest.approx(usual["income"].mean(), rel=1e-6)
+    assert first.columns["income"].shift < 0.05
+    assert second.columns["income"].shift > 0.5
+    assert second.columns["z"].shift < 0.05
+    (day,) = client.monitoring.summaries("scores", by="day")
+    assert day.n_rows == 5400
+    minutes = client.monitoring.summaries("scores", by="minute", since=second.starts_at)
+    assert [m.n_rows for m in minutes] == [60] * 30
+    women = client.monitoring.summaries("scores", part="sex=f")
+    assert sum(w.n_rows for w in women) == (pl.concat([usual, moved])["sex"] == "f").sum()
+
+
 def test_no_prediction_server_is_told_of_it_and_its_plan_stays(client, reference):
     made = client.monitoring.attach("scores", reference=reference, policy=POLICY)
     assert client.transport.call("GET", "/api/plans", answer=list[PlanDocument]) == []
@@ -149,3 +171,8 @@ def test_the_command_line_attaches_files(at_home, reference, tmp_path, capsys):
     assert cli.invoke(["monitor", "attach", "scores", *files, *columns]) == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "watched"
     assert cli.invoke(["monitor", "attach", "nobody", files[1]]) != 0
+    work(at_home)
+    assert cli.invoke(["monitor", "show", "scores"]) == 0
+    assert "50" in capsys.readouterr().out
+    assert cli.invoke(["monitor", "show", "scores", "--column", "incom"]) != 0
+    assert "income" in capsys.readouterr().err

@@ -11,9 +11,10 @@ from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake
 from homeostat.lifecycle.data.entities import Snapshot
-from homeostat.lifecycle.loop import attaching
-from homeostat.lifecycle.monitoring import actions
+from homeostat.lifecycle.loop import attaching, summarising
+from homeostat.lifecycle.monitoring import actions, stored
 from homeostat.lifecycle.monitoring.entities import Window
+from homeostat.lifecycle.monitoring.stored import SummaryWindow
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import observed
 from homeostat.lifecycle.predictions.entities import Sealed, Segment
@@ -35,6 +36,16 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         int | None, msgspec.Meta(description="only windows that begin before this row")
     ] = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="windows a page")] = 100
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """Which stored windows are asked for."""
+
+    by: stored.Grain = "hour"
+    since: Annotated[int, msgspec.Meta(ge=0, description="milliseconds UTC")] = 0
+    role: stored.Role = "stable"
+    part: Annotated[str, msgspec.Meta(description="such as sex=f; everybody when empty")] = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="at most so many")] = 100
 
 
 class NewWatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +86,25 @@ async def windows(call: routing.Call) -> list[Window]:
         )
 
     return await call.read(fetch)
+
+
+async def summaries(call: routing.Call) -> list[SummaryWindow]:
+    """Return stored windows with what has moved in them, the latest first."""
+    name = str(call.path_params["name"])
+    asked: Kept = call.query
+    return await call.work(
+        lambda: summarising.show(
+            call.house,
+            call.actor,
+            name,
+            grain=asked.by,
+            since=asked.since,
+            role=asked.role,
+            part=asked.part,
+            limit=asked.limit,
+            project=call.project,
+        )
+    )
 
 
 async def attach(call: routing.Call) -> Deployment:
@@ -145,6 +175,15 @@ ROUTES = (
         answer=list[Window],
         summary="Judged windows of a deployment, the latest first",
         query=Wanted,
+    ),
+    routing.Route(
+        "GET",
+        "/api/deployments/{name}/summaries",
+        "monitoring.read",
+        summaries,
+        answer=list[SummaryWindow],
+        query=Kept,
+        summary="Columns by minute, hour or day, and what has moved in them",
     ),
     routing.Route(
         "POST",

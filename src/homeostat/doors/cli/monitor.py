@@ -8,6 +8,11 @@ from typing import Any
 import click
 
 from homeostat.doors.cli import output, session
+from homeostat.foundation import clock, errors
+from homeostat.lifecycle.data import tables
+from homeostat.lifecycle.monitoring import drift
+from homeostat.lifecycle.monitoring.stored import SummaryWindow
+from homeostat.lifecycle.policy import spans
 
 
 @click.group(invoke_without_command=True)
@@ -166,6 +171,89 @@ def attach(
             f"{found.name} is watched: {n_rows:,} predictions, {n_labels:,} labels taken"
         ),
     )
+
+
+@monitor.command()
+@click.argument("deployment")
+@click.option(
+    "--by",
+    type=click.Choice(["minute", "hour", "day"]),
+    default="hour",
+    show_default=True,
+    help="How long a window is.",
+)
+@click.option("--since", default="", help="Only that far back: 6h, 7d.")
+@click.option("--column", default="", help="Show one column instead of those that moved.")
+@click.option("--part", default="", help="Only rows with that protected value: sex=f.")
+@click.option("--limit", default=24, show_default=True, help="At most so many windows.")
+@output.option
+def show(*, deployment: str, column: str, since: str, as_json: bool, **asked: Any) -> None:
+    """Show the columns of a DEPLOYMENT by minute, hour or day, and what has moved in them."""
+    with session.client() as client:
+        found = client.monitoring.summaries(deployment, since=_instant(since), **asked)
+    known = dict.fromkeys(name for window in found for name in window.columns)
+    if column and found and column not in known:
+        raise errors.NotFoundError(
+            f"no column {column!r} in these windows", hint=tables.nearest(column, list(known))
+        )
+    output.emit(
+        found,
+        as_json=as_json,
+        show=lambda: _column_table(found, column) if column else _moved_table(found),
+    )
+
+
+def _instant(since: str) -> int:
+    """Return the instant that lies a span such as ``6h`` back; 0 for none."""
+    if not since:
+        return 0
+    try:
+        seconds = spans.parse(since).seconds
+    except ValueError as error:
+        raise errors.InvalidInputError(f"--since: {error}") from None
+    if seconds is None:
+        raise errors.InvalidInputError(f"--since is a time such as 6h; got {since!r}")
+    return clock.now_ms() - int(seconds * 1000)
+
+
+def _moved_table(found: list[SummaryWindow]) -> Any:
+    rows = []
+    for window in found:
+        moved = sorted(
+            ((one.shift or 0.0, name) for name, one in window.columns.items()), reverse=True
+        )
+        told = [f"{name} {shift:.2f}" for shift, name in moved if shift >= drift.LEAST_EFFECT]
+        empty = [f"{n} {one.missing:.0%}" for n, one in window.columns.items() if one.missing]
+        rows.append(
+            (
+                output.instant(window.starts_at),
+                window.version,
+                window.n_rows,
+                ", ".join(told[:5]) or "-",
+                ", ".join(empty[:5]) or "-",
+            )
+        )
+    headings = ["from (UTC)", "version", "#rows", "moved (index above noise)", "missing"]
+    return output.table(headings, rows, empty="nothing was summarised yet")
+
+
+def _column_table(found: list[SummaryWindow], column: str) -> Any:
+    def number(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4g}"
+
+    headings = ["from (UTC)", "#rows", "missing", "mean", "10 %", "median", "90 %", "moved"]
+    rows = [
+        (
+            output.instant(window.starts_at),
+            one.n_rows,
+            f"{one.missing:.1%}",
+            *(number(value) for value in (one.mean, one.low, one.median, one.high)),
+            number(one.shift),
+        )
+        for window in found
+        if (one := window.columns.get(column)) is not None
+    ]
+    return output.table(headings, rows, empty="nothing was summarised yet")
 
 
 def _need(client: Any, deployment: str) -> None:

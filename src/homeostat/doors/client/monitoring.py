@@ -16,6 +16,7 @@ from homeostat.foundation import errors
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.data import tables
+from homeostat.lifecycle.monitoring.stored import Grain, Role, SummaryWindow
 from homeostat.lifecycle.policy import Policy
 from homeostat.lifecycle.predictions.entities import LateLabel, Segment
 from homeostat.lifecycle.predictions.observed import Observation
@@ -171,6 +172,48 @@ class Monitoring:
                 self._transport.call("POST", path, body={"labels": given}, answer=Segment)
                 n_labels += part.height
         return n_rows, n_labels
+
+    def summaries(
+        self,
+        name: str,
+        *,
+        by: Grain = "hour",
+        since: int = 0,
+        role: Role = "stable",
+        part: str = "",
+        limit: int = 100,
+    ) -> list[SummaryWindow]:
+        """Return what was served by minute, hour or day, the latest window first.
+
+        Parameters
+        ----------
+        name
+            Of any deployment.
+        by
+            ``minute`` (kept for two days), ``hour`` (400 days) or ``day``.
+        since
+            Windows that begin from then on; milliseconds UTC.
+        role
+            ``stable``, ``canary`` or ``shadow``.
+        part
+            Rows with that value of a protected column only, such as ``sex=f``; hours and days.
+        limit
+            At most this many, 1 to 1000.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such deployment.
+        """
+        query: transport.Query = {
+            "by": by,
+            "since": since,
+            "role": role,
+            "part": part,
+            "limit": limit,
+        }
+        path = f"/api/deployments/{transport.part(name)}/summaries"
+        return self._transport.call("GET", path, query=query, answer=list[SummaryWindow])
 
     def _policy(self, name: str) -> Policy:
         path = f"/api/deployments/{transport.part(name)}"

@@ -26,6 +26,7 @@ from homeostat.lifecycle.loop import (
     observing,
     places,
     scoring,
+    summarising,
 )
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.monitoring import baseline, blame, judge
@@ -59,6 +60,7 @@ class Advance(msgspec.Struct, frozen=True, kw_only=True):
     windows: int = 0
     blocks: int = 0
     looks: int = 0
+    pieces: int = 0
 
 
 class Loop:
@@ -78,12 +80,12 @@ class Loop:
         self._house = house
         self._actor = actor
         self._scorer = scorer
-        self._baselines: dict[str, baseline.Baseline] = {}
+        self._keeper = summarising.Keeper(house, actor)
         self._labels: dict[str, pl.DataFrame] = {}
         self._too_few: dict[str, tuple[int, places.Place]] = {}
 
     def advance(self, deployment: str) -> Advance:
-        """Judge every full window, take in every full block, look at the canary.
+        """Summarise rows, judge full windows, take in full blocks, look at the canary.
 
         Parameters
         ----------
@@ -103,6 +105,7 @@ class Loop:
         # The canary first: one that raises must be gone before anything is asked of it.
         return Advance(
             looks=int(self._watch_canary(deployment)),
+            pieces=self._repeat(self._keeper.keep_up, deployment),
             windows=self._repeat(self._judge_window, deployment),
             blocks=self._repeat(self._take_block, deployment),
         )
@@ -177,19 +180,12 @@ class Loop:
 
     def _baseline(self, seen: View) -> baseline.Baseline:
         """Return the baseline of the version that answers most."""
-        model = seen.deployment.model
         answering = seen.state.stable
         number = int(max(answering, key=lambda version: answering[version]))
 
-        def look(tx: Transaction) -> tuple[str, str]:
-            version = registry.get_version(tx, self._actor, model, number)
-            return version.baseline, adopted.baseline_owner(tx, version)
-
-        digest, owner = self._house.read(look)
-        found = self._baselines.get(digest)
+        found = self._keeper.baseline(seen.deployment.model, str(number))
         if found is None:
-            packed = self._house.get_blob(owner, digest)
-            found = self._baselines[digest] = baseline.decode(packed)
+            raise errors.NotFoundError(f"version {number} has no baseline")
         return found
 
     # --- blocks ----------------------------------------------------------------------------

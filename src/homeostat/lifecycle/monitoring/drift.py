@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from homeostat.lifecycle.monitoring import baseline
 from homeostat.measures import drift as distances
-from homeostat.measures import noise
+from homeostat.measures import noise, summary
 
 # The usual border of "moderate" for this index, here after the noise of the window is taken
 # off; smaller shifts are real in large windows but nothing a person needs to hear of.
@@ -39,9 +40,38 @@ def shift(codes: baseline.Codes, profile: baseline.Profile) -> Shift:
     Shift
         No effect and p-value 1 when there is nothing to compare.
     """
+    missing = len(profile.grouped) - 1
+    return of_counts(np.bincount(codes, minlength=missing + 1)[:missing], profile)
+
+
+def of_summary(
+    seen: summary.ColumnSummary, reference: summary.ColumnSummary, profile: baseline.Profile
+) -> Shift:
+    """Compare the summary of a window with that of the baseline; the rows are not needed.
+
+    Parameters
+    ----------
+    seen, reference
+        Of one column, on the same bins.
+    profile
+        Of the baseline.
+
+    Returns
+    -------
+    Shift
+        The same as of the rows.
+    """
+    if isinstance(seen, summary.CategorySummary):
+        return of_counts(np.array([*seen.counts, seen.others]), profile)
+    assert isinstance(reference, summary.NumericSummary)
+    groups = distances.group_bins(reference.count_values, groups=baseline.GROUPS)
+    grouped = np.bincount(groups, weights=seen.count_values)
+    return of_counts(grouped.astype(np.int64), profile)
+
+
+def of_counts(current: NDArray[np.int64], profile: baseline.Profile) -> Shift:
+    """Compare the rows in each group with those of the baseline; missing ones are left out."""
     reference = np.array(profile.grouped[:-1], dtype=np.int64)
-    missing = len(reference)
-    current = np.bincount(codes, minlength=missing + 1)[:missing].astype(np.int64)
     n, m = int(reference.sum()), int(current.sum())
     if not n or not m:
         return Shift(0.0, 1.0)

@@ -1,0 +1,165 @@
+"""Keeps stored windows up with the log, and shows them; called by `live` and the doors."""
+
+from __future__ import annotations
+
+import contextlib
+
+import polars as pl
+
+from homeostat.foundation import access, errors
+from homeostat.foundation.database import Transaction
+from homeostat.foundation.house import House
+from homeostat.lifecycle.loop import observing
+from homeostat.lifecycle.monitoring import baseline, stored
+from homeostat.lifecycle.predictions import read
+from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry import adopted
+from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving import plan as plans
+
+ROWS_AT_ONCE = 10_000
+SYSTEM = access.system("loop")
+
+
+class Keeper:
+    """Adds rows of logs to stored windows; keeps baselines in memory between steps.
+
+    Parameters
+    ----------
+    house, actor
+        Open; a part of the system.
+    """
+
+    def __init__(self, house: House, actor: access.Actor) -> None:
+        self._house = house
+        self._actor = actor
+        self._known: dict[str, baseline.Baseline] = {}
+
+    def keep_up(self, deployment: str) -> bool:
+        """Add the next rows of a deployment's log to its stored windows.
+
+        Parameters
+        ----------
+        deployment
+            Its name.
+
+        Returns
+        -------
+        bool
+            Whether there were any.
+
+        Raises
+        ------
+        ConflictError
+            When another worker added them; nothing is added twice.
+        """
+
+        def look(tx: Transaction) -> tuple[str, int, pl.DataFrame]:
+            model = serving.get_deployment(tx, self._actor, deployment).model
+            first = stored.place(tx, deployment)
+            end = first + ROWS_AT_ONCE
+            rows = read.predictions(self._house, tx, deployment, first_row=first, end_row=end)
+            return model, first, rows
+
+        model, first, rows = self._house.read(look)
+        if rows.is_empty():
+            return False
+        found: list[tuple[stored.Place, int, bytes]] = []
+        shadow = pl.when(pl.col("answered")).then(pl.col("arm")).otherwise(pl.lit(plans.SHADOW))
+        cut = rows.with_columns(shadow.alias("role"))
+        for (version, role), part in cut.group_by("version", "role", maintain_order=True):
+            frozen = self.baseline(model, str(version))
+            if frozen is not None:
+                found += stored.summarise(
+                    observing.features(part),
+                    frozen,
+                    at=part["served_at"].to_list(),
+                    version=str(version),
+                    role=str(role),
+                    parts=observing.contexts(part),
+                )
+        span = (first, int(rows["row"][-1]) + 1)
+        self._house.write(lambda tx: stored.add(tx, self._actor, deployment, found, rows=span))
+        return True
+
+    def baseline(self, model: str, version: str) -> baseline.Baseline | None:
+        """Return the baseline of a version, of the first of several; None where it has none."""
+        digest, owner = self._house.read(lambda tx: _place(tx, model, version))
+        if digest and digest not in self._known:
+            self._known[digest] = baseline.decode(self._house.get_blob(owner, digest))
+        return self._known.get(digest)
+
+
+def show(
+    house: House,
+    actor: access.Actor,
+    deployment: str,
+    *,
+    grain: stored.Grain = "hour",
+    since: int = 0,
+    role: stored.Role = "stable",
+    part: str = stored.EVERYBODY,
+    limit: int = 100,
+    project: str | None = None,
+) -> list[stored.SummaryWindow]:
+    """Return stored windows of a deployment with what has moved in them, the latest first.
+
+    Parameters
+    ----------
+    house, actor
+        Needs ``monitoring.read``.
+    deployment, grain, since, role, part, limit
+        As for `stored.latest`.
+    project
+        Namespace.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such deployment.
+    """
+
+    def look(tx: Transaction) -> tuple[str, list[stored.Stored]]:
+        found = serving.get_deployment(tx, actor, deployment)
+        kept = stored.latest(
+            tx,
+            actor,
+            deployment,
+            grain=grain,
+            since=since,
+            role=role,
+            part=part,
+            limit=limit,
+        )
+        return found.model, kept
+
+    model, kept = house.read(look, project=project)
+    frozen = {
+        version: _baseline(house, model, version, project=project)
+        for version in {one.version for one in kept}
+    }
+    return [
+        stored.view(one, grain, known)
+        for one in kept
+        if (known := frozen[one.version]) is not None
+    ]
+
+
+def _baseline(
+    house: House, model: str, version: str, *, project: str | None
+) -> baseline.Baseline | None:
+    digest, owner = house.read(lambda tx: _place(tx, model, version), project=project)
+    if not digest:
+        return None
+    return baseline.decode(house.get_blob(owner, digest, project=project))
+
+
+def _place(tx: Transaction, model: str, version: str) -> tuple[str, str]:
+    """Return digest and owner of the baseline of what answered; empty where it has none."""
+    first = version.split("+", maxsplit=1)[0]
+    if not first.isdigit():
+        return "", ""
+    with contextlib.suppress(errors.NotFoundError):
+        found = registry.get_version(tx, SYSTEM, model, int(first))
+        return found.baseline, adopted.baseline_owner(tx, found)
+    return "", ""
