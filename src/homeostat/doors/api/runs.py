@@ -190,6 +190,11 @@ async def get_code(call: routing.Call) -> piped.ReachedCode:
     return await call.read(lambda tx: pipelines.get_code(tx, call.actor, digest))
 
 
+async def get_recipe(call: routing.Call) -> piped.Recipe:
+    """Return the code and the environment of a run."""
+    return await call.read(lambda tx: pipelines.get_recipe(tx, call.actor, _id(call)))
+
+
 async def begin_run(call: routing.Call) -> entities.Run:
     """Record that a pipeline works."""
     begun: Begun = call.body
@@ -301,6 +306,14 @@ ROUTES = (
         list_steps,
         answer=list[piped.StepRecord],
         summary="The steps of a pipeline's run",
+    ),
+    Route(
+        "GET",
+        "/api/runs/{id}/recipe",
+        "run.read",
+        get_recipe,
+        answer=piped.Recipe,
+        summary="The code and the environment of a run",
     ),
     Route(
         "GET",

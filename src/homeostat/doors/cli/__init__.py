@@ -42,8 +42,12 @@ COMMANDS: dict[str, Entry] = {
         "homeostat.doors.cli.predictions:predictions", "Export the prediction log."
     ),
     "monitor": Entry("homeostat.doors.cli.monitor:monitor", "Show what monitoring has found."),
+    "alerts": Entry("homeostat.doors.cli.alerts:alerts", "Answer alerts; silence them."),
     "backtest": Entry(
         "homeostat.doors.cli.backtest:backtest", "Replay history under a policy."
+    ),
+    "reproduce": Entry(
+        "homeostat.doors.cli.reproduce:reproduce", "Make a version again and compare."
     ),
     "why": Entry(
         "homeostat.doors.cli.why:why", "Trace a prediction or decision to its causes."

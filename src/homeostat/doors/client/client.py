@@ -24,6 +24,7 @@ from homeostat.doors.client import (
     monitoring,
     predictions,
     reports,
+    reproductions,
     reviews,
     runs,
     scorings,
@@ -76,6 +77,7 @@ class Client:
         self.monitoring = monitoring.Monitoring(speaking)
         self.predictions = predictions.Predictions(speaking)
         self.reports = reports.Reports(speaking)
+        self.reproductions = reproductions.Reproductions(self)
         self.reviews = reviews.Reviews(speaking)
         self.lineage = lineage.Lineage(speaking)
         self.runs = runs.Runs(speaking)

@@ -251,6 +251,16 @@ class Runs:
         """
         return self._transport.call("GET", f"{_path(run_id)}/steps", answer=Steps)
 
+    def recipe(self, run_id: str) -> piped.Recipe:
+        """Return the code and the environment of a pipeline's run, as it recorded them.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such run.
+        """
+        return self._transport.call("GET", f"{_path(run_id)}/recipe", answer=piped.Recipe)
+
     def code(self, digest: str) -> piped.ReachedCode:
         """Return the functions, constants and packages a step's code digest stands for.
 

@@ -6,7 +6,7 @@ import msgspec
 
 from homeostat.foundation import access, errors, lineage
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.pipeline import entities, records
+from homeostat.lifecycle.pipeline import entities, kept, records
 from homeostat.lifecycle.tracking import actions as tracking
 from homeostat.lifecycle.tracking import entities as tracked
 from homeostat.lifecycle.tracking import origin
@@ -123,6 +123,7 @@ def finish_run(
         _describe(tx, ended, start)
         tracking.record_end(tx, actor, ended, facts=facts)
     _write_steps(tx, run.id, end)
+    _keep_code(tx, run.id, end)
     if end.environment:
         origin.keep_environment(tx, end.environment, end.packages)
     return ended
@@ -187,6 +188,63 @@ def get_code(tx: Transaction, actor: access.Actor, digest: str) -> entities.Reac
     if found is None:
         raise errors.NotFoundError(f"no recorded step reached code {digest[:12]}")
     return records.code_from(digest, found.parts)
+
+
+def get_recipe(tx: Transaction, actor: access.Actor, run_id: str) -> entities.Recipe:
+    """Return the code and the environment of a run, as it recorded them.
+
+    Parameters
+    ----------
+    tx, actor
+        Transaction to read in, and who asks; needs ``run.read``.
+    run_id
+        32 hexadecimal digits.
+
+    Returns
+    -------
+    Recipe
+        With empty parts where nothing was recorded.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such run.
+    """
+    access.require(actor, "run.read")
+    run = tracking.existing(tx, run_id)
+    packages = origin.get_environment(tx, run.environment) if run.environment else ()
+    which = {"in_project": tx.project, "in_run": run_id}
+    found = tx.execute(records.RUN_CODE, which).first()
+    if found is None:
+        return entities.Recipe(run_id=run_id, packages=packages)
+    paths: dict[str, str] = msgspec.json.decode(found.files)
+    asked = {"in_project": tx.project, "in_digests": sorted(set(paths.values()))}
+    texts = {row.digest: row.content for row in tx.execute(records.FILES, asked)}
+    return entities.Recipe(
+        run_id=run_id,
+        target=found.target,
+        files=tuple(entities.SourceFile(path, texts[paths[path]]) for path in sorted(paths)),
+        packages=packages,
+    )
+
+
+def _keep_code(tx: Transaction, run_id: str, end: entities.RunEnd) -> None:
+    """Write the files of a run's code, each content once."""
+    if not end.target:
+        return
+    digests = {file.path: kept.digest_of(file) for file in end.files}
+    rows = {
+        digests[file.path]: {
+            "project": tx.project,
+            "digest": digests[file.path],
+            "content": file.text,
+        }
+        for file in end.files
+    }
+    if rows:
+        tx.run(records.INSERT_FILES, list(rows.values()))
+    row = {"project": tx.project, "run_id": run_id, "target": end.target}
+    tx.run(records.INSERT_RUN_CODE, {**row, "files": msgspec.json.encode(digests).decode()})
 
 
 def _describe(tx: Transaction, run: tracked.Run, start: entities.RunStart) -> None:

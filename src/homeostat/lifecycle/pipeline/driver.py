@@ -18,6 +18,7 @@ from homeostat.lifecycle.pipeline import (
     executors,
     failures,
     fingerprint,
+    kept,
     lazy,
     recorders,
     sources,
@@ -362,6 +363,8 @@ class Driver:
             dirty=code.dirty,
             environment=installed.digest,
             packages=installed.packages,
+            target=self.pipeline.target,
+            files=kept.of_project(self.pipeline.folder),
         )
         with self._telling:
             self._is_over = True

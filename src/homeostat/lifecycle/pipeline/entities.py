@@ -192,6 +192,42 @@ class ReachedCode(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[tuple[str, str, str], ...]
 
 
+class SourceFile(msgspec.Struct, frozen=True, array_like=True):
+    """One file of a project's code.
+
+    Parameters
+    ----------
+    path
+        Below the project's folder, with forward slashes.
+    text
+        As it was read.
+    """
+
+    path: str
+    text: str
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run's code and environment were, enough to run it again.
+
+    Parameters
+    ----------
+    run_id
+        Of the run.
+    target
+        ``module:name`` of the pipeline; empty where it was not loaded from a project.
+    files
+        The code it was loaded from; empty where that was not kept.
+    packages
+        The distributions, ``name==version``, Python itself first.
+    """
+
+    run_id: str
+    target: str = ""
+    files: tuple[SourceFile, ...] = ()
+    packages: tuple[str, ...] = ()
+
+
 class RunStart(msgspec.Struct, frozen=True, kw_only=True):
     """A run as it begins.
 
@@ -242,6 +278,10 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
         Digest of the installed distributions.
     packages
         The distributions, `name==version`.
+    target
+        ``module:name`` the pipeline was loaded by.
+    files
+        The project's code it was loaded from.
     """
 
     status: RunStatus
@@ -256,6 +296,8 @@ class RunEnd(msgspec.Struct, frozen=True, kw_only=True):
     dirty: str = ""
     environment: str = ""
     packages: tuple[str, ...] = ()
+    target: str = ""
+    files: tuple[SourceFile, ...] = ()
 
 
 def leaves_of(node: Node) -> Iterator[Leaf]:

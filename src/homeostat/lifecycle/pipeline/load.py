@@ -67,6 +67,7 @@ def pipeline(target: str, folder: str | pathlib.Path) -> steps.Pipeline[..., Any
     found = getattr(module, name, None)
     if isinstance(found, steps.Pipeline):
         found.folder = str(home)
+        found.target = target
         return found
     if found is None:
         known = [n for n, item in vars(module).items() if isinstance(item, steps.Pipeline)]

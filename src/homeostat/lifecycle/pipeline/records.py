@@ -40,6 +40,21 @@ codes = sa.Table(
     sa.Column("digest", sa.Text, primary_key=True),
     sa.Column("parts", sa.Text, nullable=False),
 )
+code_files = sa.Table(
+    "code_files",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+)
+run_codes = sa.Table(
+    "run_codes",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("files", sa.Text, nullable=False),
+)
 
 IN_PROJECT: sa.BindParameter[str] = sa.bindparam("in_project")
 
@@ -52,6 +67,15 @@ STEPS_OF_RUN = (
 INSERT_CODES = upserts.keeping(codes)
 CODE = sa.select(codes.c.parts).where(
     codes.c.project == IN_PROJECT, codes.c.digest == sa.bindparam("in_digest")
+)
+INSERT_FILES = upserts.keeping(code_files)
+INSERT_RUN_CODE = Prepared(run_codes.insert())
+RUN_CODE = sa.select(run_codes.c.target, run_codes.c.files).where(
+    run_codes.c.project == IN_PROJECT, run_codes.c.run_id == sa.bindparam("in_run")
+)
+FILES = sa.select(code_files.c.digest, code_files.c.content).where(
+    code_files.c.project == IN_PROJECT,
+    code_files.c.digest.in_(sa.bindparam("in_digests", expanding=True)),
 )
 
 _arguments = msgspec.json.Decoder(dict[str, entities.Argument])

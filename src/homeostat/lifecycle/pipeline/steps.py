@@ -128,6 +128,8 @@ class Pipeline(Generic[P, R]):
         What it does.
     folder
         The project's folder where it was loaded from a file, else empty.
+    target
+        ``module:name`` it was loaded by, else empty.
     """
 
     def __init__(self, function: Callable[P, R], *, folder: str = "") -> None:
@@ -136,6 +138,7 @@ class Pipeline(Generic[P, R]):
         self.function = function
         self.name: str = function.__name__
         self.folder = folder
+        self.target = ""
         self._kinds: dict[str, Any] | None = None
         self.signature = inspect.signature(function)
 
