@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from homeostat.doors import cli, worker
+from homeostat.doors.web import monitoring
 from homeostat.foundation import errors, events, house, jobs
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop import duties, triggers
@@ -176,3 +177,17 @@ def test_the_command_line_attaches_files(at_home, reference, tmp_path, capsys):
     assert "50" in capsys.readouterr().out
     assert cli.invoke(["monitor", "show", "scores", "--column", "incom"]) != 0
     assert "income" in capsys.readouterr().err
+
+
+def test_the_map_colours_what_moved_and_only_that(client, told, reference):
+    client.monitoring.attach("scores", reference=reference, policy=POLICY)
+    usual, moved = answers(3600, seed=1), answers(1800, seed=2, income=2.0, first=3600)
+    client.monitoring.send("scores", predictions=pl.concat([usual, moved]))
+    work(told)
+    windows = client.monitoring.summaries("scores", by="hour")
+    drawn = monitoring.heat(windows[::-1], "hour")
+    assert drawn.n_rows == (3600, 1800)
+    levels = {row.name: [cell.level for cell in row.cells] for row in drawn.rows}
+    assert levels.pop("income")[0] == 0 < max(cell.level for cell in drawn.rows[0].cells)
+    assert drawn.rows[0].name == "income"
+    assert all(not any(each) for each in levels.values())

@@ -48,8 +48,8 @@ class ColumnWindow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    missing
-        Share of the rows without a value, 0 to 1.
+    missing, missing_before
+        Share of the rows without a value, 0 to 1; the same at training.
     mean, low, median, high
         Of the finite values of a number, with the 10th and 90th percentile; None otherwise.
     unseen
@@ -61,6 +61,7 @@ class ColumnWindow(msgspec.Struct, frozen=True, kw_only=True):
 
     n_rows: int
     missing: float
+    missing_before: float = 0.0
     mean: float | None = None
     low: float | None = None
     median: float | None = None
@@ -338,6 +339,7 @@ def _column(name: str, seen: summary.ColumnSummary, frozen: baseline.Baseline) -
         return ColumnWindow(
             n_rows=seen.n,
             missing=seen.nulls / max(1, seen.n),
+            missing_before=profile.missing_share,
             unseen=seen.others,
             shift=shift,
             p_value=p_value,
@@ -347,6 +349,7 @@ def _column(name: str, seen: summary.ColumnSummary, frozen: baseline.Baseline) -
     return ColumnWindow(
         n_rows=seen.n,
         missing=1 - seen.n_finite / max(1, seen.n),
+        missing_before=profile.missing_share,
         mean=seen.mean,
         low=low,
         median=median,
