@@ -1,16 +1,22 @@
-"""Alerts and windows through every door: HTTP, SDK, command line."""
+"""Alerts, silences and windows through every door: HTTP, SDK, command line."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 
+import httpx
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from homeostat.doors import cli
-from homeostat.foundation import errors, house
+from homeostat.foundation import clock, errors, house
+from homeostat.lifecycle.alerting import counting
 from homeostat.lifecycle.monitoring import actions, baseline, judge
+from homeostat.lifecycle.serving import meters
 
 
 @pytest.fixture
@@ -106,3 +112,95 @@ def test_the_command_line_lists_windows_and_findings(run, told_of):
     assert (found["kind"], found["column"], found["factor"]) == ("unit", "income", 100.0)
     assert "unit income" in run("windows", "credit")[1]
     assert run("findings", "nobody")[0] == errors.NotFoundError.exit_code
+
+
+def test_alerts_from_elsewhere_are_opened_once_and_silenced(client, told_of):
+    made = client.alerts.open("dataset:orders", "late", "no file since noon", cause="feed")
+    assert client.alerts.open("dataset:orders", "late", "still none", cause="feed") == made
+    assert (made.state, made.confirmed_at is None) == ("open", False)
+    until_at = clock.now_ms() + 60_000
+    silence = client.alerts.silence(until_at=until_at, reason="they know", kind="late")
+    assert client.alerts.silences() == [silence]
+    assert client.alerts.end_silence(silence.id).ended_by == silence.made_by
+    assert client.alerts.deliveries() == []
+    with pytest.raises(errors.NotFoundError, match="no silence"):
+        client.alerts.end_silence("nothing")
+
+
+def test_prometheus_reads_what_is_open(app, client, told_of):
+    text = client.transport.call("GET", "/api/metrics", answer=bytes).decode()
+    named = (
+        'deployment="credit",kind="feed",cause="feed",state="open",standing="soft",held="no"'
+    )
+    assert f"{counting.ALERTS}{{{named}}} 1" in text.splitlines()
+    assert f"# TYPE {counting.DELIVERIES} gauge" in text
+
+
+@pytest.fixture
+def alerts(told, monkeypatch, capsys):
+    """Run `homeostat alerts` in the house of the other fixtures."""
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(told.home))
+
+    def running(*arguments):
+        code = cli.invoke(["alerts", *arguments])
+        return code, capsys.readouterr().out
+
+    return running
+
+
+def test_the_command_line_answers_and_silences(alerts, told_of):
+    first, second = told_of
+    assert "soft" in alerts()[1]
+    assert first.sentence in alerts("show", first.id)[1]
+    assert "acknowledged" in alerts("ack", first.id)[1]
+    assert "resolved" in alerts("resolve", second.id)[1]
+    code, out = alerts("silence", "--for", "2h", "--reason", "moving house", "--json")
+    assert code == 0
+    assert "moving house" in alerts("silences")[1]
+    assert "ended" in alerts("unsilence", json.loads(out)["id"])[1]
+    assert "nobody was told" in alerts("deliveries")[1]
+    assert alerts("silence", "--for", "soon", "--reason", "x")[0] == 2
+    assert alerts("silence", "nobody", "--reason", "x")[0] == errors.NotFoundError.exit_code
+
+
+def test_the_rules_for_prometheus_are_on_metrics_that_exist(alerts, tmp_path):
+    path = tmp_path / "rules.yml"
+    assert alerts("rules", "--output", str(path))[0] == 0
+    told = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rules = [rule for group in told["groups"] for rule in group["rules"]]
+    assert len({rule["alert"] for rule in rules}) == len(rules) > 5
+    known = {f"homeostat_{one.name}" for one in (*meters.FAMILIES, *meters.HISTOGRAMS)}
+    known |= {f"homeostat_{one.name}_bucket" for one in meters.HISTOGRAMS}
+    known |= {counting.ALERTS, counting.DELIVERIES, counting.JOBS}
+    for rule in rules:
+        named = set(re.findall(r"homeostat_\w+", rule["expr"]))
+        assert named, rule
+        assert named <= known
+
+
+BASE = "http://127.0.0.1:5000"
+
+
+@pytest.fixture
+def press(app):
+    """Send a form of the page of an alert, and return the page that follows."""
+
+    async def sending(path, fields):
+        carrying = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=carrying, base_url=BASE) as http:
+            reply = await http.post(path, data=fields, headers={"origin": BASE})
+            return await http.get(reply.headers["location"]) if reply.is_redirect else reply
+
+    return lambda path, **fields: asyncio.run(sending(path, fields))
+
+
+def test_an_alert_is_silenced_and_resolved_from_its_page(press, client, told_of):
+    here = f"/alerts/{told_of[0].id}"
+    page = press(f"{here}/silence", reason="the feed is being mended", hours="2")
+    assert "I have seen it" in page.text
+    (made,) = client.alerts.silences()
+    assert (made.deployment, made.kind, made.column) == ("credit", "feed", "income")
+    assert made.until_at - made.made_at == 2 * 3_600_000
+    assert press(f"{here}/silence", reason="x", hours="0").status_code == 422
+    assert "It is over" not in press(f"{here}/resolve").text
+    assert client.alerts.get(told_of[0].id).state == "resolved"

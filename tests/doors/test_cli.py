@@ -254,12 +254,24 @@ def furnished(here):
 
 
 def test_status_tells_the_health_of_every_deployment(furnished, capsys):
-    assert cli.invoke(["status", "--json"]) == 0
+    assert cli.invoke(["status", "--json"]) == 2
     told = json.loads(capsys.readouterr().out)
     assert told["log_is_whole"] is True
     assert [one["health"] for one in told["deployments"]] == ["harm"]
-    assert cli.invoke(["status"]) == 0
+    assert cli.invoke(["status"]) == 2
     assert "credit" in capsys.readouterr().out
+    assert cli.invoke(["status", "--nagios"]) == 2
+    whole, credit = capsys.readouterr().out.splitlines()
+    assert whole.startswith("HOMEOSTAT CRITICAL - 1 deployments, ")
+    assert credit.startswith("CRITICAL - credit: harm: ")
+    assert credit.partition(" | ")[2].startswith("'credit_open_alerts'=")
+
+
+def test_status_is_unknown_to_nagios_when_nobody_answers(here, capsys, monkeypatch):
+    monkeypatch.setenv("HOMEOSTAT_URL", "http://127.0.0.1:9")
+    assert cli.invoke(["status", "--nagios"]) == 3
+    assert capsys.readouterr().out.startswith("HOMEOSTAT UNKNOWN - ")
+    assert cli.invoke(["status"]) == 3
 
 
 def test_status_of_an_empty_home_says_what_comes_next(here, capsys):

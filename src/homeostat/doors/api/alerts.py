@@ -1,4 +1,4 @@
-"""Alerts over HTTP: list, show, acknowledge, resolve; asked by SDK, command line and pages."""
+"""Alerts over HTTP, with silences and deliveries; asked by SDK, command line and Prometheus."""
 
 from __future__ import annotations
 
@@ -8,8 +8,15 @@ import msgspec
 
 from homeostat.doors.api import routing
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.alerting import actions as alerting
+from homeostat.lifecycle.alerting import counting, watching
+from homeostat.lifecycle.alerting.entities import Delivery, Silence
 from homeostat.lifecycle.monitoring import actions
 from homeostat.lifecycle.monitoring.entities import Alert, AlertState
+
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Sentence = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+Place = Annotated[str, msgspec.Meta(max_length=200)]
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +28,38 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     before: Annotated[str, msgspec.Meta(description="last id of the page before")] = ""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="alerts a page")] = 100
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a program elsewhere has seen."""
+
+    deployment: Annotated[
+        Word, msgspec.Meta(description="its name, or a reference such as dataset:orders")
+    ]
+    kind: Word
+    cause: Word = "unknown"
+    column: Word | None = None
+    sentence: Sentence
+    evidence: Annotated[tuple[Sentence, ...], msgspec.Meta(max_length=100)] = ()
+
+
+class Silencing(msgspec.Struct, frozen=True, kw_only=True):
+    """Which alerts nobody is to be told of, until when, and why; empty fields fit all."""
+
+    until_at: Annotated[int, msgspec.Meta(description="milliseconds UTC")]
+    reason: Sentence
+    deployment: Place = ""
+    kind: Place = ""
+    column: Place = ""
+    from_at: Annotated[int | None, msgspec.Meta(description="milliseconds UTC; now")] = None
+    is_downtime: bool = False
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Which page of a list that has its latest first."""
+
+    before: Annotated[str, msgspec.Meta(description="last id of the page before")] = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="rows a page")] = 100
 
 
 async def listed(call: routing.Call) -> list[Alert]:
@@ -58,6 +97,48 @@ async def resolve(call: routing.Call) -> Alert:
     return await call.write(lambda tx: actions.resolve_alert(tx, call.actor, alert))
 
 
+async def open_one(call: routing.Call) -> Alert:
+    """Note that something is wrong, as a program elsewhere has seen it."""
+    told: Opening = call.body
+    fields = msgspec.structs.asdict(told)
+    return await call.write(lambda tx: watching.open_alert(tx, call.actor, **fields))
+
+
+async def silences(call: routing.Call) -> list[Silence]:
+    """Return silences, the latest first."""
+    page: Page = call.query
+    return await call.read(
+        lambda tx: alerting.list_silences(tx, call.actor, before=page.before, limit=page.limit)
+    )
+
+
+async def silence(call: routing.Call) -> Silence:
+    """Keep people from being told of some alerts for some time."""
+    fields = msgspec.structs.asdict(call.body)
+    return await call.write(lambda tx: alerting.silence(tx, call.actor, **fields))
+
+
+async def end_silence(call: routing.Call) -> Silence:
+    """End a silence before its time."""
+    which = call.path_params["id"]
+    return await call.write(lambda tx: alerting.end_silence(tx, call.actor, which))
+
+
+async def deliveries(call: routing.Call) -> list[Delivery]:
+    """Return what was told to whom, the latest first."""
+    page: Page = call.query
+    return await call.read(
+        lambda tx: alerting.list_deliveries(
+            tx, call.actor, before=page.before, limit=page.limit
+        )
+    )
+
+
+async def metrics(call: routing.Call) -> str:
+    """Return counts as Prometheus reads them."""
+    return await call.read(lambda tx: counting.expose(tx, call.actor))
+
+
 ROUTES = (
     routing.Route(
         "GET",
@@ -86,5 +167,58 @@ ROUTES = (
         resolve,
         answer=Alert,
         summary="Say that what an alert tells of is over",
+    ),
+    routing.Route(
+        "POST",
+        "/api/alerts",
+        "alert.write",
+        open_one,
+        body=Opening,
+        answer=Alert,
+        summary="Say that something is wrong; the alert that stands when it was said before",
+    ),
+    routing.Route(
+        "GET",
+        "/api/silences",
+        "alert.read",
+        silences,
+        answer=list[Silence],
+        summary="Silences, the latest first",
+        query=Page,
+    ),
+    routing.Route(
+        "POST",
+        "/api/silences",
+        "alert.silence",
+        silence,
+        body=Silencing,
+        answer=Silence,
+        summary="Keep people from being told of some alerts for some time",
+        status=201,
+    ),
+    routing.Route(
+        "POST",
+        "/api/silences/{id}/end",
+        "alert.silence",
+        end_silence,
+        answer=Silence,
+        summary="End a silence before its time",
+    ),
+    routing.Route(
+        "GET",
+        "/api/deliveries",
+        "alert.read",
+        deliveries,
+        answer=list[Delivery],
+        summary="What was told to whom, the latest first",
+        query=Page,
+    ),
+    routing.Route(
+        "GET",
+        "/api/metrics",
+        "alert.read",
+        metrics,
+        answer=str,
+        summary="Counts of alerts, deliveries and jobs, as Prometheus reads them",
     ),
 )

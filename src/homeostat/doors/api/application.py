@@ -367,6 +367,8 @@ def _answer(route: routing.Route, value: Any) -> Response:
         return Response(status_code=status)
     if route.answer is bytes:
         return Response(value, status_code=status, media_type=openapi.OCTETS)
+    if route.answer is str:
+        return Response(value, status_code=status, media_type=openapi.TEXT)
     return Response(
         msgspec.json.encode(value), status_code=status, media_type="application/json"
     )

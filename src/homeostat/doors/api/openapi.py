@@ -13,6 +13,8 @@ from homeostat.doors.api import problems, routing
 REFERENCE = "#/components/schemas/{name}"
 CONVERTORS = {"int": {"type": "integer"}, "float": {"type": "number"}}
 OCTETS = "application/octet-stream"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+"""Of what Prometheus reads."""
 
 
 def document(routes: Sequence[routing.Route], *, version: str) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def _schemas(routes: Sequence[routing.Route]) -> tuple[dict[Any, Any], dict[str,
     kinds: list[Any] = [problems.Problem]
     for route in routes:
         for kind in (route.body, route.answer, route.query):
-            if kind not in {None, bytes, routing.Stream} and kind not in kinds:
+            if kind not in {None, bytes, str, routing.Stream} and kind not in kinds:
                 kinds.append(kind)
     found, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
     return {_key(kind): schema for kind, schema in zip(kinds, found, strict=True)}, components
@@ -116,6 +118,8 @@ def _responses(route: routing.Route, schema_of: dict[Any, Any]) -> dict[str, Any
     }
     if route.answer is bytes:
         good: dict[str, Any] = {"description": "the bytes", "content": {OCTETS: {}}}
+    elif route.answer is str:
+        good = {"description": "plain text", "content": {"text/plain": {}}}
     elif route.answer is None:
         good = {"description": "done"}
     else:

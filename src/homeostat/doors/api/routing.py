@@ -242,7 +242,7 @@ class Route(NamedTuple):
         Type of the JSON body; ``bytes`` takes the body as it is, `Stream` piece by piece; None
         takes none.
     answer
-        Type of the JSON answer; ``bytes`` for a file; None answers 204.
+        Type of the JSON answer; ``bytes`` for a file, ``str`` for plain text; None answers 204.
     summary
         One line for the documentation.
     query

@@ -1,4 +1,8 @@
-"""`homeostat status`: the health of every deployment here, and of what keeps them alive."""
+"""`homeostat status`: the health of every deployment here, and of what keeps them alive.
+
+It leaves with the exit codes of a plugin of Nagios and speaks its language when asked to
+(Nagios Plugin Development Guidelines, "Plugin Output" and "Performance data").
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,12 @@ from homeostat.foundation import errors, settings
 from homeostat.lifecycle.loop import health
 from homeostat.lifecycle.loop.entities import LoopState
 from homeostat.lifecycle.serving.entities import Deployment
+
+OK, WARNING, CRITICAL, UNKNOWN = range(4)
+WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_CODES = {"good": OK, "calm": OK, "warn": WARNING, "bad": CRITICAL}
+# What counts for the whole: what is broken before what is not known, and that before a warning.
+_WORST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)
 
 
 class Condition(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,13 +51,79 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @click.command()
+@click.option(
+    "--nagios", "is_plugin", is_flag=True, help="One line for each, as Nagios reads them."
+)
 @output.option
-def status(*, as_json: bool) -> None:
-    """Show the health of everything here, at a glance."""
-    told = session.load()
-    with session.client() as client:
-        found = look(client, told)
-    output.emit(found, as_json=as_json, show=lambda: _told(found))
+def status(*, is_plugin: bool, as_json: bool) -> int:
+    """Show the health of everything here, at a glance.
+
+    Exit codes: 0 all is well; 1 a warning; 2 critical: a model does harm, or the log is broken;
+    3 unknown: nobody answers.
+    """
+    try:
+        told = session.load()
+        with session.client() as client:
+            found = look(client, told)
+    except errors.HomeostatError as error:
+        if not is_plugin:
+            output.fail(error, as_json=as_json)
+        else:
+            click.echo(f"HOMEOSTAT UNKNOWN - {_plain(str(error))}")
+        return UNKNOWN
+    if is_plugin and not as_json:
+        click.echo(plugin_text(found))
+    else:
+        output.emit(found, as_json=as_json, show=lambda: _told(found))
+    return code(found)
+
+
+def code(found: Overview) -> int:
+    """Return the exit code of everything: of the worst that was found.
+
+    Parameters
+    ----------
+    found
+        From `look`.
+    """
+    codes = {_CODES.get(one.tone, UNKNOWN) for one in found.deployments}
+    if not found.log_is_whole:
+        codes.add(CRITICAL)
+    return next((one for one in _WORST_FIRST if one in codes), OK)
+
+
+def plugin_text(found: Overview) -> str:
+    """Return what a plugin of Nagios prints: the whole, then a line for each deployment.
+
+    Parameters
+    ----------
+    found
+        From `look`.
+    """
+    n_open = sum(one.open_alerts for one in found.deployments)
+    words = [f"{len(found.deployments)} deployments, {n_open} open alerts"]
+    words += [f"{one.deployment}: {one.health}" for one in found.deployments if _is_news(one)]
+    if not found.log_is_whole:
+        words.append("the audit log is broken")
+    numbers = f"open_alerts={n_open};;;0 waiting_jobs={found.waiting_jobs};;;0"
+    lines = [f"HOMEOSTAT {WORDS[code(found)]} - {_plain('; '.join(words))} | {numbers}"]
+    for one in found.deployments:
+        name = one.deployment.replace("'", "").replace("=", "")
+        counts = [f"'{name}_open_alerts'={one.open_alerts};;;0"]
+        counts += [f"'{name}_fits'={one.fits}c"] if one.fits is not None else []
+        word = WORDS[_CODES.get(one.tone, UNKNOWN)]
+        sentence = _plain(f"{one.deployment}: {one.health}: {one.sentence}")
+        lines.append(f"{word} - {sentence} | {' '.join(counts)}")
+    return "\n".join(lines)
+
+
+def _is_news(one: Condition) -> bool:
+    return _CODES.get(one.tone, UNKNOWN) != OK
+
+
+def _plain(text: str) -> str:
+    """Keep a sentence to one line without the sign that begins the numbers."""
+    return " ".join(text.replace("|", "/").split())
 
 
 def look(client: Client, told: settings.Settings) -> Overview:

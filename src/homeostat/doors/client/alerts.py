@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from homeostat.doors.client import transport
+from homeostat.lifecycle.alerting.entities import Delivery, Silence
 from homeostat.lifecycle.monitoring.entities import Alert, AlertState, Window
 
 Listed = list[Alert]
 Windows = list[Window]
+Silences = list[Silence]
+Deliveries = list[Delivery]
 
 
 class Alerts:
@@ -93,6 +96,109 @@ class Alerts:
         """
         return self._transport.call(
             "POST", f"/api/alerts/{transport.part(alert)}/resolve", answer=Alert
+        )
+
+    def open(
+        self,
+        deployment: str,
+        kind: str,
+        sentence: str,
+        *,
+        cause: str = "unknown",
+        column: str | None = None,
+        evidence: tuple[str, ...] = (),
+    ) -> Alert:
+        """Say that something is wrong that was seen elsewhere.
+
+        Parameters
+        ----------
+        deployment
+            Its name, or the reference of what others depend on, such as ``dataset:orders``.
+        kind, sentence
+            What was seen, in a word and in a sentence.
+        cause, column, evidence
+            As far as known.
+
+        Returns
+        -------
+        Alert
+            The one that stands, when the same was said before and is not over.
+        """
+        told = {
+            "deployment": deployment,
+            "kind": kind,
+            "cause": cause,
+            "column": column,
+            "sentence": sentence,
+            "evidence": evidence,
+        }
+        return self._transport.call("POST", "/api/alerts", answer=Alert, body=told)
+
+    def silence(
+        self,
+        *,
+        until_at: int,
+        reason: str,
+        deployment: str = "",
+        kind: str = "",
+        column: str = "",
+        from_at: int | None = None,
+        is_downtime: bool = False,
+    ) -> Silence:
+        """Keep people from being told of some alerts for some time; the alerts are kept.
+
+        Parameters
+        ----------
+        until_at, from_at
+            Milliseconds UTC, at most a year apart; from now on when None.
+        reason
+            Why.
+        deployment, kind, column
+            Which alerts; all of them where empty.
+        is_downtime
+            Planned work: a deployment without predictions is then no alert either.
+
+        Raises
+        ------
+        InvalidInputError
+            When the time is past or too long.
+        """
+        told = {
+            "until_at": until_at,
+            "reason": reason,
+            "deployment": deployment,
+            "kind": kind,
+            "column": column,
+            "from_at": from_at,
+            "is_downtime": is_downtime,
+        }
+        return self._transport.call("POST", "/api/silences", answer=Silence, body=told)
+
+    def silences(self, *, before: str = "", limit: int = 100) -> Silences:
+        """Return silences, the latest first; `before` is the last id of the page before."""
+        return self._transport.call(
+            "GET", "/api/silences", answer=Silences, query={"before": before, "limit": limit}
+        )
+
+    def end_silence(self, silence: str) -> Silence:
+        """End a silence before its time.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such silence.
+        """
+        return self._transport.call(
+            "POST", f"/api/silences/{transport.part(silence)}/end", answer=Silence
+        )
+
+    def deliveries(self, *, before: str = "", limit: int = 100) -> Deliveries:
+        """Return what was told to whom, the latest first, page by page as `silences`."""
+        return self._transport.call(
+            "GET",
+            "/api/deliveries",
+            answer=Deliveries,
+            query={"before": before, "limit": limit},
         )
 
     def windows(

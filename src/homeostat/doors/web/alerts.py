@@ -1,4 +1,4 @@
-"""Pages of alerts: what a person was told, with the evidence, and the word that it was seen."""
+"""Pages of alerts: what a person was told, the evidence, and what the person says to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from homeostat.doors.web import home, rendering, visit
 from homeostat.foundation import clock, errors
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.alerting import actions as alerting
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.monitoring import alerts as monitoring
 from homeostat.lifecycle.monitoring.entities import AlertState
@@ -20,6 +21,8 @@ HERE = "/alerts"
 STATES: tuple[AlertState, ...] = get_args(AlertState)
 SEE_OTHER = 303
 MOMENT_MS = 1000
+HOUR_MS = 3_600_000
+HOURS_AT_MOST = 8784
 
 
 async def alerts(call: visit.Visit) -> Response:
@@ -62,7 +65,9 @@ async def alert(call: visit.Visit) -> Response:
             limit=ROWS,
         )
         done = [one for one in reversed(decided) if one.at >= found.opened_at]
-        return {"alert": found, "done": done}
+        kind, _, which = found.held_by.partition(":")
+        by = alerting.get_silence(tx, call.actor, which) if kind == "silence" else None
+        return {"alert": found, "done": done, "silence": by}
 
     shown = await call.read(fetch)
     facts, links = _evidence(shown["alert"].evidence)
@@ -91,8 +96,44 @@ async def acknowledge(call: visit.Visit) -> Response:
     return RedirectResponse(f"/alerts/{found.id}", status_code=SEE_OTHER)
 
 
+async def resolve(call: visit.Visit) -> Response:
+    """Note that what an alert tells of is over, and go back to it."""
+    found = await call.write(
+        lambda tx: monitoring.resolve_alert(tx, call.actor, call.path_params["id"])
+    )
+    return RedirectResponse(f"/alerts/{found.id}", status_code=SEE_OTHER)
+
+
+async def silence(call: visit.Visit) -> Response:
+    """Keep people from being told of alerts like this one, and go back to it."""
+    told = await visit.form(call)
+    text = told.get("hours", "")
+    hours = int(text) if text.isascii() and text.isdigit() and len(text) <= len("8784") else 0
+    if not 1 <= hours <= HOURS_AT_MOST:
+        raise errors.InvalidInputError(
+            f"a silence lasts 1 to {HOURS_AT_MOST} hours, got {text[:40]!r}"
+        )
+
+    def write(tx: Transaction) -> str:
+        found = monitoring.get_alert(tx, call.actor, call.path_params["id"])
+        alerting.silence(
+            tx,
+            call.actor,
+            until_at=tx.at + hours * HOUR_MS,
+            reason=told.get("reason", ""),
+            deployment=found.deployment,
+            kind=found.kind,
+            column=found.column or "",
+        )
+        return found.id
+
+    return RedirectResponse(f"/alerts/{await call.write(write)}", status_code=SEE_OTHER)
+
+
 PAGES = (
     visit.Page("GET", "/alerts", "alert.read", alerts),
     visit.Page("GET", "/alerts/{id}", "alert.read", alert),
     visit.Page("POST", "/alerts/{id}/acknowledge", "alert.acknowledge", acknowledge),
+    visit.Page("POST", "/alerts/{id}/resolve", "alert.write", resolve),
+    visit.Page("POST", "/alerts/{id}/silence", "alert.silence", silence),
 )

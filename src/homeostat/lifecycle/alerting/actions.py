@@ -101,19 +101,26 @@ def end_silence(tx: Transaction, actor: access.Actor, which: str) -> Silence:
         When the actor may not.
     """
     access.require(actor, "alert.silence")
-    asked = {"in_project": tx.project, "in_id": which}
-    row = tx.execute(records.SILENCE, asked).mappings().first()
-    if row is None:
-        raise errors.NotFoundError(
-            f"no silence {which!r}", hint="see homeostat alerts silences"
-        )
-    known = _silence(row)
+    known = get_silence(tx, actor, which)
     if known.ended_at is not None or known.until_at <= tx.at:
         return known
+    asked = {"in_project": tx.project, "in_id": which}
     tx.execute(records.END_SILENCE, {**asked, "to_at": tx.at, "to_by": actor.name})
     ended = msgspec.structs.replace(known, ended_at=tx.at, ended_by=actor.name)
     _record(tx, actor, "silence.ended", ended)
     return ended
+
+
+def get_silence(tx: Transaction, actor: access.Actor, which: str) -> Silence:
+    """Return one silence; NotFoundError without one, NotAllowedError when not allowed."""
+    access.require(actor, "alert.read")
+    row = tx.execute(records.SILENCE, {"in_project": tx.project, "in_id": which})
+    found = row.mappings().first()
+    if found is None:
+        raise errors.NotFoundError(
+            f"no silence {which!r}", hint="see homeostat alerts silences"
+        )
+    return _silence(found)
 
 
 def list_silences(

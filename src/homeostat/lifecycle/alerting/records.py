@@ -136,7 +136,7 @@ DELIVERIES = (
     .limit(sa.bindparam("n"))
 )
 DELIVERY_COUNTS = (
-    sa.select(deliveries.c.receiver, deliveries.c.state, sa.func.count())
+    sa.select(deliveries.c.receiver, deliveries.c.state, sa.func.count().label("n"))
     .where(deliveries.c.project == _bound("project"))
     .group_by(deliveries.c.receiver, deliveries.c.state)
 )

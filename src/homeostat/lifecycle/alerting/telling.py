@@ -67,7 +67,7 @@ def tell(tx: Transaction, actor: access.Actor, alert: Alert, told: Told) -> list
     elif alert.told_at is None or holding.silence_of(tx, alert) is not None:
         return []  # nobody knows of it, so nobody is told that it is over
     return [
-        _deliver(tx, actor, alert, told, receiver=name, policy=policy) for name in policy.tell
+        deliver(tx, actor, alert, told, receiver=name, policy=policy) for name in policy.tell
     ]
 
 
@@ -144,7 +144,7 @@ def _escalate(
         if due > tx.at:
             return due
         name = policy.escalate[done]
-        _deliver(tx, actor, alert, "escalated", receiver=name, policy=policy)
+        deliver(tx, actor, alert, "escalated", receiver=name, policy=policy)
         done += 1
         marks.note(tx, actor, alert, n_escalated=done)
         watching.record(tx, actor, "alert.escalated", alert, receiver=name)
@@ -186,7 +186,7 @@ def _last_served_at(tx: Transaction, actor: access.Actor, deployment: str) -> in
     return serving.get_deployment(tx, actor, deployment).created_at
 
 
-def _deliver(
+def deliver(
     tx: Transaction,
     actor: access.Actor,
     alert: Alert,
@@ -195,7 +195,18 @@ def _deliver(
     receiver: str,
     policy: policies.Alerts,
 ) -> Delivery:
-    """Add an alert to the message of its cause that waits, or make a new one."""
+    """Add an alert to the message of its cause that waits, or make a new one.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs the action ``alert.write``.
+    alert, told
+        What is told of which.
+    receiver, policy
+        To whom, by the name in the policy.
+    """
+    access.require(actor, "alert.write")
     group_ms = max(policy.span_ms("group"), GATHER_MS)
     asked = {
         "in_project": tx.project,
