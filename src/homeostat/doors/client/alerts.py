@@ -158,6 +158,11 @@ class Alerts:
         is_downtime
             Planned work: a deployment without predictions is then no alert either.
 
+        Returns
+        -------
+        Silence
+            With its id, by which it can be ended.
+
         Raises
         ------
         InvalidInputError
@@ -175,13 +180,26 @@ class Alerts:
         return self._transport.call("POST", "/api/silences", answer=Silence, body=told)
 
     def silences(self, *, before: str = "", limit: int = 100) -> Silences:
-        """Return silences, the latest first; `before` is the last id of the page before."""
+        """Return silences, the latest first.
+
+        Parameters
+        ----------
+        before
+            Id of the last one of the page before.
+        limit
+            At most this many, 1 to 1000.
+        """
         return self._transport.call(
             "GET", "/api/silences", answer=Silences, query={"before": before, "limit": limit}
         )
 
     def end_silence(self, silence: str) -> Silence:
         """End a silence before its time.
+
+        Returns
+        -------
+        Silence
+            As before when it was over.
 
         Raises
         ------
@@ -193,7 +211,15 @@ class Alerts:
         )
 
     def deliveries(self, *, before: str = "", limit: int = 100) -> Deliveries:
-        """Return what was told to whom, the latest first, page by page as `silences`."""
+        """Return what was told to whom, the latest first.
+
+        Parameters
+        ----------
+        before
+            Id of the last one of the page before.
+        limit
+            At most this many, 1 to 1000.
+        """
         return self._transport.call(
             "GET",
             "/api/deliveries",
