@@ -109,7 +109,8 @@ def mail(
 def headline(delivery: Delivery) -> str:
     """Return one line that says what is new."""
     more = f" ({len(delivery.alerts)} alerts)" if len(delivery.alerts) > 1 else ""
-    return f"[{_WORDS[delivery.told]}] {delivery.deployment}: {delivery.cause}{more}"
+    told = f"[{_WORDS[delivery.told]}] {delivery.deployment}: {delivery.cause}{more}"
+    return " ".join(told.split())  # a header of e-mail has no second line
 
 
 def signed(delivery: str, body: bytes, *, secret: str, at_s: int) -> dict[str, str]:

@@ -93,6 +93,8 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bo
         connection.request("POST", path, body=body, headers=dict(headers))
         answer = connection.getresponse()
         answer.read(_ANSWER_BYTES)
+    except UnicodeError:
+        return Outcome("the path of the address is not plain ASCII", is_final=True)
     except (OSError, http.client.HTTPException) as error:
         return Outcome(_told(error))
     finally:
@@ -140,6 +142,8 @@ def send_mail(letter: EmailMessage, told: settings.Settings) -> Outcome:
             server.send_message(letter)
     except smtplib.SMTPResponseException as error:
         return Outcome(f"the mail server answered {error.smtp_code}")
+    except UnicodeError:
+        return Outcome("the mail server takes plain ASCII alone", is_final=True)
     except (OSError, smtplib.SMTPException) as error:
         return Outcome(_told(error))
     return Outcome()

@@ -66,8 +66,10 @@ def tell(tx: Transaction, actor: access.Actor, alert: Alert, told: Told) -> list
         marks.note(tx, actor, alert, held_by="", told_at=tx.at)
     elif alert.told_at is None or holding.silence_of(tx, alert) is not None:
         return []  # nobody knows of it, so nobody is told that it is over
+    also = policy.escalate[: alert.n_escalated] if told == "resolved" else ()
     return [
-        deliver(tx, actor, alert, told, receiver=name, policy=policy) for name in policy.tell
+        deliver(tx, actor, alert, told, receiver=name, policy=policy)
+        for name in dict.fromkeys((*policy.tell, *also))
     ]
 
 

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import email
 import hashlib
 import hmac
 import http.server
 import json
 import socketserver
+import ssl
 import threading
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from homeostat.foundation import errors, events
+from homeostat.foundation import clock, errors, events
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.alerting import letters, posting
 
 KEY = base64.b64encode(b"k" * 24).decode()
 DAY = 86_400
+DOCUMENT = Path(__file__).parents[4] / "docs" / "alerts.md"
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -164,6 +171,52 @@ def test_slack_and_e_mail_say_the_same(watch, receiver, serving):
     assert {one.state for one in watch.deliveries()} == {"sent"}
 
 
+@pytest.fixture
+def certificate(tmp_path):
+    """Return the file of a certificate for this machine, with its key, that nobody trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    day = dt.timedelta(days=1)
+    now = dt.datetime.fromtimestamp(clock.now_ms() / 1000, tz=dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - day)
+        .not_valid_after(now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    secret = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = tmp_path / "certificate.pem"
+    path.write_bytes(made.public_bytes(pem) + secret)
+    return path
+
+
+def test_only_a_receiver_with_a_trusted_certificate_is_told(serving, certificate, monkeypatch):
+    server = Receiver()
+    trust = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trust.load_cert_chain(certificate)
+    server.socket = trust.wrap_socket(server.socket, server_side=True)
+    url = f"https://localhost:{serving(server).server_port}/x"
+    refused = posting.post(url, b"{}", {}, allow_private=True)
+    assert refused.error.startswith("SSLCertVerificationError")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert posting.post(url, b"{}", {}, allow_private=True) == posting.Outcome()
+    other = url.replace("localhost", "127.0.0.1")
+    assert "IP address mismatch" in posting.post(other, b"", {}, allow_private=True).error
+    assert [body for *_, body in server.taken] == [b"{}"]
+
+
+def test_the_example_of_the_documentation_is_a_policy():
+    text = DOCUMENT.read_text(encoding="utf-8")
+    example = text.partition("```toml\n")[2].partition("```")[0]
+    found = policies.parse('[model]\nname = "credit"\ntarget = "t"\n' + example).alerts
+    assert (found.tell, found.escalate) == (("ops", "team"), ("lead",))
+    assert found.span_ms("no_data_after") == 6 * 3_600_000
+
+
 @pytest.mark.parametrize(
     ("url", "settings", "sentence"),
     [
@@ -172,6 +225,7 @@ def test_slack_and_e_mail_say_the_same(watch, receiver, serving):
         ("https://localhost:9/x", {}, "localhost is"),
         ("https://[::ffff:169.254.169.254]/x", {}, "not public"),
         ("https://a:b@127.0.0.1/x", {}, "without user and password"),
+        ("https://8.8.8.8:99999/x", {}, "Port out of range"),
         ("https://8.8.8.8/x", {"alert_secrets": ""}, "alert_secrets does not say"),
         ("https://8.8.8.8/x", {"alert_secrets": "ops=short"}, "needs 24 bytes"),
     ],

@@ -174,6 +174,8 @@ def test_what_nobody_acknowledges_goes_to_the_next_receiver(watch):
     watch.house.write(lambda tx: alerts.acknowledge_alert(tx, watch.actor, alert.id))
     watch.work(later_s=5 * HOUR)
     assert len(watch.told()) == 2
+    watch.clear()
+    assert {name for told, name, _ in watch.told() if told == "resolved"} == {"team", "boss"}
 
 
 def test_no_data_is_a_state_of_its_own_and_none_in_downtime(watch):
