@@ -195,7 +195,14 @@ class _Attempt:
             timeout_s=timeout_s,
             environment=remaking.variables(python),
         )
-        return self._judge(run, recipe, answer, recorded=recorded, scratch=scratch)
+        return self._judge(
+            run,
+            recipe,
+            answer,
+            recorded=recorded,
+            scratch=scratch,
+            is_fresh=environment == "fresh",
+        )
 
     def _run(self) -> RunRecord | None:
         about = self._version.reference
@@ -284,15 +291,17 @@ class _Attempt:
         *,
         recorded: dict[str, bytes],
         scratch: Path,
+        is_fresh: bool,
     ) -> str:
         run_id = ""
         if answer.start is not None and answer.end is not None:
             run_id = answer.start.run_id
             experiment = f"reproductions of {self._version.model}"
             self._client.runs.recorder(experiment).finish(answer.start, answer.end)
-            own = [one for one in answer.end.packages if not one.startswith("homeostat==")]
-            then = [one for one in recipe.packages if not one.startswith("homeostat==")]
-            self.items += reproduction.packages(then, own)
+            self.items += reproduction.packages(
+                environments.compared(recipe.packages, is_fresh=is_fresh),
+                environments.compared(answer.end.packages, is_fresh=is_fresh),
+            )
             self._compare_settings(run, answer.start)
             self._compare_steps(run, answer.end)
         if answer.message:

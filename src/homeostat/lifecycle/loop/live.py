@@ -197,7 +197,7 @@ class Loop:
         event = self._block_event(seen, rows)
         after = msgspec.structs.replace(seen.place, block_row=event.end_row)
         rollout = seen.state.rollout
-        canary = None if rollout is None else self._paired(seen, rows)
+        canary = None if rollout is None else self._paired(seen, observing.dealt(rows))
 
         def write(tx: Transaction) -> None:
             self.record(tx, seen, event, after=after)

@@ -156,6 +156,28 @@ def labelled(
     return whole.join(found, on="row", how="inner", maintain_order="left")
 
 
+def dealt(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows that came to their arm by chance, where a plan dealt any so.
+
+    A row that a rule of the plan or its caller sent to an arm stays there whatever the arms'
+    shares become, so it has no say in whether they may change; and a caller may try an arm on
+    whatever rows.
+
+    Parameters
+    ----------
+    rows
+        From `labelled`.
+
+    Returns
+    -------
+    polars.DataFrame
+        Without rows of propensity 1 under plans that dealt others with a smaller one; never
+        empty, where `rows` is not.
+    """
+    by_chance = pl.col("propensity") < 1.0
+    return rows.filter(by_chance | ~by_chance.any().over("generation"))
+
+
 def training_table(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     """Return logged rows as the pipeline knows them: features, protected columns, target.
 

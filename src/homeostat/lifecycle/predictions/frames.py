@@ -51,7 +51,8 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch"):
         Which corrections changed the row's score or answer, ``<id>@<version>``, several joined
         by commas, ``""`` for none; empty: none in the whole batch.
     propensities
-        Chance with which the row came to this arm, 0 to 1; empty: 1 for all.
+        Chance with which the row came to this arm, 0 to 1; empty: 1 for all. 1 beside an arm
+        of a smaller share: a rule of the plan or the caller sent the row there.
     """
 
     served_at: int

@@ -17,7 +17,7 @@ LIMIT_S: Final = 1800.0
 # The platform itself comes from where it is installed; it is on no index.
 _OWN: Final = frozenset({"homeostat", "python"})
 # What makes environments is no part of what runs in them.
-_TOOLS: Final = frozenset({"pip", "setuptools", "wheel", "uv"})
+TOOLS: Final = frozenset({"pip", "setuptools", "wheel", "uv"})
 
 
 def requirements(packages: Sequence[str]) -> list[str]:
@@ -33,7 +33,21 @@ def requirements(packages: Sequence[str]) -> list[str]:
     >>> requirements(["python==3.11.7", "homeostat==0.1", "numpy==2.1.0", "pip==24.0"])
     ['numpy==2.1.0']
     """
-    return [one for one in packages if one.partition("==")[0] not in _OWN | _TOOLS]
+    return [one for one in packages if one.partition("==")[0] not in _OWN | TOOLS]
+
+
+def compared(packages: Sequence[str], *, is_fresh: bool) -> list[str]:
+    """Return what of a list is compared: in a fresh environment not what makes environments.
+
+    Parameters
+    ----------
+    packages
+        ``name==version``.
+    is_fresh
+        Whether the environment was made by `make`.
+    """
+    left = TOOLS | {"homeostat"} if is_fresh else frozenset()
+    return [one for one in packages if one.partition("==")[0] not in left]
 
 
 def python_of(packages: Sequence[str]) -> str:

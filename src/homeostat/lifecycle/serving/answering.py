@@ -16,6 +16,7 @@ from homeostat.foundation import clock, errors, log
 from homeostat.lifecycle.corrections import compiled
 from homeostat.lifecycle.predictions import frames, spool
 from homeostat.lifecycle.serving import batcher, composite, corrected, meters, pace, threads
+from homeostat.lifecycle.serving import router as routers
 
 REST_S: Final = 5.0
 """How long a composite that did not answer in time is not asked again."""
@@ -34,11 +35,13 @@ class Request:
         Context columns in the order of the layout.
     arm
         Index of the arm that the caller asked for, if any; None lets the plan decide.
+    ruled
+        Which rows a rule of the plan dealt, not chance; None when none was.
     unseen
         Categories that training never saw, by column; None when there are none.
     """
 
-    __slots__ = ("arm", "columns", "context", "ids", "keys", "n_rows", "unseen")
+    __slots__ = ("arm", "columns", "context", "ids", "keys", "n_rows", "ruled", "unseen")
 
     def __init__(
         self,
@@ -54,6 +57,7 @@ class Request:
         self.context = context
         self.n_rows = len(ids)
         self.arm: int | None = None
+        self.ruled: list[bool] | None = None
         self.unseen: dict[str, list[str]] | None = None
 
     def pick(self, indices: Sequence[int]) -> Request:
@@ -69,12 +73,15 @@ class Request:
         Request
             Those, in that order.
         """
-        return Request(
+        picked = Request(
             [[column[at] for at in indices] for column in self.columns],
             [self.ids[at] for at in indices],
             keys=[self.keys[at] for at in indices],
             context=[[column[at] for at in indices] for column in self.context],
         )
+        if self.ruled is not None:
+            picked.ruled = [self.ruled[at] for at in indices]
+        return picked
 
 
 class Answer(NamedTuple):
@@ -108,7 +115,7 @@ class Post(NamedTuple):
 class Place(NamedTuple):
     """Where an arm stands: what its rows in the log say of it.
 
-    `share` is the chance with which a key comes to it; 1 where rules decide as well.
+    `share` is the chance with which a key comes to it; rows that a rule sent came with 1.
     """
 
     deployment: str
@@ -331,19 +338,12 @@ class AnsweringArm:
             member_scores=members,
             served=served,
             fired=fired,
-            propensities=self._propensities(batch),
+            propensities=routers.propensities(batch, share=place.share),
         )
         post.log.write(place.deployment, frame, layout=place.layout)
         post.meters.scored(
             place.deployment, place.arm, version=place.version, n_rows=len(frame.ids)
         )
-
-    def _propensities(self, batch: list[Request]) -> list[float]:
-        """Return with which chance each row came to this arm; empty where it had to."""
-        share = self.place.share
-        if not 0.0 < share < 1.0:
-            return []
-        return [share if one.arm is None else 1.0 for one in batch for _ in one.ids]
 
     def _fired(self, outcome: compiled.Outcome, rows: list[int] | None) -> list[str]:
         """Count what fired, and return it for the rows that are logged."""

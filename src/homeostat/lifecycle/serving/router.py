@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from homeostat.lifecycle.serving import entities, rules
 from homeostat.lifecycle.serving import plan as plans
@@ -108,10 +108,36 @@ class Router:
         list of int
             The arm of the first rule that fits a row, else `arm` of its key.
         """
+        return self.deal(keys, columns, context)[0]
+
+    def deal(
+        self,
+        keys: Sequence[str],
+        columns: Sequence[Sequence[Any]],
+        context: Sequence[Sequence[Any]],
+    ) -> tuple[list[int], list[bool]]:
+        """Return the arm of each row, and whether a rule decided that and not its key.
+
+        Parameters
+        ----------
+        keys, columns, context
+            As for `choose`.
+
+        Returns
+        -------
+        tuple
+            Arms as `choose` gives them, and a truth value for each.
+
+        Notes
+        -----
+        Keys deal by a salted hash, as good as chance: the log gives their rows the arm's share
+        as propensity. A row that a rule or its caller sent to an arm could have come to no
+        other one: its propensity is 1, and it says nothing of how the arms compare.
+        """
         arm = self.arm
         if not self._rules:
-            return [arm(key) for key in keys]
-        chosen = []
+            return [arm(key) for key in keys], [False] * len(keys)
+        chosen, ruled = [], []
         for row, key in enumerate(keys):
             for at, conditions in self._rules:
                 for find, holds in conditions:
@@ -119,10 +145,12 @@ class Router:
                         break
                 else:
                     chosen.append(at)
+                    ruled.append(True)
                     break
             else:
                 chosen.append(arm(key))
-        return chosen
+                ruled.append(False)
+        return chosen, ruled
 
     def named(self, version: str) -> int | None:
         """Return the arm that answers as `version`, or is called so; None when there is none.
@@ -153,6 +181,38 @@ class Router:
             return True
         shown = token_digest(token or "")
         return any([hmac.compare_digest(shown, one) for one in self._override.tokens])  # noqa: C419
+
+
+class Dealt(Protocol):
+    """What is known of how the rows of a request came to their arm; `answering.Request`."""
+
+    arm: int | None
+    ruled: list[bool] | None
+    n_rows: int
+
+
+def propensities(batch: Sequence[Dealt], *, share: float) -> list[float]:
+    """Return with which chance each row came to its arm, for the log.
+
+    Parameters
+    ----------
+    batch
+        Requests that one arm answers.
+    share
+        Of the arm, 0 to 1.
+
+    Returns
+    -------
+    list of float
+        `share` where the key decided, 1 where a rule or the caller did; empty: 1 for all.
+    """
+    if not 0.0 < share < 1.0:
+        return []
+    return [
+        1.0 if one.arm is not None or (one.ruled is not None and one.ruled[at]) else share
+        for one in batch
+        for at in range(one.n_rows)
+    ]
 
 
 def token_digest(token: str) -> str:

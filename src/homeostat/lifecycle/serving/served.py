@@ -256,7 +256,9 @@ class Served:
         if len(keys) == 1 and not self._router.is_ruled:
             return self._router.arm(keys[0])
         dealt: dict[int, list[int]] = {}
-        chosen = self._router.choose(keys, request.columns, request.context)
+        chosen, ruled = self._router.deal(keys, request.columns, request.context)
+        if any(ruled):
+            request.ruled = ruled
         for at, arm in enumerate(chosen):
             dealt.setdefault(arm, []).append(at)
         return next(iter(dealt)) if len(dealt) == 1 else dealt
@@ -345,7 +347,7 @@ def _arm(
         plan.label(arm),
         arm.name != plan.SHADOW,
         layout,
-        1.0 if document.plan.rules else arm.share,
+        arm.share,
     )
     first = members[0].version
     corrections = corrected.of_arm(document.corrections, loaded, place, first=first)

@@ -8,6 +8,7 @@ import time
 
 import msgspec
 import numpy as np
+import polars as pl
 import pytest
 
 from homeostat.foundation import clock, errors
@@ -25,6 +26,7 @@ from homeostat.lifecycle.data import rows
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.predictions import segments, spool
 from homeostat.lifecycle.serving import engine, entities, plan, served
+from homeostat.lifecycle.serving import rules as serving_rules
 
 SCHEMA = Schema((Column(name="income", kind="number"),))
 NAMES = "abcdef"
@@ -58,9 +60,9 @@ def loaded(factor=0.1, **more):
     )
 
 
-def document(*bodies, arms=None, changed=1, expires_at=2**60, shadow=()):
+def document(*bodies, arms=None, changed=1, expires_at=2**60, shadow=(), **more):
     made = plan.single(1) if arms is None else entities.Plan(generation=1, arms=arms, salt="s")
-    made = msgspec.structs.replace(made, shadow=shadow)
+    made = msgspec.structs.replace(made, shadow=shadow, **more)
     corrections = tuple(
         Correction(
             id=name,
@@ -223,6 +225,26 @@ def test_the_log_says_with_which_chance_a_row_came_to_its_arm(tmp_path):
         (contents,) = made.tables
         seen = contents.predictions.select("arm", "propensity").unique()
         assert sorted(seen.rows()) == [("canary", 0.25), ("stable", 0.75)]
+
+    asyncio.run(story())
+
+
+def test_a_row_that_a_rule_sent_came_with_certainty(tmp_path):
+    arms = (
+        entities.Arm("stable", 0.75, (entities.Member(1, 1.0),)),
+        entities.Arm("canary", 0.25, (entities.Member(2, 1.0),)),
+    )
+    sent = (serving_rules.parse("income >= 5 -> canary"),)
+
+    async def story():
+        versions = {1: loaded(), 2: loaded()}
+        async with bench(tmp_path, document(arms=arms, rules=sent), versions) as made:
+            await ask(made, *[4] * 50, *[6] * 50)
+        (contents,) = made.tables
+        seen = contents.predictions.select("x.income", "arm", "propensity").unique()
+        assert sorted(seen.filter(pl.col("x.income") > 5).rows()) == [(6.0, "canary", 1.0)]
+        dealt = seen.filter(pl.col("x.income") < 5)
+        assert sorted(dealt.rows()) == [(4.0, "canary", 0.25), (4.0, "stable", 0.75)]
 
     asyncio.run(story())
 

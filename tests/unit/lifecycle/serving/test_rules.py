@@ -64,6 +64,14 @@ def test_the_first_rule_that_fits_wins_and_the_rest_is_dealt_by_key():
         assert arm == (2 if n % 4 == 0 else 1 if n % 2 == 0 else table.arm(keys[n]))
 
 
+def test_what_a_rule_decided_is_told_from_what_the_key_did():
+    table = router.Router(made("region = north -> canary"), place=PLACE)
+    keys, regions = ["a", "b", "c"], ["north", "south", "north"]
+    chosen_, ruled = table.deal(keys, [[None] * 3, regions, [None] * 3], [[None] * 3])
+    assert ruled == [True, False, True]
+    assert chosen_ == table.choose(keys, [[None] * 3, regions, [None] * 3], [[None] * 3])
+
+
 @given(st.lists(st.text(max_size=9), max_size=20))
 def test_without_rules_the_key_decides(keys):
     table = router.Router(made(), place=PLACE)
