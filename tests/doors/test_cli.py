@@ -331,7 +331,7 @@ def test_why_does_not_know_what_is_not_there(here, capsys):
     assert "no prediction and no decision" in capsys.readouterr().err
 
 
-def test_up_starts_all_three_and_one_sigterm_drains_them(here):
+def test_up_starts_all_three_that_others_find_and_one_sigterm_drains_them(here, capsys):
     port, predict_port = ports.free("127.0.0.1"), ports.free("127.0.0.1")
     arguments = ["--port", str(port), "--predict-port", str(predict_port)]
     module = [sys.executable, "-m", "homeostat.doors.cli.child", str(os.getpid())]
@@ -344,6 +344,9 @@ def test_up_starts_all_three_and_one_sigterm_drains_them(here):
         assert f"127.0.0.1:{predict_port}" in told[1]
         assert ports.is_well("127.0.0.1", port)
         assert ports.is_well("127.0.0.1", predict_port)
+        assert cli.invoke(["status", "--json"]) == 0
+        seen = json.loads(capsys.readouterr().out)
+        assert (seen["server"], seen["predictions"]) == (True, True)
         children = [one.name() for one in psutil.Process(running.pid).children()]
         assert len(children) == 3
     finally:

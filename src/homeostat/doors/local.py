@@ -10,7 +10,7 @@ from homeostat.doors.client import Client, transport
 from homeostat.doors.mlflow import door
 from homeostat.doors.mlflow import routes as mlflow_routes
 from homeostat.doors.web import site
-from homeostat.foundation import house, settings
+from homeostat.foundation import addresses, house, settings
 
 
 def build(opened: house.House, *, is_inside: bool = False) -> application.Application:
@@ -58,10 +58,8 @@ def open_client(told: settings.Settings) -> Client:
             opened.close()
 
         carrier = transport.AppCarrier(app, on_close=leave)
-    predict_url = (
-        told.predict_url or f"http://{settings.in_url(told.predict_host)}:{told.predict_port}"
-    )
-    return Client(transport.Transport(carrier, project=told.project), predict_url=predict_url)
+    speaking = transport.Transport(carrier, project=told.project)
+    return Client(speaking, predict_url=addresses.predictions(told))
 
 
 def connect(

@@ -61,7 +61,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token
         Access key that clients and the prediction server show at `url`.
     predict_url
-        Address of the prediction server; empty means `host` and `predict_port`.
+        Address of the prediction server; empty means `predict_port`, or where the one of this
+        home listens when that is not set either.
     project
         Namespace used when none is named.
     actor
@@ -79,6 +80,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ``starttls``, ``tls`` or ``off``.
     log_level, log_format
         ``debug|info|warning|error`` and ``auto|json|console``.
+    chosen
+        Names of the fields that somebody set; no setting itself.
     """
 
     home: Path = Path(".homeostat")
@@ -112,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_security: str = "starttls"
     log_level: str = "info"
     log_format: str = "auto"
+    chosen: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         home = Path(self.home).expanduser().absolute()
@@ -137,12 +141,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         shown = [
             f"{name}={'[hidden]' if name in SECRETS and value else repr(value)}"
-            for name, value in msgspec.structs.asdict(self).items()
+            for name, value in ((name, getattr(self, name)) for name in NAMES)
         ]
         return f"Settings({', '.join(shown)})"
 
 
-NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
+NAMES = tuple(o.name for o in msgspec.structs.fields(Settings) if o.name != "chosen")
 
 
 def load(toml: Path | None = None, **overrides: Any) -> Settings:
@@ -177,7 +181,9 @@ def load(toml: Path | None = None, **overrides: Any) -> Settings:
         listed = values["allowed_hosts"].split(",")
         values["allowed_hosts"] = [name.strip() for name in listed if name.strip()]
     try:
-        settings = msgspec.convert(values, Settings, strict=False, dec_hook=_decode)
+        settings = msgspec.convert(
+            {**values, "chosen": frozenset(values)}, Settings, strict=False, dec_hook=_decode
+        )
     except msgspec.ValidationError as error:
         raise _misfit(error, values) from error
     check(settings)

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from homeostat.doors.cli import options, output, ports
-from homeostat.foundation import errors, events, settings
+from homeostat.foundation import addresses, errors, events, settings
 from homeostat.foundation.database import Database, migrate
 from homeostat.lifecycle.predictions import spooled
 
@@ -64,11 +64,13 @@ def examine(told: settings.Settings) -> list[Finding]:
         _database,
         _chain,
         _log,
-        lambda one: _port(one.host, one.near_host, one.port, name="port", option="--port"),
+        lambda one: _port(
+            one.host, one.port, at=addresses.server(one), name="port", option="--port"
+        ),
         lambda one: _port(
             one.predict_host,
-            one.predict_host,
             one.predict_port,
+            at=addresses.predictions(one),
             name="predict port",
             option="--predict-port",
         ),
@@ -177,9 +179,9 @@ def _log(told: settings.Settings) -> Finding:
     )
 
 
-def _port(host: str, near: str, port: int, *, name: str, option: str) -> Finding:
-    if ports.is_well(near, port):
-        return Finding(name=name, ok=True, seen=f"{port}: a server answers there")
+def _port(host: str, port: int, *, at: str, name: str, option: str) -> Finding:
+    if ports.answers(at):
+        return Finding(name=name, ok=True, seen=f"a server answers at {at}")
     try:
         ports.check(host, port, option=option)
     except errors.UnavailableError as error:

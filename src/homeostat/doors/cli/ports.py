@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import http.client
 import socket
+from urllib.parse import urlsplit
 
 from homeostat.foundation import errors
 
@@ -63,9 +64,19 @@ def free(host: str) -> int:
     return port
 
 
-def is_well(host: str, port: int, *, timeout_s: float = 1.0) -> bool:
+def answers(url: str) -> bool:
+    """Say whether a server answers at an address; see `is_well`."""
+    parts = urlsplit(url)
+    is_safe = parts.scheme == "https"
+    return is_well(
+        parts.hostname or "", parts.port or (443 if is_safe else 80), is_safe=is_safe
+    )
+
+
+def is_well(host: str, port: int, *, timeout_s: float = 1.0, is_safe: bool = False) -> bool:
     """Say whether a server answers ``/health`` there with 200."""
-    asking = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    kind = http.client.HTTPSConnection if is_safe else http.client.HTTPConnection
+    asking = kind(host, port, timeout=timeout_s)
     try:
         asking.request("GET", "/health")
         return asking.getresponse().status == http.client.OK

@@ -16,7 +16,7 @@ from homeostat.doors import local
 from homeostat.doors.api import application
 from homeostat.doors.cli import ports, session
 from homeostat.doors.mlflow import door, wire
-from homeostat.foundation import house, log, settings
+from homeostat.foundation import addresses, house, log, settings
 
 DRAIN_S = 10
 # Of malloc.h: M_ARENA_MAX, M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in bytes.
@@ -113,7 +113,9 @@ def serve(told: settings.Settings) -> None:
             at = taken.getsockname()[1]
             url = f"http://{settings.in_url(told.host)}:{at}"
             log.get(__name__).info("server listens", url=url, sign_in=told.sign_in)
-            Draining(config).run(sockets=[taken])
+            near = f"http://{settings.in_url(told.near_host)}:{at}"
+            with addresses.kept(told.home, "server", near):
+                Draining(config).run(sockets=[taken])
             app.close()
         finally:
             opened.close()

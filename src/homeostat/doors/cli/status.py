@@ -13,7 +13,7 @@ import msgspec
 
 from homeostat.doors.cli import output, ports, session
 from homeostat.doors.client import Client
-from homeostat.foundation import errors, settings
+from homeostat.foundation import addresses, errors, settings
 from homeostat.lifecycle.loop import health
 from homeostat.lifecycle.loop.entities import LoopState
 from homeostat.lifecycle.serving.entities import Deployment
@@ -140,8 +140,8 @@ def look(client: Client, told: settings.Settings) -> Overview:
     waiting = [job for job in client.jobs.newest() if job.state in ("queued", "running")]
     return Overview(
         home=str(told.home),
-        server=ports.is_well(told.near_host, told.port),
-        predictions=ports.is_well(told.predict_host, told.predict_port),
+        server=ports.answers(addresses.server(told)),
+        predictions=ports.answers(addresses.predictions(told)),
         events=log.n_events,
         log_is_whole=log.ok,
         waiting_jobs=len(waiting),

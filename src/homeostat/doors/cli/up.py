@@ -115,7 +115,8 @@ class Household:
 def _environment(told: settings.Settings) -> dict[str, str]:
     """Tell a child everything this process knows, so that all open the same house."""
     found = {n: v for n, v in os.environ.items() if not n.startswith(settings.PREFIX)}
-    for name, value in msgspec.structs.asdict(told).items():
+    for name in settings.NAMES:
+        value = getattr(told, name)
         if value not in ("", ()) and name not in ("url", "token"):
             text = ",".join(value) if isinstance(value, tuple) else str(value)
             found[settings.PREFIX + name.upper()] = text

@@ -48,7 +48,8 @@ class Asking:
     """
 
     def __init__(self, url: str) -> None:
-        self._predict = transport.Transport(transport.HttpCarrier(url))
+        carrier = transport.HttpCarrier(url, setting="HOMEOSTAT_PREDICT_URL")
+        self._predict = transport.Transport(carrier)
 
     def predict(
         self, name: str, rows: Sequence[Row], *, keys: Sequence[str] | None = None

@@ -93,10 +93,20 @@ class HttpCarrier:
         Longest wait for an answer, in seconds.
     token
         Access key shown with every request; none when empty.
+    setting
+        What says another address, for the hint when nobody answers at this one.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = TIMEOUT_S, token: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        token: str = "",
+        setting: str = "HOMEOSTAT_URL",
+    ) -> None:
         self._url = url
+        self._setting = setting
         shown = {"authorization": f"Bearer {token}"} if token else {}
         self._http = httpx.Client(base_url=url, timeout=timeout_s, headers=shown)
 
@@ -129,7 +139,7 @@ class HttpCarrier:
         except httpx.TransportError as error:
             raise errors.UnavailableError(
                 f"no answer from {self._url}: {str(error) or type(error).__name__}",
-                hint="start it with `homeostat up`, or check the address",
+                hint=f"start it with `homeostat up`, or say where it is by {self._setting}",
             ) from error
         return Reply(answer.status_code, answer.content)
 
