@@ -191,3 +191,21 @@ def test_the_map_colours_what_moved_and_only_that(client, told, reference):
     assert levels.pop("income")[0] == 0 < max(cell.level for cell in drawn.rows[0].cells)
     assert drawn.rows[0].name == "income"
     assert all(not any(each) for each in levels.values())
+
+
+def test_a_deployment_is_checked_beside_its_windows(client, at_home, reference, capsys):
+    client.monitoring.attach("scores", reference=reference, policy=POLICY)
+    rows, again = answers(3000, seed=1), answers(3000, seed=1)[:200]
+    client.monitoring.send("scores", predictions=rows, labels=rows[:1500].select("id", "bad"))
+    client.monitoring.send("scores", predictions=again)
+    work(at_home)
+    found = {one.name: one for one in client.monitoring.check("scores")}
+    assert found["duplicates"].verdict == "found"
+    assert found["volume"].verdict == found["freshness"].verdict == "unknown"
+    assert found["performance without labels"].verdict == "told"
+    assert found["prior shift"].verdict == "fine"
+    assert found["fairness by sex"].verdict == "fine"
+    assert found["staleness"].verdict == "fine"
+    assert all(one.query for one in found.values())
+    assert cli.invoke(["monitor", "check", "scores", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == len(found)

@@ -11,8 +11,9 @@ from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake
 from homeostat.lifecycle.data.entities import Snapshot
-from homeostat.lifecycle.loop import attaching, summarising
+from homeostat.lifecycle.loop import attaching, checking, summarising
 from homeostat.lifecycle.monitoring import actions, stored
+from homeostat.lifecycle.monitoring.checks import Check
 from homeostat.lifecycle.monitoring.entities import Window
 from homeostat.lifecycle.monitoring.stored import SummaryWindow
 from homeostat.lifecycle.predictions import actions as predictions
@@ -107,6 +108,14 @@ async def summaries(call: routing.Call) -> list[SummaryWindow]:
     )
 
 
+async def checked(call: routing.Call) -> list[Check]:
+    """Answer what windows do not say: volume, silence, doubles, groups, estimates, age."""
+    name = str(call.path_params["name"])
+    return await call.work(
+        lambda: checking.run(call.house, call.actor, name, project=call.project)
+    )
+
+
 async def attach(call: routing.Call) -> Deployment:
     """Begin to watch a model that is served elsewhere."""
     body: NewWatch = call.body
@@ -184,6 +193,14 @@ ROUTES = (
         answer=list[SummaryWindow],
         query=Kept,
         summary="Columns by minute, hour or day, and what has moved in them",
+    ),
+    routing.Route(
+        "GET",
+        "/api/deployments/{name}/checks",
+        "prediction.read",
+        checked,
+        answer=list[Check],
+        summary="Volume, freshness, duplicates, estimates without labels, fairness, staleness",
     ),
     routing.Route(
         "POST",

@@ -203,6 +203,24 @@ def show(*, deployment: str, column: str, since: str, as_json: bool, **asked: An
     )
 
 
+@monitor.command()
+@click.argument("deployment")
+@output.option
+def check(*, deployment: str, as_json: bool) -> None:
+    """Check volume, silence, doubles, groups, estimates and age of a DEPLOYMENT."""
+    with session.client() as client:
+        found = client.monitoring.check(deployment)
+    output.emit(
+        found,
+        as_json=as_json,
+        show=lambda: output.table(
+            ["check", "verdict", "what was seen", "shown by"],
+            [(one.name, one.verdict, one.sentence, one.query) for one in found],
+            empty="nothing to check",
+        ),
+    )
+
+
 def _instant(since: str) -> int:
     """Return the instant that lies a span such as ``6h`` back; 0 for none."""
     if not since:

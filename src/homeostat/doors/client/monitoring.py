@@ -16,6 +16,7 @@ from homeostat.foundation import errors
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.data import tables
+from homeostat.lifecycle.monitoring.checks import Check
 from homeostat.lifecycle.monitoring.stored import Grain, Role, SummaryWindow
 from homeostat.lifecycle.policy import Policy
 from homeostat.lifecycle.predictions.entities import LateLabel, Segment
@@ -214,6 +215,28 @@ class Monitoring:
         }
         path = f"/api/deployments/{transport.part(name)}/summaries"
         return self._transport.call("GET", path, query=query, answer=list[SummaryWindow])
+
+    def check(self, name: str) -> list[Check]:
+        """Ask what windows do not say; what found something comes first.
+
+        Parameters
+        ----------
+        name
+            Of any deployment.
+
+        Returns
+        -------
+        list of Check
+            Volume, freshness, duplicates, performance estimated without labels, prior shift,
+            fairness by protected column, staleness.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such deployment.
+        """
+        path = f"/api/deployments/{transport.part(name)}/checks"
+        return self._transport.call("GET", path, answer=list[Check])
 
     def _policy(self, name: str) -> Policy:
         path = f"/api/deployments/{transport.part(name)}"

@@ -1,0 +1,182 @@
+"""What can be said of a deployment's answers: estimates without labels, groups, age.
+
+Pure; called by `loop.checking`. An estimate without labels is told and decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from homeostat.lifecycle.evaluation.entities import Fairness
+from homeostat.lifecycle.monitoring.checks import Check, Number
+from homeostat.measures import calibration, estimation, prior
+
+Floats = NDArray[np.float64]
+
+REVIEW_DAYS: Final = {"high": 90, "medium": 180, "low": 365}
+"""After how long a version of each tier is due for a review."""
+LEAST_PRIOR_CHANGE = 0.05
+LEAST_IMPACT = 0.8
+"""Four fifths: Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4 D, 1978."""
+RECENT = 0.25
+LEAST_LABELS = estimation.LEAST_LABELS
+DAY_MS: Final = 86_400_000
+
+
+def without_labels(
+    scores: Floats,
+    known_scores: Floats,
+    known_truth: Floats,
+    *,
+    level: float,
+    deployment: str = "",
+) -> tuple[Check, Check]:
+    """Estimate performance and the share of positives where labels have not come yet.
+
+    Parameters
+    ----------
+    scores
+        Shape ``(n,)``: of rows without a label, 0 to 1.
+    known_scores, known_truth
+        Shape ``(m,)``: of labelled rows in their order, and 1 where positive. The map from
+        score to probability is fitted on the earlier three quarters and checked on the rest.
+    level
+        Chance of a false finding.
+    deployment
+        For the command.
+
+    Returns
+    -------
+    tuple of Check
+        Performance, never more than told; and prior shift. Both are unknown where the
+        calibration is broken or there is too little to fit it on.
+    """
+    query = f"homeostat predictions export {deployment} log.parquet --labels"
+    few = min(int(known_truth.sum()), int(len(known_truth) - known_truth.sum()))
+    if len(known_scores) < 2 * LEAST_LABELS or not few or not len(scores):
+        told = (
+            f"{len(known_scores):,} labelled rows with {few:,} of the rarer class and "
+            f"{len(scores):,} without a label; {2 * LEAST_LABELS} labelled ones are needed"
+        )
+        both = ("performance without labels", "prior shift")
+        first, second = (
+            Check(name=name, verdict="unknown", sentence=told, query=query) for name in both
+        )
+        return first, second
+    split = int(len(known_scores) * (1 - RECENT))
+    fitted = calibration.fit(known_scores[:split], known_truth[:split])
+    recent = calibration.check(fitted.apply(known_scores[split:]), known_truth[split:])
+    found = estimation.estimate(scores, fitted, recent=recent)
+    if found.verdict == "unknown":
+        shift = Check(name="prior shift", verdict="unknown", sentence=found.reason, query=query)
+        return _performance(found, query), shift
+    return _performance(found, query), _prior(scores, fitted, level, query)
+
+
+def _performance(found: estimation.Performance, query: str) -> Check:
+    name = "performance without labels"
+    if found.verdict == "unknown":
+        return Check(name=name, verdict="unknown", sentence=found.reason, query=query)
+    numbers = {
+        key: Number(
+            one.value,
+            max(0.0, one.value - 1.96 * one.standard_error),
+            one.value + 1.96 * one.standard_error,
+        )
+        for key, one in found.metrics.items()
+    }
+    shown = ", ".join(
+        f"{key} {numbers[key].value:.3f}" for key in ("auc", "accuracy") if key in numbers
+    )
+    sentence = (
+        f"{found.n_rows:,} rows without a label should turn out with {shown}, if the outcome "
+        f"still follows the score; labels decide"
+    )
+    return Check(name=name, verdict="told", sentence=sentence, numbers=numbers, query=query)
+
+
+def _prior(scores: Floats, fitted: calibration.Calibration, level: float, query: str) -> Check:
+    before = fitted.n_positive / fitted.n_rows
+    seen = prior.estimate(fitted.apply(scores), np.array([1 - before, before]))
+    now, error = seen.current[1], seen.standard_errors[1]
+    is_found = seen.p_value < level and abs(now - before) > LEAST_PRIOR_CHANGE
+    return Check(
+        name="prior shift",
+        verdict="found" if is_found else "fine",
+        sentence=f"{now:.1%} of the rows without a label are likely positive; {before:.1%} of "
+        f"the labelled ones were",
+        numbers={
+            "share of positives": Number(
+                now, max(0.0, now - 1.96 * error), min(1.0, now + 1.96 * error)
+            ),
+            "before": Number(before),
+            "p": Number(seen.p_value),
+        },
+        query=query,
+    )
+
+
+def fairness(found: Fairness, *, deployment: str = "") -> Check:
+    """Say how differently the groups of a protected column are treated.
+
+    Parameters
+    ----------
+    found
+        From `evaluation.fairness.evaluate` on labelled rows.
+    deployment
+        For the command.
+
+    Returns
+    -------
+    Check
+        Found when even the upper end of the interval of the disparate impact is below four
+        fifths; unknown with fewer than two groups that are large enough.
+    """
+    query = f"homeostat predictions export {deployment} log.parquet --labels"
+    name = f"fairness by {found.column}"
+    impact = found.disparate_impact
+    if impact.value is None or found.demographic_parity_difference is None:
+        told = f"fewer than two groups are large enough; {found.n_too_small} are too small"
+        return Check(name=name, verdict="unknown", sentence=told, query=query)
+    numbers = {"disparate impact": Number(impact.value, impact.low, impact.high)}
+    for group in found.groups:
+        rate = group.selection_rate
+        if rate.value is not None:
+            numbers[f"positive answers, {group.category}"] = Number(
+                rate.value, rate.low, rate.high
+            )
+    is_found = impact.high is not None and impact.high < LEAST_IMPACT
+    return Check(
+        name=name,
+        verdict="found" if is_found else "fine",
+        sentence=f"{found.worst_category} is favoured {impact.value:.2f} times as often as "
+        f"{found.best_category}; {LEAST_IMPACT:g} is needed",
+        numbers=numbers,
+        query=query,
+    )
+
+
+def staleness(*, tier: str, made_at: int, now: int, version: str) -> Check:
+    """Say whether a version is due for a review by its age.
+
+    Parameters
+    ----------
+    tier
+        ``low``, ``medium`` or ``high``.
+    made_at, now
+        When the version was registered, and now; milliseconds UTC.
+    version
+        Reference, such as ``model:credit@3``.
+    """
+    age = max(0, now - made_at) / DAY_MS
+    most = REVIEW_DAYS.get(tier, REVIEW_DAYS["medium"])
+    return Check(
+        name="staleness",
+        verdict="found" if age > most else "fine",
+        sentence=f"{version} is {age:.0f} days old; tier {tier!r} is reviewed after {most}",
+        numbers={"days": Number(age), "review after": Number(float(most))},
+        query=f"homeostat why {version}",
+    )
