@@ -385,6 +385,13 @@ def tensor(**change):
     return body
 
 
+def typed(name, datatype, value):
+    body = tensors()
+    at = list(ROW).index(name)
+    body["inputs"][at] |= {"datatype": datatype, "data": [value]}
+    return body
+
+
 @pytest.mark.parametrize(
     ("body", "status", "why"),
     [
@@ -403,9 +410,28 @@ def tensor(**change):
         (tensor(data=[[1.5], 2]), 422, "not nested evenly"),
         (tensor(data=[[[[[[[[[[1.5]]]]]]]]]]), 422, "not nested evenly"),
         (tensor(datatype="FP8"), 422, "inputs[0].datatype: 'FP8'"),
-        (tensor(data=["x"]), 422, "rows[0].income: expected a number, got 'x'"),
+        (tensor(data=["x"]), 422, "inputs[0].data[0]: FP64 holds a number, got 'x'"),
+        (tensor(data=[True]), 422, "inputs[0].data[0]: FP64 holds a number, got True"),
+        (tensor(datatype="INT64"), 422, "inputs[0].data[0]: INT64 holds a whole number"),
+        (tensor(datatype="INT64", data=[2**63]), 422, "to 9223372036854775807"),
+        (tensor(datatype="INT8", data=[128]), 422, "from -128 to 127, got 128"),
+        (tensor(datatype="UINT8", data=[-1]), 422, "from 0 to 255, got -1"),
+        (tensor(datatype="BOOL"), 422, "inputs[0].data[0]: BOOL holds true or false"),
+        (tensor(datatype="BOOL", data=[True]), 422, "rows[0].income: expected a number"),
+        (tensor(datatype="BYTES"), 422, "inputs[0].data[0]: BYTES holds a text, got 1.5"),
+        (tensor(datatype="BYTES", data=["1.5"]), 422, "rows[0].income: expected a number"),
+        (tensor(datatype="INT64", data=[2]), 200, ""),
+        (tensor(datatype="INT8", data=[2.0]), 200, ""),
+        (tensor(datatype="INT16", data=[None]), 200, ""),
+        (tensor(datatype="FP16", data=[2]), 200, ""),
+        (typed("region", "FP64", "north"), 422, "inputs[1].data[0]: FP64 holds a number"),
+        (typed("region", "FP64", 1), 422, "rows[0].region: expected a text"),
+        (typed("late", "FP64", 2.0), 200, ""),
+        (typed("late", "FP64", 2.5), 422, "rows[0].late: expected a whole number"),
+        (typed("late", "UINT8", 300), 422, "inputs[2].data[0]: UINT8 holds"),
+        (typed("owns", "INT64", 1), 422, "rows[0].owns: expected true or false"),
         (tensor(data=[None]), 200, ""),
-        (tensor(data=[{"a": 1}]), 422, "rows[0].income: expected a number"),
+        (tensor(data=[{"a": 1}]), 422, "inputs[0].data[0]: FP64 holds a number"),
         (tensor(data=...), 422, "inputs[0].data: is missing"),
         (tensor(name="region"), 422, "comes twice"),
         (tensor(name="colour"), 422, "rows[0].colour: unknown column"),

@@ -6,11 +6,12 @@ import contextlib
 import math
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.doors.predict import asked, tensors, v2
+from homeostat.doors.predict import asked, quick, tensors, v2
 from homeostat.foundation import errors
 
 WIDTHS = {"FP16": 16, "FP32": 32, "FP64": 64}
@@ -56,3 +57,28 @@ def test_a_body_of_anything_is_refused(body, length):
     call = asked.Call(None, SimpleNamespace(features=("a",)), {v2.HEADER_LENGTH: length}, body)
     with pytest.raises(errors.InvalidInputError):
         v2.read(call)
+
+
+FINITE = st.floats(width=16, allow_nan=False, allow_infinity=False)
+WHAT = st.lists(
+    st.none()
+    | st.booleans()
+    | st.text(max_size=3)
+    | st.floats(width=16)
+    | st.integers(-300, 300),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(st.sampled_from(tensors.DATATYPES), WHAT)
+def test_the_quick_reader_takes_nothing_that_the_full_one_refuses(datatype, data):
+    one = {"name": "a", "shape": [len(data)], "datatype": datatype, "data": data}
+    body = msgspec.json.encode({"inputs": [one]})
+    now = SimpleNamespace(features=("a",))
+    found = quick.infer(body)
+    if found is not None:
+        assert found.columns == v2.read(asked.Call(None, now, {}, body))[0].columns
+    for kind in ("number", "boolean", "category"):
+        if quick.Form([("a", kind)]).read(body) is not None:
+            assert v2.read(asked.Call(None, now, {}, body))[0].columns == [data]

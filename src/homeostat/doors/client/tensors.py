@@ -27,11 +27,18 @@ def of(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 def _tensor(name: str, rows: Sequence[Row]) -> dict[str, Any]:
     data = [row.get(name) for row in rows]
-    kinds = {type(one) for one in data if one is not None}
-    if kinds <= {bool} and kinds:
+    kinds = {_kind(one) for one in data if one is not None}
+    if kinds == {bool}:
         datatype = "BOOL"
-    elif kinds <= {int} and kinds:
+    elif kinds == {int}:
         datatype = "INT64"
     else:
         datatype = "FP64" if kinds <= {int, float} else "BYTES"
     return {"name": name, "shape": [len(data)], "datatype": datatype, "data": data}
+
+
+def _kind(value: Any) -> type:
+    """Return what a value is in JSON; numpy's float64 is a float too."""
+    if isinstance(value, float) and type(value) is not float:
+        return float
+    return type(value)

@@ -12,10 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-_DATATYPES = frozenset(
-    {"BOOL", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"}
-    | {"FP32", "FP64", "BYTES"}
-)
+from homeostat.doors.predict import tensors
 
 
 class Columns(NamedTuple):
@@ -58,6 +55,17 @@ class _Invocation(msgspec.Struct):
 
 _TYPES: dict[str, Any] = {"number": float | None, "boolean": bool | None}
 _TEXTS = frozenset({"category", "text"})
+# What fits each value of a kind; whole numbers in a tensor of their own are for `infer`.
+_DATATYPES: dict[str, Any] = {
+    "number": Literal["FP64", "FP32", "FP16"],
+    "boolean": Literal["BOOL"],
+}
+_WITH_GAPS = {
+    name: types | {type(None)}
+    for name, types in tensors.TYPES.items()
+    if name not in tensors.BOUNDS
+}
+_WHOLE = frozenset({int})
 _infer = msgspec.json.Decoder(_Infer)
 _invocation = msgspec.json.Decoder(_Invocation)
 
@@ -116,7 +124,7 @@ def _tensor(at: int, name: str, kind: str) -> type[msgspec.Struct]:
     fields: list[Any] = [
         ("name", Literal[name]),
         ("shape", tuple[Literal[1]]),
-        ("datatype", Literal["FP64", "FP32", "INT64", "INT32", "BOOL", "BYTES"]),
+        ("datatype", _DATATYPES.get(kind, Literal["BYTES"])),
         ("data", list[_TYPES.get(kind, str | None)]),  # type: ignore[misc]
     ]
     return msgspec.defstruct(f"Tensor{at}", fields, forbid_unknown_fields=True, gc=False)
@@ -150,9 +158,8 @@ def infer(body: bytes) -> Columns | None:
         if (
             len(data) != n_rows
             or tensor.shape != shape
-            or tensor.datatype not in _DATATYPES
             or tensor.parameters is not None
-            or (data and type(data[0]) is list)
+            or not _fits(data, tensor.datatype)
         ):
             return None
         names.append(tensor.name)
@@ -160,6 +167,17 @@ def infer(body: bytes) -> Columns | None:
     if len(set(names)) != len(names):
         return None
     return Columns(names, columns, n_rows, request.id)
+
+
+def _fits(data: list[Any], datatype: str) -> bool:
+    """Tell whether values are plainly of a type; where it is not plain, no."""
+    types = _WITH_GAPS.get(datatype)
+    if types is not None:
+        return type(data[0]) in types if len(data) == 1 else types.issuperset(map(type, data))
+    least, greatest = tensors.BOUNDS.get(datatype, (1, 0))
+    if not _WHOLE.issuperset(map(type, data)):
+        return False
+    return all([least <= one <= greatest for one in data])  # noqa: C419 - a list is faster
 
 
 def invocation(body: bytes) -> Columns | None:

@@ -34,6 +34,23 @@ CODES: Final = {
 }
 """How `struct` calls an element of each type of fixed size; little-endian, without gaps."""
 DATATYPES: Final = (*CODES, "BYTES")
+_NUMBERS: Final = frozenset({int, float})
+TYPES: Final[dict[str, frozenset[type]]] = {
+    **{name: frozenset({int}) if "INT" in name else _NUMBERS for name in CODES},
+    "BOOL": frozenset({bool}),
+    "BYTES": frozenset({str}),
+}
+"""What JSON holds where a tensor has a type; a gap is null in each."""
+BOUNDS: Final = {
+    name: (0, 2**bits - 1)
+    if name.startswith("U")
+    else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    for name in CODES
+    if "INT" in name
+    for bits in (int(name.strip("UINT")),)
+}
+"""Least and greatest value of each type of whole numbers."""
+_WORDS: Final = {"BOOL": "true or false", "BYTES": "a text"}
 _LENGTH: Final = struct.Struct("<I")
 _DIMENSIONS_AT_MOST: Final = 8
 _VALUES_AT_MOST: Final = 2**40
@@ -70,12 +87,13 @@ def values(tensor: Tensor, data: memoryview | None, *, at: int) -> list[Any]:
     Returns
     -------
     list
-        As many as its shape says.
+        As many as its shape says. Texts and numbers may stand side by side in a matrix of
+        BYTES as JSON, for its columns may be of any kind.
 
     Raises
     ------
     InvalidInputError
-        When type, shape and data do not fit each other.
+        When type, shape and data do not fit each other; names the value.
     TooLargeError
         When it has more than 10,000 rows.
     """
@@ -97,6 +115,8 @@ def values(tensor: Tensor, data: memoryview | None, *, at: int) -> list[Any]:
         raise errors.InvalidInputError(
             f"{where}.data: {len(found)} values for shape {tensor.shape}"
         )
+    if data is None and not (tensor.datatype == "BYTES" and _is_matrix(tensor)):
+        _check(found, tensor.datatype, where=f"{where}.data")
     return found
 
 
@@ -196,6 +216,33 @@ def _flat(data: list[Any] | None, *, where: str) -> list[Any]:
             raise errors.InvalidInputError(f"{where}: is not nested evenly")
         data = [value for part in data for value in part]
     return data
+
+
+def _is_matrix(tensor: Tensor) -> bool:
+    return len(tensor.shape) == _MATRIX and tensor.shape[1] != 1
+
+
+def _check(found: list[Any], datatype: str, *, where: str) -> None:
+    """Refuse the first value that is not of the type; 2.0 is a whole number."""
+    types, bounds = TYPES[datatype], BOUNDS.get(datatype)
+    if bounds is None and types.issuperset(set(map(type, found)) - {type(None)}):
+        return
+    for at, value in enumerate(found):
+        if value is None:
+            continue
+        if bounds is not None:
+            is_whole = type(value) is int or (type(value) is float and value.is_integer())
+            fits = is_whole and bounds[0] <= value <= bounds[1]
+        else:
+            fits = type(value) in types
+        if not fits:
+            words = _WORDS.get(datatype, "a number")
+            if bounds is not None:
+                words = f"a whole number from {bounds[0]} to {bounds[1]}"
+            path = f"{where}[{at}]"
+            raise errors.InvalidInputError(
+                f"{path}: {datatype} holds {words}, got {repr(value)[:40]}", path=path
+            )
 
 
 def _numbers(data: memoryview, datatype: str, size: int, *, where: str) -> list[Any]:
