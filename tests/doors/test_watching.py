@@ -11,9 +11,9 @@ import pytest
 
 from homeostat.doors import cli, worker
 from homeostat.doors.web import monitoring
-from homeostat.foundation import errors, events, house, jobs
+from homeostat.foundation import access, errors, events, house, jobs
 from homeostat.lifecycle.loop import actions as loop
-from homeostat.lifecycle.loop import duties, triggers
+from homeostat.lifecycle.loop import checking, duties, triggers
 from homeostat.lifecycle.serving.entities import PlanDocument
 
 HOUR_MS = 3_600_000
@@ -207,5 +207,13 @@ def test_a_deployment_is_checked_beside_its_windows(client, at_home, reference, 
     assert found["fairness by sex"].verdict == "fine"
     assert found["staleness"].verdict == "fine"
     assert all(one.query for one in found.values())
+    actor = access.system("loop")
+    with house.open_house(at_home) as opened:
+        opened.write(lambda tx: checking.tell(tx, actor, "scores", list(found.values())))
+        (alert,) = client.alerts.list(deployment="scores", states=("open",))
+        assert (alert.kind, alert.cause) == ("duplicates", "feed")
+        fine = msgspec.structs.replace(found["duplicates"], verdict="fine")
+        opened.write(lambda tx: checking.tell(tx, actor, "scores", [fine]))
+    assert not client.alerts.list(deployment="scores", states=("open",))
     assert cli.invoke(["monitor", "check", "scores", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == len(found)

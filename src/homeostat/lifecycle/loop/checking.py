@@ -6,15 +6,17 @@ nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from homeostat.foundation import access
+from homeostat.foundation import access, clock, errors, log
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle import policy as policies
+from homeostat.lifecycle.alerting import watching
 from homeostat.lifecycle.evaluation import fairness
 from homeostat.lifecycle.loop import observing, scoring
 from homeostat.lifecycle.monitoring import checks, outcomes, stored
@@ -31,6 +33,16 @@ NEWEST_ROWS = 10_000
 LABELLED_ROWS = 50_000
 HOURS_A_YEAR = 8766.0
 TWO = 2
+CAUSES = {
+    "volume": "feed",
+    "duplicates": "feed",
+    "prior-shift": "unknown",
+    "fairness": "unknown",
+    "staleness": "unknown",
+}
+"""Checks that a person is told of, and the cause that is named."""
+
+_log = log.get(__name__)
 
 
 class _Seen(NamedTuple):
@@ -93,16 +105,89 @@ def run(
     return sorted(found, key=lambda check: check.verdict != "found")
 
 
+class Hourly:
+    """Checks deployments while their logs grow, an hour apart, and tells people what is found.
+
+    The first check is an hour after a deployment was first seen. A log that has stopped growing
+    is noticed by the alert of missing data, not here.
+
+    Parameters
+    ----------
+    house, actor
+        Open; a part of the system.
+    """
+
+    def __init__(self, house: House, actor: access.Actor) -> None:
+        self._house = house
+        self._actor = actor
+        self._seen: dict[str, int] = {}
+
+    def look(self, deployment: str) -> bool:
+        """Check a deployment if its hour is over; what fails is noted and tried an hour later.
+
+        Parameters
+        ----------
+        deployment
+            Its name.
+        """
+        now = clock.now_ms()
+        if now - self._seen.setdefault(deployment, now) < checks.HOUR_MS:
+            return False
+        self._seen[deployment] = now
+        try:
+            found = run(self._house, self._actor, deployment)
+            self._house.write(lambda tx: tell(tx, self._actor, deployment, found))
+        except errors.HomeostatError as error:
+            _log.warning("a deployment cannot be checked", name=deployment, error=str(error))
+        return True
+
+
+def tell(
+    tx: Transaction, actor: access.Actor, deployment: str, found: Sequence[checks.Check]
+) -> None:
+    """Open an alert for each check that found something; clear it where all is fine again.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs ``alert.write``.
+    deployment
+        Its name.
+    found
+        From `run`. An estimate without labels opens nothing, and neither does silence, which
+        has an alert of its own.
+    """
+    for check in found:
+        kind, _, column = check.name.partition(" by ")
+        kind = kind.replace(" ", "-")
+        if kind not in CAUSES:
+            continue
+        if check.verdict == "found":
+            numbers = (f"{name}: {one.value:.6g}" for name, one in check.numbers.items())
+            watching.open_alert(
+                tx,
+                actor,
+                deployment=deployment,
+                kind=kind,
+                cause=CAUSES[kind],
+                column=column or None,
+                sentence=check.sentence,
+                evidence=(*numbers, f"shown by: {check.query}"),
+            )
+        elif check.verdict == "fine":
+            watching.clear(tx, actor, deployment=deployment, kind=kind, column=column or None)
+
+
 def _look(house: House, tx: Transaction, actor: access.Actor, deployment: str) -> _Seen:
     found = serving.get_deployment(tx, actor, deployment)
     version = registry.get_version(tx, actor, found.model, plans.champion(found.plan))
-    log = predictions.get_log(tx, actor, deployment)
+    end = predictions.get_log(tx, actor, deployment).n_rows
     since = tx.at - (checks.MOST_WEEKS * checks.WEEK + 1) * checks.HOUR_MS
     newest = read.predictions(
-        house, tx, deployment, first_row=max(0, log.n_rows - NEWEST_ROWS), end_row=log.n_rows
+        house, tx, deployment, first_row=max(0, end - NEWEST_ROWS), end_row=end
     )
     labelled = observing.labelled(
-        house, tx, deployment, rows=(max(0, log.n_rows - LABELLED_ROWS), log.n_rows)
+        house, tx, deployment, rows=(max(0, end - LABELLED_ROWS), end)
     )
     return _Seen(
         version=version,

@@ -23,6 +23,7 @@ from homeostat.lifecycle.loop import (
     asking,
     candidates,
     carrying,
+    checking,
     entities,
     gating,
     judging,
@@ -55,6 +56,7 @@ class Bench:
         self._actor = access.system("loop")
         self._scorer = scoring.Scorer(house)
         self._loop = live.Loop(house, self._actor, self._scorer)
+        self._hourly = checking.Hourly(house, self._actor)
         self._judging = judging.Judging(house, self._actor, self._scorer)
         self._workshop = candidates.Workshop(house, self._actor)
 
@@ -83,6 +85,7 @@ class Bench:
     def advance(self, job: jobs.Job) -> Finish:
         """Judge what came in for a deployment."""
         done = self._loop.advance(str(job.payload["deployment"]))
+        self._hourly.look(str(job.payload["deployment"]))
         return lambda _: msgspec.to_builtins(done)
 
     def expire(self, job: jobs.Job) -> Finish:
