@@ -416,9 +416,17 @@ def test_health_readiness_and_metadata(stage):
 
 def test_metrics_are_prometheus_text(stage):
     stage.infer([ROW])
+    stage.http.post("/labels", json={"key": "metered", "label": 1})
+    stage.http.post("/v2/models/unknown/labels", json={"key": "metered", "label": 1})
     text = stage.http.get("/metrics").text
-    assert 'homeostat_requests_total{deployment="credit",status="200"}' in text
-    assert 'homeostat_request_seconds_bucket{deployment="credit",le="+Inf"}' in text
+    for whose, route, status in (
+        ("credit", "predict", 200),
+        ("credit", "label", 202),
+        ("", "label", 404),
+    ):
+        labels = f'deployment="{whose}",route="{route}"'
+        assert f'homeostat_requests_total{{{labels},status="{status}"}}' in text
+        assert f'homeostat_request_seconds_bucket{{{labels},le="+Inf"}}' in text
     for line in text.splitlines():
         assert line.startswith("#") or float(line.rpartition(" ")[2]) >= 0
 

@@ -207,16 +207,30 @@ class Predictions:
                 log_id=log_id,
             )
         _send(exchange, answers.problem(error, instance=path))
-        if way is not None and way.kind is not _OTHER:
+        status = type(error).http_status
+        if way is None or way.kind is _OTHER:
+            self._count(exchange, status)
+        else:
             name = way.name if way.name in self._engine.names else ""
             seconds = time.perf_counter() - exchange.began
-            status = type(error).http_status
             self._engine.meters.observe(name, status=status, seconds=seconds)
+
+    def _count(self, exchange: connection.Exchange, status: int) -> None:
+        head = exchange.head
+        metrics.count(
+            self._engine,
+            head.path,
+            named=_text(head, DEPLOYMENT_HEADER) or "",
+            status=status,
+            seconds=time.perf_counter() - exchange.began,
+        )
 
     async def _answer(self, exchange: connection.Exchange, way: Way) -> None:
         try:
             if way.kind is _OTHER:
-                _send(exchange, await self._other(exchange, way))
+                reply = await self._other(exchange, way)
+                _send(exchange, reply)
+                self._count(exchange, reply.status)
             else:
                 await self._predict(exchange, way)
         except Exception as error:  # noqa: BLE001 - the outermost loop of this door

@@ -6,9 +6,42 @@ asked writes the sum.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 from homeostat.lifecycle.serving import engine, loading, meters
+
+_COUNTED: Final = re.compile(r"(?:/v2/models/([^/]+))?/(explain|labels)")
+_ROUTES: Final[dict[str, meters.Route]] = {"explain": "explain", "labels": "label"}
+
+
+def count(
+    answering: engine.Engine, path: str, *, named: str, status: int, seconds: float
+) -> None:
+    """Count an explanation or a call with labels; other paths that predict nothing are not.
+
+    Parameters
+    ----------
+    answering
+        Whose meters count.
+    path
+        Of the request.
+    named
+        The deployment that a header names; empty where none does.
+    status
+        HTTP status of the answer.
+    seconds
+        From the last byte of the request to the answer.
+    """
+    found = _COUNTED.fullmatch(path)
+    if found is None:
+        return
+    names = answering.names
+    name = found[1] or named or (names[0] if len(names) == 1 else "")
+    # What is not known here has no name: callers could else fill the memory with names.
+    name = name if name in names else ""
+    answering.meters.observe(name, status=status, seconds=seconds, route=_ROUTES[found[2]])
 
 
 def measure(answering: engine.Engine, *, held_bytes: int = 0) -> meters.Snapshot:

@@ -71,7 +71,7 @@ def _predictions() -> list[dict[str, Any]]:
         _rule(
             "HomeostatPredictionsSlow",
             "histogram_quantile(0.99, sum by (deployment, le) "
-            f"(rate({_PREDICT}request_seconds_bucket[5m]))) > 0.25",
+            f'(rate({_PREDICT}request_seconds_bucket{{route="predict"}}[5m]))) > 0.25',
             hold="10m",
             summary="One request in a hundred to {{ $labels.deployment }} takes over 250 ms",
         ),

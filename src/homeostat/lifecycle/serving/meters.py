@@ -18,6 +18,7 @@ EDGES_S: Final = (
 )
 EDGES_ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 10_000)
 Labels = tuple[str, ...]
+Route = Literal["predict", "explain", "label"]
 
 
 class Family(msgspec.Struct, frozen=True):
@@ -40,7 +41,9 @@ class HistogramFamily(msgspec.Struct, frozen=True):
 
 
 FAMILIES: Final = (
-    Family("requests_total", "Requests answered.", "counter", ("deployment", "status")),
+    Family(
+        "requests_total", "Requests answered.", "counter", ("deployment", "route", "status")
+    ),
     Family(
         "rows_total",
         "Rows scored, shadows included.",
@@ -97,7 +100,12 @@ FAMILIES: Final = (
         "min",
     ),
     Family("deployments_known", "Deployments that can be asked.", "gauge", adds="max"),
-    Family("deployments_warm", "Deployments in memory, summed over workers.", "gauge"),
+    Family(
+        "deployments_warm",
+        "Deployments in memory, in the worker that has most.",
+        "gauge",
+        adds="max",
+    ),
     Family("versions_bytes", "Memory that loaded versions take.", "gauge"),
     Family("memory_bytes", "Resident memory of the workers.", "gauge"),
     Family("workers", "Workers that answer.", "gauge"),
@@ -107,7 +115,7 @@ FAMILIES: Final = (
     Family("control_plane_up", "Whether the server answered when last asked.", "gauge"),
 )
 SECONDS: Final = HistogramFamily(
-    "request_seconds", "From request to answer.", ("deployment",), EDGES_S
+    "request_seconds", "From request to answer.", ("deployment", "route"), EDGES_S
 )
 BATCH_ROWS: Final = HistogramFamily(
     "batch_rows", "Rows scored together.", ("deployment", "arm"), EDGES_ROWS
@@ -155,7 +163,7 @@ class Meters:
     """All counts of one process; every key begins with the deployment's name."""
 
     def __init__(self) -> None:
-        self.requests: Counter[tuple[str, str]] = Counter()  # deployment, status
+        self.requests: Counter[tuple[str, str, str]] = Counter()  # deployment, route, status
         self.rows: Counter[tuple[str, str, str]] = Counter()  # deployment, arm, composite
         self.batches: Counter[tuple[str, str]] = Counter()  # deployment, arm
         self.faults: Counter[tuple[str, str, str]] = Counter()  # deployment, member, kind
@@ -164,14 +172,16 @@ class Meters:
         self.unseen: Counter[tuple[str, str]] = Counter()  # deployment, column
         self.corrections: Counter[tuple[str, str]] = Counter()  # deployment, id@version
         self.labels: Counter[str] = Counter()  # deployment
-        self.seconds: dict[str, Histogram] = {}  # deployment
+        self.seconds: dict[tuple[str, str], Histogram] = {}  # deployment, route
         self.batch_rows: dict[tuple[str, str], Histogram] = {}  # deployment, arm
         self.loads = 0
         self.load_failures = 0
         self.load_seconds = 0.0
         self.evictions = 0
 
-    def observe(self, deployment: str, *, status: int, seconds: float) -> None:
+    def observe(
+        self, deployment: str, *, status: int, seconds: float, route: Route = "predict"
+    ) -> None:
         """Count one answered request.
 
         Parameters
@@ -182,11 +192,13 @@ class Meters:
             HTTP status of the answer.
         seconds
             From the last byte of the request to the answer.
+        route
+            What was asked for.
         """
-        self.requests[deployment, str(status)] += 1
-        histogram = self.seconds.get(deployment)
+        self.requests[deployment, route, str(status)] += 1
+        histogram = self.seconds.get((deployment, route))
         if histogram is None:
-            histogram = self.seconds[deployment] = Histogram()
+            histogram = self.seconds[deployment, route] = Histogram()
         histogram.observe(seconds)
 
     def scored(self, deployment: str, arm: str, *, version: str, n_rows: int) -> None:
@@ -230,7 +242,7 @@ class Meters:
             "evictions_total": [((), self.evictions)],
         }
         histograms: dict[str, list[tuple[Labels, Buckets]]] = {
-            SECONDS.name: [((name,), _buckets(one)) for name, one in self.seconds.items()],
+            SECONDS.name: [(labels, _buckets(one)) for labels, one in self.seconds.items()],
             BATCH_ROWS.name: [(labels, _buckets(o)) for labels, o in self.batch_rows.items()],
         }
         return Snapshot(numbers=numbers, histograms=histograms)
