@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+import time
 
 import pytest
 
@@ -126,6 +127,15 @@ def test_a_body_in_chunks_is_taken_and_ends_its_connection(line):
     assert line.is_closed()
 
 
+def test_an_offer_to_speak_another_protocol_is_passed_over(line):
+    head = b"POST /echo HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\n"
+    head += b"upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
+    line.send(head + b"content-length: 2\r\n\r\nab")
+    assert line.answer()[2] == b"ab"
+    line.send(head + b"transfer-encoding: chunked\r\n\r\n2\r\ncd\r\n0\r\n\r\n")
+    assert line.answer()[2] == b"cd"
+
+
 def test_a_client_that_asks_leave_for_its_body_gets_it(line):
     line.send(b"POST /echo HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n")
     line.send(b"content-length: 2\r\n\r\n")
@@ -177,6 +187,38 @@ def test_framing_that_two_readers_might_read_differently_is_refused(line, sent):
     assert line.is_closed()
 
 
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (b"transfer-encoding: gzip, chunked", 501),
+        (b"expect: the-unexpected\r\ncontent-length: 1", 417),
+    ],
+)
+def test_what_is_not_offered_is_refused_by_its_own_status(line, header, status):
+    line.send(b"POST / HTTP/1.1\r\nhost: x\r\n" + header + b"\r\n\r\n")
+    assert line.answer()[0] == status
+    assert line.is_closed()
+
+
+def test_unfinished_bodies_of_all_connections_are_bounded_together(edge, monkeypatch):
+    monkeypatch.setattr(edge.listener._room, "_most", 2 * LIMIT)
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % LIMIT
+    lines = [Line(edge.port) for _ in range(3)]
+    for one in lines:
+        one.send(head)
+    assert lines[2].answer()[0] == 503
+    for one in lines[:2]:
+        one.send(bytes(LIMIT))
+        assert len(one.answer()[2]) == LIMIT
+    assert edge.listener._room.taken == 0
+    lines[0].send(head)
+    lines[0].close()
+    lines[1].send(head + bytes(LIMIT))
+    assert len(lines[1].answer()[2]) == LIMIT
+    lines[1].close()
+    lines[2].close()
+
+
 def test_a_mountain_of_headers_is_refused(line):
     line.send(b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 20_000)
     assert line.answer()[0] == 431
@@ -202,6 +244,16 @@ def test_a_client_that_never_finishes_is_told_so(edge, line, begun, monkeypatch)
     line.send(begun)
     assert line.answer()[0] == 408
     assert line.is_closed()
+
+
+def test_blank_lines_do_not_keep_a_connection(edge, monkeypatch):
+    monkeypatch.setattr(connection.Times, "idle_s", 1.5)
+    line = Line(edge.port)
+    with pytest.raises(OSError):  # noqa: PT011, PT012 - reset or broken pipe, as it comes
+        for _ in range(12):
+            line.send(b"\r\n")
+            time.sleep(0.4)
+    line.close()
 
 
 def test_a_connection_without_requests_is_closed(edge, monkeypatch):

@@ -149,7 +149,8 @@ class Predictions:
 
     def _begin(self, exchange: connection.Exchange, way: Way) -> bool:
         """Let a prediction in its usual form begin; tell whether it did."""
-        now = self._engine.find(way.name or self._only(exchange.head))
+        name = way.name or self._only(exchange.head)
+        now = self._engine.find(name)
         if now is None:  # not known, or not in memory: that may take a while
             return False
         if way.kind is _INFER:
@@ -160,7 +161,7 @@ class Predictions:
             if row is not None:
                 columns, request_id = row
                 request = now.admit_checked(columns, way.key)
-                told = functools.partial(self._told, exchange, way, request_id)
+                told = functools.partial(self._told, exchange, way, name, request_id)
                 self._engine.begin(now, request, done=told)
                 return True
         read = quick.infer if way.kind is _INFER else quick.invocation
@@ -171,25 +172,30 @@ class Predictions:
         if way.key is not None:
             keys = asked.keys_of(None, n_rows=found.n_rows, header=way.key)
         request = now.admit(found.names, found.columns, n_rows=found.n_rows, keys=keys)
-        told = functools.partial(self._told, exchange, way, found.request_id)
+        told = functools.partial(self._told, exchange, way, name, found.request_id)
         self._engine.begin(now, request, done=told)
         return True
 
-    def _told(
+    def _told(  # noqa: PLR0917 - bound in this order where the request begins
         self,
         exchange: connection.Exchange,
         way: Way,
+        name: str,
         request_id: str,
         found: engine.Prediction | BaseException,
     ) -> None:
         if isinstance(found, BaseException):
             self._fail(exchange, way, found)
             return
-        name = way.name or self._only(exchange.head)
-        if way.kind is _INFER:
-            body = answers.encode(v2.write(found, model=name, request_id=request_id))
-        else:
-            body = answers.encode(invocations.write(found))
+        try:
+            if way.kind is _INFER:
+                said: object = v2.write(found, model=name, request_id=request_id)
+            else:
+                said = invocations.write(found)
+            body = answers.encode(said)
+        except Exception as error:  # noqa: BLE001 - the outermost loop of this door
+            self._fail(exchange, way, error)
+            return
         exchange.answer(200, body)
         seconds = time.perf_counter() - exchange.began
         self._engine.meters.observe(name, status=200, seconds=seconds)

@@ -11,6 +11,7 @@ import time
 from typing import Final, Protocol, cast
 
 from homeostat.doors.wire import heads
+from homeostat.foundation import log
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 AHEAD_BYTES: Final = 64 * 1024
@@ -23,6 +24,33 @@ _LINES: Final = {
     one.value: f"HTTP/1.1 {one.value} {one.phrase}\r\n".encode() for one in http.HTTPStatus
 }
 _LINGER_S: Final = 2.0
+_LAST_S: Final = 1.0
+_log = log.get(__name__)
+
+
+class Room:
+    """What the unfinished bodies of all connections may take together.
+
+    Parameters
+    ----------
+    most_bytes
+        Beyond it a body that does not come at once is refused.
+    """
+
+    def __init__(self, most_bytes: int = 256 * 1024 * 1024) -> None:
+        self._most = most_bytes
+        self.taken = 0
+
+    def take(self, n_bytes: int) -> bool:
+        """Set bytes aside; False where there are not as many."""
+        if self.taken + n_bytes > self._most:
+            return False
+        self.taken += n_bytes
+        return True
+
+    def give_back(self, n_bytes: int) -> None:
+        """Let others have them."""
+        self.taken -= n_bytes
 
 
 class Door(Protocol):
@@ -49,10 +77,11 @@ class Times:
 class Exchange:
     """One request, and the way back."""
 
-    __slots__ = ("_connection", "began", "body", "client", "head")
+    __slots__ = ("_connection", "_is_answered", "began", "body", "client", "head")
 
     def __init__(self, connection: Connection, head: heads.Head, body: bytes) -> None:
         self._connection = connection
+        self._is_answered = False
         self.head = head
         self.body = body
         self.client = connection.client
@@ -79,6 +108,10 @@ class Exchange:
         more
             Further header lines, each ending in CRLF.
         """
+        if self._is_answered:  # a second answer would be taken for that of the next request
+            _log.error("a request was answered twice", path=self.head.path, status=status)
+            return
+        self._is_answered = True
         connection = self._connection
         keeps = self.head.keeps_alive and not connection.is_last
         end = b"\r\n" if keeps else b"connection: close\r\n\r\n"
@@ -105,16 +138,23 @@ class Connection(asyncio.Protocol):
         Heads of the process.
     everyone
         Connections of the process; it enters and leaves by itself.
+    room
+        For the bodies of all of them.
     """
 
     __slots__ = (
         *("_ahead", "_buffer", "_chunks", "_deadline", "_door", "_everyone", "_head"),
-        *("_is_busy", "_is_dropping", "_is_paused", "_missing", "_parts", "_seen"),
+        *("_is_busy", "_is_dropping", "_is_paused", "_missing", "_parts", "_room", "_seen"),
+        "_set_aside",
         *("_transport", "client", "is_last", "is_over"),
     )
 
-    def __init__(self, door: Door, seen: heads.Heads, everyone: set[Connection]) -> None:
+    def __init__(
+        self, door: Door, seen: heads.Heads, *, everyone: set[Connection], room: Room
+    ) -> None:
         self._door = door
+        self._room = room
+        self._set_aside = 0
         self._seen = seen
         self._everyone = everyone
         self._buffer = b""
@@ -141,6 +181,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """End; an answer that comes later goes nowhere."""
         self.is_over = True
+        self._give_back()
         self._everyone.discard(self)
 
     def pause_writing(self) -> None:
@@ -181,8 +222,12 @@ class Connection(asyncio.Protocol):
     def drain(self) -> None:
         """Let this be the last request; close at once when there is none."""
         self.is_last = True
-        if not self._is_busy and self._head is None and not self._buffer:
+        if self._is_busy:
+            return
+        if self._head is None and not self._buffer:
             self._transport.close()
+        else:
+            self._deadline = min(self._deadline, time.monotonic() + _LAST_S)
 
     def abort(self) -> None:
         """Close without waiting for anything."""
@@ -232,12 +277,9 @@ class Connection(asyncio.Protocol):
         end += 4
         self._buffer = b""
         try:
-            raw = data[:end]
-            head = self._seen.read(raw)
-            if head.length < 0:
-                self._chunks = heads.Chunks(raw, most_bytes=self._door.most_body_bytes)
+            head = self._seen.read(data[:end])
         except heads.UnreadableError as error:
-            self._refuse(http.HTTPStatus.BAD_REQUEST, str(error))
+            self._refuse(error.status, str(error))
             return
         size = head.length
         if 0 <= size == len(data) - end:  # the usual case: one whole request, nothing behind
@@ -246,8 +288,12 @@ class Connection(asyncio.Protocol):
         self._head = head
         self._missing = size
         self._deadline = time.monotonic() + Times.body_s
-        if size > self._door.most_body_bytes:
+        if size < 0:
+            self._chunks = heads.Chunks(most_bytes=self._door.most_body_bytes)
+        elif size > self._door.most_body_bytes:
             self._refuse_body()
+            return
+        elif size > len(data) - end and not self._take_room(size):
             return
         if head.expects:
             self._transport.write(CONTINUE)
@@ -256,7 +302,8 @@ class Connection(asyncio.Protocol):
     def _wait_for_head(self, data: bytes) -> None:
         if not self._buffer:
             data = data.lstrip(b"\r\n")  # allowed between requests
-            self._deadline = time.monotonic() + Times.head_s
+            if data:
+                self._deadline = time.monotonic() + Times.head_s
         self._buffer = data
         if len(data) > heads.MOST_BYTES:
             self._refuse(
@@ -295,14 +342,35 @@ class Connection(asyncio.Protocol):
             return
         if chunks.size > self._door.most_body_bytes:
             self._refuse_body()
+        elif chunks.size > self._set_aside and not self._take_room(
+            chunks.size - self._set_aside
+        ):
+            return
         elif chunks.is_whole:
             # Where the parser stopped is not known, so nothing may come behind.
             self.is_last = True
             self._chunks = self._head = None
             self._begin(head, chunks.body)
 
+    def _take_room(self, n_bytes: int) -> bool:
+        """Set aside what a body will take; refuse it where others take all there is."""
+        if self._room.take(n_bytes):
+            self._set_aside += n_bytes
+            return True
+        self._refuse(
+            http.HTTPStatus.SERVICE_UNAVAILABLE,
+            "too many large requests are being sent; try again soon",
+        )
+        return False
+
+    def _give_back(self) -> None:
+        if self._set_aside:
+            self._room.give_back(self._set_aside)
+            self._set_aside = 0
+
     def _begin(self, head: heads.Head, body: bytes) -> None:
         self._is_busy = True
+        self._give_back()
         self._door.take(Exchange(self, head, body))
 
     def _refuse_body(self) -> None:
@@ -316,6 +384,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, status: http.HTTPStatus, why: str) -> None:
         head = self._head or _NO_HEAD
+        self._give_back()
         self._head = self._chunks = None
         self._buffer = b""
         self._parts = []

@@ -6,6 +6,7 @@ same bytes is the same, so it is looked up; used by `connection` and by MLflow's
 
 from __future__ import annotations
 
+import http
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -18,7 +19,21 @@ _REMEMBERED_BYTES: Final = 2048
 
 
 class UnreadableError(ValueError):
-    """What came is no head of HTTP/1; the connection cannot go on."""
+    """What came is no head that can be answered; the connection cannot go on.
+
+    Parameters
+    ----------
+    why
+        A sentence.
+    status
+        Of HTTP, for the answer.
+    """
+
+    def __init__(
+        self, why: str, *, status: http.HTTPStatus = http.HTTPStatus.BAD_REQUEST
+    ) -> None:
+        super().__init__(why)
+        self.status = status
 
 
 class Head:
@@ -62,8 +77,8 @@ class Head:
             raise UnreadableError("a request names one Host, and may show one key")
         self.version = found.version
         self.keeps_alive = found.keeps_alive
-        self.expects = self.headers.get(b"expect", b"").lower() == b"100-continue"
-        self.length = _length(self.headers)
+        self.expects = _expects(self.headers)
+        self.length = _length(self.headers, self.version)
         self.known: Any = None
         try:
             url = httptools.parse_url(found.target)
@@ -114,35 +129,32 @@ class Heads:
 
 
 class Chunks:
-    """A body that comes in chunks, read by httptools.
+    """A body that comes in chunks, read by httptools behind a head of its own.
 
     Parameters
     ----------
-    raw
-        The head's bytes.
     most_bytes
         Of the body.
     """
 
-    def __init__(self, raw: bytes, *, most_bytes: int) -> None:
+    def __init__(self, *, most_bytes: int) -> None:
         self._parser = httptools.HttpRequestParser(self)
-        self._parts: list[bytes] = []
+        self._held = bytearray()
         self._most = most_bytes
         self.size = 0
         self.is_whole = False
-        self.add(raw)
+        # Not the client's head: an offer in it to speak another protocol would end the parsing.
+        self.add(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
 
     @property
     def body(self) -> bytes:
         """What has come."""
-        return b"".join(self._parts)
+        return bytes(self._held)
 
     def add(self, data: bytes) -> None:
         """Take what came; raises UnreadableError where it is no chunk."""
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            return
         except httptools.HttpParserError as error:
             raise UnreadableError(f"the body's chunks cannot be read: {error}") from None
 
@@ -152,7 +164,7 @@ class Chunks:
             return
         self.size += len(piece)
         if self.size <= self._most:
-            self._parts.append(piece)
+            self._held += piece
 
     def on_message_complete(self) -> None:
         """Note the end; httptools calls it."""
@@ -197,7 +209,26 @@ def _is_doubled(pairs: list[tuple[bytes, bytes]]) -> bool:
     return len(set(names)) < len(names)
 
 
-def _length(headers: dict[bytes, bytes]) -> int:
-    if b"transfer-encoding" in headers:
-        return -1
-    return int(headers.get(b"content-length", b"0"))
+def _expects(headers: dict[bytes, bytes]) -> bool:
+    expected = headers.get(b"expect")
+    if expected is not None and expected.lower() != b"100-continue":
+        raise UnreadableError(
+            "only leave to send a body can be expected",
+            status=http.HTTPStatus.EXPECTATION_FAILED,
+        )
+    return expected is not None
+
+
+def _length(headers: dict[bytes, bytes], version: str) -> int:
+    """Return a body's length; -1 for chunks, the only coding there is (RFC 9112, 6.1)."""
+    coding = headers.get(b"transfer-encoding")
+    if coding is None:
+        return int(headers.get(b"content-length", b"0"))
+    if version == "1.0":
+        raise UnreadableError("chunks came with HTTP/1.0, which has none")
+    if coding.strip().lower() != b"chunked":
+        raise UnreadableError(
+            f"no body can be read in the coding {coding[:40]!r}; chunked is the only one",
+            status=http.HTTPStatus.NOT_IMPLEMENTED,
+        )
+    return -1

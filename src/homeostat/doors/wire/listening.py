@@ -5,12 +5,24 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from typing import Final
+from typing import Final, cast
 
 from homeostat.doors.wire import connection, heads
 
 LOOK_S: Final = 1.0
 BACKLOG: Final = 2048
+MOST_CONNECTIONS: Final = 10_000
+
+
+class Crowd(asyncio.Protocol):
+    """A connection too many: told so and closed."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Say that there are too many."""
+        taken = cast("asyncio.Transport", transport)
+        taken.write(b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\n")
+        taken.write(b"content-length: 0\r\nconnection: close\r\n\r\n")
+        taken.close()
 
 
 class Listener:
@@ -25,6 +37,7 @@ class Listener:
     def __init__(self, door: connection.Door) -> None:
         self._door = door
         self._heads = heads.Heads()
+        self._room = connection.Room()
         self._connections: set[connection.Connection] = set()
         self._servers: list[asyncio.Server] = []
         self._looking: asyncio.Task[None] | None = None
@@ -80,8 +93,12 @@ class Listener:
         while self._connections and time.monotonic() < until:  # noqa: ASYNC110 - once, at the end
             await asyncio.sleep(0.02)
 
-    def _made(self) -> connection.Connection:
-        return connection.Connection(self._door, self._heads, self._connections)
+    def _made(self) -> asyncio.Protocol:
+        if len(self._connections) >= MOST_CONNECTIONS:
+            return Crowd()
+        return connection.Connection(
+            self._door, self._heads, everyone=self._connections, room=self._room
+        )
 
     async def _look(self) -> None:
         while True:

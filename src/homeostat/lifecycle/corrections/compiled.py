@@ -144,6 +144,12 @@ class Applied:
         fallback = self._force.fallback
         return None if fallback is None else fallback.version
 
+    @property
+    def fallbacks(self) -> frozenset[int]:
+        """The versions that fallbacks ask, now or later."""
+        asked = {one.body.version for one in self._all if isinstance(one.body, Fallback)}
+        return frozenset(one for one in asked if one is not None)
+
     def apply(
         self,
         scores: Sequence[float],

@@ -159,7 +159,10 @@ class AnsweringArm:
         self._members = [str(seat.version) for seat in seats]
         self._post = post
         self._corrections = corrections
-        self._pace = pace.Pace(is_fast=all(seat.predictor.is_fast for seat in seats))
+        self._pace = pace.Pace(
+            is_fast=all(seat.predictor.is_fast for seat in seats),
+            may_be_inline=corrections is None or corrections.is_fast,
+        )
         self._rests_until = 0.0
         self.lane: batcher.Lane[Request, Answer] = batcher.Lane(self._score)
 
@@ -186,6 +189,7 @@ class AnsweringArm:
                 functools.partial(self._pace.in_thread, work),
                 then,
                 late=functools.partial(self._late, batch, table, deliver),
+                failed=functools.partial(_spread, deliver, len(batch)),
             )
 
     def _late(
@@ -218,6 +222,7 @@ class AnsweringArm:
             functools.partial(self._corrections.amend, scored, columns, self._context(batch)),
             then,
             late=lambda _: then(scored),
+            failed=functools.partial(_spread, deliver, len(batch)),
         )
 
     def _context(self, batch: list[Request]) -> list[list[Any]]:
@@ -312,7 +317,7 @@ class AnsweringArm:
         members: list[list[float]] = scored.member_scores.tolist()
         rows = None
         if len(logged) < len(batch):
-            batch, rows = _answered_part(batch, faults)
+            batch, rows = batcher.without(batch, faults)
             table = [[column[at] for at in rows] for column in table]
             members = [[column[at] for at in rows] for column in members]
         scores = [score for answer in logged for score in answer.scores]
@@ -376,20 +381,9 @@ class AnsweringArm:
                 _log.warning("fault-not-logged", deployment=place.deployment, why=str(error))
 
 
-def _answered_part(
-    batch: list[Request], faults: dict[int, composite.Fault]
-) -> tuple[list[Request], list[int]]:
-    """Return the requests of a batch that no member failed on, and their rows in it."""
-    kept: list[Request] = []
-    rows: list[int] = []
-    start = 0
-    for request in batch:
-        span = range(start, start + request.n_rows)
-        if not any(at in faults for at in span):
-            kept.append(request)
-            rows.extend(span)
-        start += request.n_rows
-    return kept, rows
+def _spread(deliver: Deliver, n_requests: int, error: BaseException) -> None:
+    """Tell everyone in a batch what went wrong with all of it."""
+    deliver([error] * n_requests)
 
 
 def _delivered(

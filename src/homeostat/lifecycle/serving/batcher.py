@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from homeostat.foundation import errors
+from homeostat.foundation import errors, log
+
+_log = log.get(__name__)
 
 
 class Sized(Protocol):
@@ -24,6 +26,33 @@ class Sized(Protocol):
 
 Work = TypeVar("Work", bound=Sized)
 Answer = TypeVar("Answer")
+
+
+def without(batch: Sequence[Work], bad: Container[int]) -> tuple[list[Work], list[int]]:
+    """Return the units of a batch that no bad row belongs to.
+
+    Parameters
+    ----------
+    batch
+        Units, their rows one after the other.
+    bad
+        Rows of the batch.
+
+    Returns
+    -------
+    tuple
+        The units that are left, and their rows in the batch.
+    """
+    kept: list[Work] = []
+    rows: list[int] = []
+    start = 0
+    for work in batch:
+        span = range(start, start + work.n_rows)
+        if not any(at in bad for at in span):
+            kept.append(work)
+            rows.extend(span)
+        start += work.n_rows
+    return kept, rows
 
 
 class Lane(Generic[Work, Answer]):
@@ -118,7 +147,9 @@ class Lane(Generic[Work, Answer]):
         self._n_waiting -= n_rows
         try:
             self._score(batch, self._deliver)
-        except Exception as error:  # noqa: BLE001 - it belongs to those who wait for it
+        except Exception as error:
+            if self._asking is not asking:  # they have been answered: nobody waits for it
+                raise
             self._deliver([error] * len(asking))
 
     def _deliver(self, answers: list[Answer | BaseException]) -> None:
@@ -128,7 +159,10 @@ class Lane(Generic[Work, Answer]):
         else:
             self._is_busy = False
         for done, answer in zip(asking, answers, strict=True):
-            done(answer)
+            try:
+                done(answer)
+            except Exception:  # noqa: BLE001 - the neighbours behind it must be told
+                _log.exception("an answer was not taken")
         if not self._is_busy:
             idlers, self._idlers = self._idlers, []
             for waiter in idlers:

@@ -156,7 +156,7 @@ def _call(seat: Seat, columns: Columns, n_rows: int) -> NDArray[np.float64] | Fa
         got = np.asarray(seat.predictor.scores(columns), dtype=np.float64)
     except errors.HomeostatError as error:
         return Fault(seat.version, "raised", f"version {seat.version}: {error.message}")
-    except Exception as error:  # noqa: BLE001 - a model is the user's code
+    except BaseException as error:  # noqa: BLE001 - a model is the user's code, SystemExit too
         kind = type(error).__name__
         return Fault(seat.version, "raised", f"version {seat.version} raised {kind}: {error}")
     if got.shape != (n_rows,):

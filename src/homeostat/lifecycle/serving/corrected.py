@@ -76,6 +76,12 @@ class Corrections:
         self._others = others
         self._context = context
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether nothing slow is ever asked: no fallback, or one that is quick."""
+        others = self._others
+        return all(one in others and others[one].is_fast for one in self._applied.fallbacks)
+
     def score(
         self,
         work: Callable[[], composite.Scored],

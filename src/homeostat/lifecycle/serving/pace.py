@@ -27,7 +27,9 @@ class Pace:
     Parameters
     ----------
     is_fast
-        Whether it may begin on the loop.
+        Whether it begins on the loop.
+    may_be_inline
+        False where something may be asked in between that is not known to be quick.
 
     Notes
     -----
@@ -37,14 +39,16 @@ class Pace:
     loop, fewer than one in a hundred apart, settle it: from then on a thread.
     """
 
-    def __init__(self, *, is_fast: bool) -> None:
+    def __init__(self, *, is_fast: bool, may_be_inline: bool = True) -> None:
+        self._may_be_inline = may_be_inline
         self._mean_s = 0.0 if is_fast else INLINE_S * 2
         self._strikes = 0.0
 
     @property
     def is_inline(self) -> bool:
         """Whether the next batch is scored on the loop."""
-        return self._mean_s <= INLINE_S and self._strikes < _STRIKES
+        is_quick = self._mean_s <= INLINE_S and self._strikes < _STRIKES
+        return self._may_be_inline and is_quick
 
     def inline(self, work: Callable[[], Found]) -> Found:
         """Do it here.

@@ -123,3 +123,20 @@ def test_a_caller_that_leaves_does_not_stop_the_lane():
         assert await stays == "bb"
 
     asyncio.run(story())
+
+
+def test_one_who_fails_on_his_answer_does_not_keep_others_from_theirs():
+    async def story():
+        got = []
+        lane = batcher.Lane(lambda batch, deliver: deliver([one.name for one in batch]))
+
+        def boom(_):
+            raise RuntimeError("gone")
+
+        for done in (got.append, boom, got.append):
+            lane.submit(Job("a"), done)
+        await lane.idle()
+        assert got == ["a", "a"]
+        assert await submit(lane, Job("b")) == "b"
+
+    asyncio.run(story())
