@@ -14,6 +14,7 @@ from homeostat.lifecycle.monitoring import alerts, marks
 ADA = access.local_owner("ada")
 LOOP = access.system("loop")
 POLICY = policies.Alerts(email={"team": ("team@example.org",)}, tell=("team",))
+TEAM = telling.Receiver("credit", "team", POLICY)
 
 
 @pytest.fixture(name="house")
@@ -45,7 +46,7 @@ def test_what_is_watched_silenced_and_sent_is_kept(house):
     assert house.write(lambda tx: telling.look(tx, LOOP, "credit")) is None
     made = house.write(
         lambda tx: [
-            telling.deliver(tx, LOOP, one, "confirmed", receiver="team", policy=POLICY)
+            telling.deliver(tx, LOOP, one, "confirmed", receiver=TEAM)
             for one in (held, _say(tx, "b"))
         ]
     )

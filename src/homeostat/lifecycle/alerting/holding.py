@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from homeostat.foundation import access, lineage
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.alerting import actions, watching
 from homeostat.lifecycle.alerting.entities import Silence
 from homeostat.lifecycle.monitoring import alerts
 from homeostat.lifecycle.monitoring.entities import Alert
+from homeostat.lifecycle.serving import actions as serving
 
 OWN_UPSTREAM = (*watching.FEED, watching.NO_DATA)
 """Kinds that explain drift of the same deployment."""
@@ -59,7 +61,8 @@ def upstream_of(tx: Transaction, actor: access.Actor, alert: Alert) -> Alert | N
     -------
     Alert or None
         The root, where an alert upstream is itself held by one further up. Alerts that would
-        wait for each other do not: the first one told counts.
+        wait for each other do not: the first one told counts. One of which nobody is told
+        holds nothing back.
     """
     others = [
         one
@@ -75,15 +78,43 @@ def upstream_of(tx: Transaction, actor: access.Actor, alert: Alert) -> Alert | N
     elsewhere = [one for one in others if one.deployment != alert.deployment]
     if not elsewhere:
         return None
-    here = _reference(alert.deployment)
-    upstream = set(watching.policy_of(tx, actor, alert.deployment).upstream)
-    upstream.update(edge.source for edge in lineage.ancestors(tx, here))
+    depends_on = _upstream(tx, actor, alert.deployment)
     for one in reversed(elsewhere):
-        if _reference(one.deployment) in upstream:
+        if _reference(one.deployment) in depends_on:
             root = _root(one, others, alert)
-            if root is not None:
+            if root is not None and listeners(tx, actor, root.deployment):
                 return root
     return None
+
+
+def listeners(
+    tx: Transaction, actor: access.Actor, deployment: str
+) -> dict[str, policies.Alerts]:
+    """Return whose receivers are told of alerts on a deployment, with their policies.
+
+    Parameters
+    ----------
+    tx, actor
+        May read deployments.
+    deployment
+        Its name: it is told itself. Or the reference of something else, such as
+        ``dataset:orders``: then those are told that depend on it.
+    """
+    if ":" not in deployment:
+        policy = watching.policy_of(tx, actor, deployment)
+        return {deployment: policy} if policy.tell else {}
+    found = {}
+    for one in serving.list_deployments(tx, actor, limit=1000):
+        policy = serving.get_policy(one).alerts
+        if policy.tell and deployment in _upstream(tx, actor, one.name):
+            found[one.name] = policy
+    return found
+
+
+def _upstream(tx: Transaction, actor: access.Actor, deployment: str) -> set[str]:
+    named = watching.policy_of(tx, actor, deployment).upstream
+    made_of = lineage.ancestors(tx, _reference(deployment))
+    return {*named, *(edge.source for edge in made_of)}
 
 
 def _root(one: Alert, others: list[Alert], alert: Alert) -> Alert | None:

@@ -164,6 +164,7 @@ def signed(delivery: str, body: bytes, *, secret: str, at_s: int) -> dict[str, s
 def _alert(one: Alert) -> dict[str, Any]:
     return {
         "id": one.id,
+        "deployment": one.deployment,
         "kind": one.kind,
         "cause": one.cause,
         "column": one.column,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -34,6 +34,15 @@ _SEGMENTS = 10
 _ATTEMPTS = 1_000_000
 """Attempts of a job; when to give up is the delivery's own rule."""
 
+
+class Receiver(NamedTuple):
+    """Who is told: a name in the policy of a deployment."""
+
+    deployment: str
+    name: str
+    policy: policies.Alerts
+
+
 Trigger = Callable[[Transaction, access.Actor, events.Event], None]
 
 
@@ -55,7 +64,6 @@ def tell(tx: Transaction, actor: access.Actor, alert: Alert, told: Told) -> list
         One for each receiver, or those it was added to; none where it is held back.
     """
     access.require(actor, "alert.write")
-    policy = watching.policy_of(tx, actor, alert.deployment)
     if told == "confirmed":
         by = _holder(tx, actor, alert)
         if by:
@@ -66,11 +74,13 @@ def tell(tx: Transaction, actor: access.Actor, alert: Alert, told: Told) -> list
         marks.note(tx, actor, alert, held_by="", told_at=tx.at)
     elif alert.told_at is None or holding.silence_of(tx, alert) is not None:
         return []  # nobody knows of it, so nobody is told that it is over
-    also = policy.escalate[: alert.n_escalated] if told == "resolved" else ()
-    return [
-        deliver(tx, actor, alert, told, receiver=name, policy=policy)
-        for name in dict.fromkeys((*policy.tell, *also))
-    ]
+    made = []
+    for deployment, policy in holding.listeners(tx, actor, alert.deployment).items():
+        also = policy.escalate[: alert.n_escalated] if told == "resolved" else ()
+        for name in dict.fromkeys((*policy.tell, *also)):
+            receiver = Receiver(deployment, name, policy)
+            made.append(deliver(tx, actor, alert, told, receiver=receiver))
+    return made
 
 
 def look(tx: Transaction, actor: access.Actor, deployment: str) -> int | None:
@@ -146,7 +156,8 @@ def _escalate(
         if due > tx.at:
             return due
         name = policy.escalate[done]
-        deliver(tx, actor, alert, "escalated", receiver=name, policy=policy)
+        receiver = Receiver(alert.deployment, name, policy)
+        deliver(tx, actor, alert, "escalated", receiver=receiver)
         done += 1
         marks.note(tx, actor, alert, n_escalated=done)
         watching.record(tx, actor, "alert.escalated", alert, receiver=name)
@@ -194,8 +205,7 @@ def deliver(
     alert: Alert,
     told: Told,
     *,
-    receiver: str,
-    policy: policies.Alerts,
+    receiver: Receiver,
 ) -> Delivery:
     """Add an alert to the message of its cause that waits, or make a new one.
 
@@ -205,17 +215,17 @@ def deliver(
         Needs the action ``alert.write``.
     alert, told
         What is told of which.
-    receiver, policy
-        To whom, by the name in the policy.
+    receiver
+        To whom.
     """
     access.require(actor, "alert.write")
-    group_ms = max(policy.span_ms("group"), GATHER_MS)
+    group_ms = max(receiver.policy.span_ms("group"), GATHER_MS)
     asked = {
         "in_project": tx.project,
-        "in_deployment": alert.deployment,
+        "in_deployment": receiver.deployment,
         "in_cause": alert.cause,
         "in_told": told,
-        "in_receiver": receiver,
+        "in_receiver": receiver.name,
         "since": tx.at - group_ms,
     }
     row = tx.execute(records.NEWEST_OF_GROUP, asked).mappings().first()
@@ -230,11 +240,11 @@ def deliver(
         return joined
     made = Delivery(
         id=ids.new_id(),
-        deployment=alert.deployment,
+        deployment=receiver.deployment,
         cause=alert.cause,
         told=told,
-        receiver=receiver,
-        channel=channel(policy, receiver),
+        receiver=receiver.name,
+        channel=channel(receiver.policy, receiver.name),
         alerts=(alert.id,),
         made_at=tx.at,
         next_at=tx.at + GATHER_MS if before is None else before.made_at + group_ms,

@@ -145,6 +145,27 @@ def test_a_broken_upstream_mutes_its_children(watch, how):
     assert len([told for told, *_ in watch.told() if told == "confirmed"]) == 2
 
 
+def test_of_a_source_those_are_told_that_depend_on_it(watch):
+    watch = watch()
+    watch.deploy("credit", TELL + 'upstream = ["dataset:orders"]\n')
+    watch.deploy("fraud", TELL)
+    watch.say("late", deployment="dataset:orders", cause="feed")
+    watch.say()
+    assert [(one.deployment, one.cause) for one in watch.deliveries()] == [("credit", "feed")]
+    watch.clear("late", deployment="dataset:orders")
+    causes = [(one.told, one.cause) for one in reversed(watch.deliveries())]
+    assert causes[1:] == [("resolved", "feed"), ("confirmed", "concept-change")]
+
+
+def test_an_upstream_of_which_nobody_is_told_mutes_nothing(watch):
+    watch = watch()
+    watch.deploy("features")
+    watch.deploy("credit", TELL + 'upstream = ["deployment:features"]\n')
+    watch.say(deployment="features")
+    watch.say()
+    assert watch.told() == [("confirmed", "team", 1)]
+
+
 def test_deployments_that_depend_on_each_other_do_not_both_fall_silent(watch):
     watch = watch()
     watch.deploy("one", TELL + 'upstream = ["deployment:two"]\n')
