@@ -18,11 +18,12 @@ from homeostat.foundation import clock, errors, house, ids, settings
 from homeostat.lifecycle.corrections.entities import Correction, Threshold
 from homeostat.lifecycle.data import batches
 from homeostat.lifecycle.predictions import actions as predictions
-from homeostat.lifecycle.predictions import frames, spool
+from homeostat.lifecycle.predictions import frames, segments, spool
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import format as folder
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import batched, bundled, engine
+from homeostat.lifecycle.serving import rules as serving_rules
 from homeostat.lifecycle.serving.entities import Arm, Member, Plan
 
 REGIONS = ("capital", "east", "north")
@@ -148,6 +149,38 @@ def test_a_table_gets_the_scores_that_the_prediction_server_answers(
     assert done["answer"].to_list() == told.answers
     assert done["arm"].to_list() == told.arms
     assert set(told.versions) == {"1", "1+2"}
+
+
+@pytest.mark.parametrize("key", ["id", None])
+def test_rules_send_the_rows_of_a_table_where_they_send_requests(
+    client, document, tmp_path, key
+):
+    told = (
+        serving_rules.parse("region = east -> canary"),
+        serving_rules.parse("sex = f -> stable"),
+    )
+    ruled = msgspec.structs.replace(
+        document, plan=msgspec.structs.replace(document.plan, rules=told)
+    )
+    files = client.scorings._files(ruled)
+    rows = table(500, seed=9)
+    bench = batched.Bench(bundled.Bundle(document=ruled, files=files), key=key)
+    done = bench.score(rows, first_row=0, is_text=False, is_logged=True)
+    found = rows.with_columns(done.rows)
+    east, women = pl.col("region") == "east", pl.col("sex") == "f"
+    assert set(found.filter(east)["arm"]) == {"canary"}
+    assert set(found.filter(~east & women)["arm"]) == {"stable"}
+    assert set(found.filter(~east & ~women)["arm"]) == {"stable", "canary"}
+    if key is not None:
+        assert found["arm"].to_list() == online(ruled, files, rows, tmp_path).arms
+    opened = frames.encode(frames.Opened("s", "credit", 0))
+    logged = segments.decode(opened + done.log).predictions
+    assert logged["id"].n_unique() == 500
+    assert (logged["key"] == logged["id"]).all() == (key is None)
+    chances = logged.group_by("x.region", "c.sex", "version").agg(pl.col("propensity").unique())
+    for region, sex, version, (chance,) in chances.rows():
+        is_ruled = region == "east" or sex == "f"
+        assert chance == (1.0 if is_ruled else {"1": 0.4, "1+2": 0.6}[version])
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "arrow"])

@@ -1,8 +1,8 @@
 """Scores one batch of a table as the prediction server would, in whatever process it runs.
 
 Called by `bulk` here, in worker processes or on Ray. A batch is checked by the same compiled
-schema, dealt to the same arms, scored by the same composite and corrected by the same code as a
-request, so that a row gets the same score either way.
+schema, dealt to the arms by the same rules and keys, scored by the same composite and corrected
+by the same code as a request, so that a row gets the same score either way.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from homeostat.lifecycle.serving import (
     bundled,
     plan,
     router,
+    rules,
 )
 
 ARM = "batch"
@@ -56,8 +57,8 @@ class Bench:
     bundle
         From the server.
     key
-        Column of the table that rows are routed and labelled by; without one the stable arm
-        answers all, and each row is known by its id.
+        Column of the table that rows are routed and labelled by; without one each row is known
+        by its id, as it is online.
 
     Raises
     ------
@@ -78,8 +79,8 @@ class Bench:
         self._context = tuple(name for name in document.protected if name not in features)
         kinds = tuple(kind for _, kind in self.columns)
         self.layout = frames.Layout(features, kinds, self._context)
-        self._router = router.Router(document.plan)
-        self._is_dealt = key is not None and len(document.plan.arms) > 1
+        place = rules.Place(features, self._context, document.key)
+        self._router = router.Router(document.plan, place=place)
         self._arms = [arms.prepare(document, one, self._loaded) for one in document.plan.arms]
 
     def wanted(self, columns: Sequence[str]) -> list[str]:
@@ -137,8 +138,8 @@ class Bench:
             in words and no score.
         """
         checked, good, problems = self._checked(frame, first_row, is_text=is_text)
-        keys = self._keys(frame, good)
         named = _ids(len(good))
+        keys = self._keys(frame, good) or named
         context = {
             name: [_plain(one) for one in frame[name].gather(good).to_list()]
             if name in frame.columns
@@ -148,7 +149,8 @@ class Bench:
         whole = arms.Batch(checked, context)
         results = _Results(frame.height, is_number=self._is_number)
         log, n_logged = [frames.encode(self.layout)], 0
-        for index, rows in self._dealt(keys, len(good)):
+        dealt, ruled = self._dealt(keys, whole)
+        for index, rows in dealt:
             arm, batch = self._arms[index], whole
             places = good
             if len(rows) < len(good):
@@ -163,23 +165,31 @@ class Bench:
                 results.drop(places[at])
                 problems[places[at]] = why
             if is_logged:
-                named_rows = [(named[at], keys[at] if keys else named[at]) for at in rows]
-                log.append(self._frame(arm, batch, done, named_rows=named_rows))
+                share = arm.arm.share
+                chances = [1.0 if ruled[at] else share for at in rows] if ruled else []
+                known = [(named[at], keys[at]) for at in rows]
+                log.append(self._frame(arm, batch, done, known=known, chances=chances))
                 n_logged += len(rows) - len(done.faults)
         return Scored(results.table(problems), b"".join(log), n_logged)
 
     def _dealt(
-        self, keys: Sequence[str] | None, n_rows: int
-    ) -> list[tuple[int, Sequence[int]]]:
-        """Return which arm scores which rows, as the prediction server deals them."""
-        if not n_rows:
-            return []
-        if keys is None or not self._is_dealt:
-            return [(0, range(n_rows))]
+        self, keys: Sequence[str], whole: arms.Batch
+    ) -> tuple[list[tuple[int, Sequence[int]]], Sequence[bool]]:
+        """Return which arm scores which rows, as online, and which rows a rule sent to it.
+
+        The latter is empty where there is but one arm.
+        """
+        if not keys:
+            return [], []
+        if len(self._arms) == 1:
+            return [(0, range(len(keys)))], []
+        columns = [whole.features[name] for name in self.layout.features]
+        context = [whole.context[name] for name in self._context]
+        chosen, ruled = self._router.deal(keys, columns, context)
         dealt: dict[int, list[int]] = {}
-        for at, key in enumerate(keys):
-            dealt.setdefault(self._router.arm(key), []).append(at)
-        return sorted(dealt.items())
+        for at, arm in enumerate(chosen):
+            dealt.setdefault(arm, []).append(at)
+        return sorted(dealt.items()), ruled
 
     def _checked(
         self, frame: pl.DataFrame, first_row: int, *, is_text: bool
@@ -244,7 +254,8 @@ class Bench:
         batch: arms.Batch,
         done: arms.Done,
         *,
-        named_rows: list[tuple[str, str]],
+        known: Sequence[tuple[str, str]],
+        chances: Sequence[float],
     ) -> bytes:
         kept = [at for at in range(len(done.served)) if at not in done.faults]
 
@@ -260,8 +271,8 @@ class Bench:
                 arm=ARM,
                 answered=True,
                 version=plan.label(arm.arm),
-                ids=pick([one for one, _ in named_rows]),
-                keys=pick([key for _, key in named_rows]),
+                ids=pick([one for one, _ in known]),
+                keys=pick([key for _, key in known]),
                 features=[pick(batch.features[name]) for name in self.layout.features],
                 context=[pick(batch.context[name]) for name in self._context],
                 scores=scores,
@@ -270,7 +281,7 @@ class Bench:
                 member_scores=[pick(one) for one in done.member_scores],
                 served=pick(done.served) if is_changed else [],
                 fired=pick(done.fired) if done.fired else [],
-                propensities=[arm.arm.share] * len(kept) if self._is_dealt else [],
+                propensities=pick(chances) if chances else [],
             )
         )
 
