@@ -13,9 +13,10 @@ up:             ## server, prediction server and worker on this machine
 	@tools/setup.sh run
 	@$(bin)/homeostat up $(ARGS)
 
-test:           ## all tests, over real processes and with stock MLflow clients
+test:           ## all tests, over real processes, with stock MLflow clients and Evidently
 	@tools/setup.sh mlflow3 & three=$$!; tools/setup.sh mlflow2 & two=$$!; \
-	  tools/setup.sh test && wait $$three && wait $$two
+	  tools/setup.sh evidently & evidently=$$!; \
+	  tools/setup.sh test && wait $$three && wait $$two && wait $$evidently
 	@$(bin)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check:          ## style, types, layers

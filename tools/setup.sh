@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Sets up an environment from a hash-locked list: tools/setup.sh run|test for .venv,
-# mlflow3|mlflow2 for .venv-mlflow3|2, the stock clients that tests/clients starts. Called by
-# the Makefile; safe to repeat.
+# mlflow3|mlflow2 for .venv-mlflow3|2, the stock clients that tests/clients starts, evidently for
+# .venv-evidently, which tests/parity asks. Called by the Makefile; safe to repeat.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wanted="${1:-run}"
 lock="requirements/$wanted.lock"
 python="${PYTHON:-python3}"
 case "$wanted" in
-  mlflow*) place=".venv-$wanted" ;;
-  *) place=.venv ;;
+  run | test) place=.venv how=(--compile) ;;
+  # Few of their modules are ever imported.
+  *) place=".venv-$wanted" how=(--no-compile) ;;
 esac
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
@@ -31,12 +32,14 @@ if [ ! -x "$place/bin/pip" ]; then
   rm -f /tmp/homeostat-venv.$$
 fi
 works() {
-  if [ "$place" = .venv ]; then .venv/bin/homeostat --version; else test -x "$place/bin/mlflow"; fi
+  if [ "$place" = .venv ]; then .venv/bin/homeostat --version; else test -x "$place/bin/python"; fi
 }
 stamp="$place/.installed-$wanted"
 if ! { [ -f "$stamp" ] && cmp -s "$lock" "$stamp" && works >/dev/null 2>&1; }; then
   echo "setting up $place from $lock" >&2
-  "$place/bin/pip" install -q --disable-pip-version-check --require-hashes -r "$lock"
+  # A lock is whole: nothing is left to resolve.
+  "$place/bin/pip" install -q --disable-pip-version-check --require-hashes --no-deps "${how[@]}" \
+    -r "$lock"
   if [ "$place" = .venv ]; then
     .venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
   fi
