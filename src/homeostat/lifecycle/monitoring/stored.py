@@ -8,6 +8,7 @@ by version, role and, for hours and days, by value of a protected column. Called
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, get_args
 
@@ -142,7 +143,12 @@ def summarise(
 
 
 def _packed(rows: pl.DataFrame, frozen: baseline.Baseline) -> bytes:
-    return windows.pack(summary.summarise_table(rows, frozen.bins))
+    return _squeezed(summary.summarise_table(rows, frozen.bins))
+
+
+def _squeezed(seen: summary.TableSummary) -> bytes:
+    """Pack a summary for the database; most bins of a short window are empty."""
+    return zlib.compress(windows.pack(seen), 1)
 
 
 def _largest(rows: pl.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -231,7 +237,8 @@ def _grow(tx: Transaction, deployment: str, found: tuple[Place, int, bytes]) -> 
         tx.execute(stored_records.INSERT, row)
         return
     try:
-        both = windows.pack(windows.merge([before.summary, packed]))
+        parts = [zlib.decompress(one) for one in (before.summary, packed)]
+        both = _squeezed(windows.merge(parts))
         n_rows += before.n_rows
     except ValueError:
         both = packed  # the version was judged anew: other bins, so its window begins again
@@ -312,7 +319,7 @@ def counts(
 
 def view(one: Stored, grain: Grain, frozen: baseline.Baseline) -> SummaryWindow:
     """Unpack a stored window and compare it with the baseline of its version."""
-    seen = windows.merge([one.summary])
+    seen = windows.merge([zlib.decompress(one.summary)])
     return SummaryWindow(
         starts_at=one.starts_at,
         ends_at=one.starts_at + GRAINS[grain],
