@@ -199,6 +199,10 @@ def test_a_deployment_is_checked_beside_its_windows(client, at_home, reference, 
     client.monitoring.send("scores", predictions=rows, labels=rows[:1500].select("id", "bad"))
     client.monitoring.send("scores", predictions=again)
     work(at_home)
+    strange = answers(1, seed=5, income=1e6, first=9000)
+    client.monitoring.send("scores", predictions=strange)
+    rare = {one.key: one for one in client.monitoring.unusual("scores", limit=20)}
+    assert next(iter(rare["k9000"].reasons)) == "income"
     found = {one.name: one for one in client.monitoring.check("scores")}
     assert found["duplicates"].verdict == "found"
     assert found["volume"].verdict == found["freshness"].verdict == "unknown"

@@ -16,6 +16,7 @@ from homeostat.lifecycle.monitoring import actions, stored
 from homeostat.lifecycle.monitoring.checks import Check
 from homeostat.lifecycle.monitoring.entities import Window
 from homeostat.lifecycle.monitoring.stored import SummaryWindow
+from homeostat.lifecycle.monitoring.unusual import UnusualRow
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import observed
 from homeostat.lifecycle.predictions.entities import Sealed, Segment
@@ -47,6 +48,12 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     role: stored.Role = "stable"
     part: Annotated[str, msgspec.Meta(description="such as sex=f; everybody when empty")] = ""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="at most so many")] = 100
+
+
+class Most(msgspec.Struct, frozen=True, kw_only=True):
+    """How many are asked for."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="at most so many")] = 20
 
 
 class NewWatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,6 +120,17 @@ async def checked(call: routing.Call) -> list[Check]:
     name = str(call.path_params["name"])
     return await call.work(
         lambda: checking.run(call.house, call.actor, name, project=call.project)
+    )
+
+
+async def rarest(call: routing.Call) -> list[UnusualRow]:
+    """Return the newest predictions that the baseline least expected."""
+    name = str(call.path_params["name"])
+    most: Most = call.query
+    return await call.work(
+        lambda: checking.rarest(
+            call.house, call.actor, name, limit=most.limit, project=call.project
+        )
     )
 
 
@@ -201,6 +219,15 @@ ROUTES = (
         checked,
         answer=list[Check],
         summary="Volume, freshness, duplicates, estimates without labels, fairness, staleness",
+    ),
+    routing.Route(
+        "GET",
+        "/api/deployments/{name}/unusual",
+        "prediction.read",
+        rarest,
+        answer=list[UnusualRow],
+        query=Most,
+        summary="The newest predictions that the baseline least expected, and their columns",
     ),
     routing.Route(
         "POST",

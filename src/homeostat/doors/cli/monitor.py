@@ -221,6 +221,35 @@ def check(*, deployment: str, as_json: bool) -> None:
     )
 
 
+@monitor.command()
+@click.argument("deployment")
+@click.option("--limit", default=20, show_default=True, help="At most so many.")
+@output.option
+def unusual(*, deployment: str, limit: int, as_json: bool) -> None:
+    """List the newest predictions of a DEPLOYMENT that training least expected, and why."""
+    with session.client() as client:
+        found = client.monitoring.unusual(deployment, limit=limit)
+    output.emit(
+        found,
+        as_json=as_json,
+        show=lambda: output.table(
+            ["served (UTC)", "key", "score", "chance", "rarest columns", "id"],
+            [
+                (
+                    output.instant(one.served_at),
+                    one.key,
+                    f"{one.score:.3f}",
+                    f"{one.p_value:.2g}",
+                    ", ".join(f"{name} {chance:.2g}" for name, chance in one.reasons.items()),
+                    one.id,
+                )
+                for one in found
+            ],
+            empty="nothing was predicted yet",
+        ),
+    )
+
+
 def _instant(since: str) -> int:
     """Return the instant that lies a span such as ``6h`` back; 0 for none."""
     if not since:

@@ -18,6 +18,7 @@ from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.data import tables
 from homeostat.lifecycle.monitoring.checks import Check
 from homeostat.lifecycle.monitoring.stored import Grain, Role, SummaryWindow
+from homeostat.lifecycle.monitoring.unusual import UnusualRow
 from homeostat.lifecycle.policy import Policy
 from homeostat.lifecycle.predictions.entities import LateLabel, Segment
 from homeostat.lifecycle.predictions.observed import Observation
@@ -237,6 +238,25 @@ class Monitoring:
         """
         path = f"/api/deployments/{transport.part(name)}/checks"
         return self._transport.call("GET", path, answer=list[Check])
+
+    def unusual(self, name: str, *, limit: int = 20) -> list[UnusualRow]:
+        """Return the newest predictions that the baseline least expected.
+
+        Parameters
+        ----------
+        name
+            Of any deployment.
+        limit
+            At most this many, 1 to 1000, of the newest 10,000 rows.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such deployment.
+        """
+        path = f"/api/deployments/{transport.part(name)}/unusual"
+        query: transport.Query = {"limit": limit}
+        return self._transport.call("GET", path, query=query, answer=list[UnusualRow])
 
     def _policy(self, name: str) -> Policy:
         path = f"/api/deployments/{transport.part(name)}"

@@ -18,8 +18,8 @@ from homeostat.foundation.house import House
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.alerting import watching
 from homeostat.lifecycle.evaluation import fairness
-from homeostat.lifecycle.loop import observing, scoring
-from homeostat.lifecycle.monitoring import checks, outcomes, stored
+from homeostat.lifecycle.loop import observing, scoring, summarising
+from homeostat.lifecycle.monitoring import checks, outcomes, stored, unusual
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import read
@@ -103,6 +103,51 @@ def run(
         ),
     ]
     return sorted(found, key=lambda check: check.verdict != "found")
+
+
+def rarest(
+    house: House,
+    actor: access.Actor,
+    deployment: str,
+    *,
+    limit: int = 20,
+    project: str | None = None,
+) -> list[unusual.UnusualRow]:
+    """Return the newest predictions that the baseline least expected, with their columns.
+
+    Parameters
+    ----------
+    house, actor
+        Needs ``prediction.read``.
+    deployment
+        Its name.
+    limit
+        At most this many, of the newest 10,000 rows.
+    project
+        Namespace.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such deployment.
+    """
+    access.require(actor, "prediction.read")
+
+    def look(tx: Transaction) -> tuple[str, str, pl.DataFrame]:
+        found = serving.get_deployment(tx, actor, deployment)
+        end = predictions.get_log(tx, actor, deployment).n_rows
+        rows = read.predictions(
+            house, tx, deployment, first_row=max(0, end - NEWEST_ROWS), end_row=end
+        )
+        number = plans.champion(found.plan)
+        return found.model, str(number), rows.filter(pl.col("answered"))
+
+    model, version, rows = house.read(look, project=project)
+    frozen = summarising.baseline_of(house, model, version, project=project)
+    if frozen is None:
+        return []
+    asked = unusual.Baselined(frozen)
+    return asked.rarest(rows, features=observing.features(rows), limit=limit)
 
 
 class Hourly:

@@ -135,7 +135,7 @@ def show(
 
     model, kept = house.read(look, project=project)
     frozen = {
-        version: _baseline(house, model, version, project=project)
+        version: baseline_of(house, model, version, project=project)
         for version in {one.version for one in kept}
     }
     return [
@@ -145,9 +145,10 @@ def show(
     ]
 
 
-def _baseline(
+def baseline_of(
     house: House, model: str, version: str, *, project: str | None
 ) -> baseline.Baseline | None:
+    """Return the baseline of what answered, of the first of several; None where it has none."""
     digest, owner = house.read(lambda tx: _place(tx, model, version), project=project)
     if not digest:
         return None
