@@ -38,6 +38,7 @@ COMMANDS: dict[str, Entry] = {
         "homeostat.doors.cli.corrections:correction", "Change answers without a new model."
     ),
     "review": Entry("homeostat.doors.cli.reviews:review", "Decide what was left to a person."),
+    "labels": Entry("homeostat.doors.cli.labels:labels", "Ask for labels that tell most."),
     "predictions": Entry(
         "homeostat.doors.cli.predictions:predictions", "Export the prediction log."
     ),

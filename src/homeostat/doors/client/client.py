@@ -19,6 +19,7 @@ from homeostat.doors.client import (
     events,
     imports,
     jobs,
+    labels,
     lineage,
     models,
     monitoring,
@@ -73,6 +74,7 @@ class Client:
         self.events = events.Events(speaking)
         self.imports = imports.Imports(speaking)
         self.jobs = jobs.Jobs(speaking)
+        self.labels = labels.Labels(speaking)
         self.models = models.Models(speaking)
         self.monitoring = monitoring.Monitoring(speaking)
         self.predictions = predictions.Predictions(speaking)

@@ -36,6 +36,7 @@ ACTIONS: Mapping[str, Role] = MappingProxyType(
         "experiment.write": Role.CONTRIBUTOR,
         "job.read": Role.VIEWER,
         "job.write": Role.CONTRIBUTOR,
+        "label.request": Role.CONTRIBUTOR,
         "label.write": Role.CONTRIBUTOR,
         "lineage.read": Role.VIEWER,
         "model.approve": Role.REVIEWER,
