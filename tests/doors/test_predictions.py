@@ -443,6 +443,25 @@ def test_categories_that_training_never_saw_are_refused_where_the_policy_says_so
     assert done["score"].is_null().to_list() == [is_broken, True, False, True]
 
 
+def test_a_row_of_a_table_without_a_key_is_known_by_its_id_and_a_wrong_one_is_told(
+    client, document
+):
+    rows = table(4, seed=1).with_columns(pl.Series("id", ["a", None, "", "k" * 1001]))
+    files = client.scorings._files(document)
+    bench = batched.Bench(bundled.Bundle(document=document, files=files), key="id")
+    done = bench.score(rows, first_row=10, is_text=False, is_logged=True)
+    assert done.rows["problem"].to_list() == [
+        None,
+        None,
+        "rows[12].id: a key has 1 to 1000 characters; seen 0",
+        "rows[13].id: a key has 1 to 1000 characters; seen 1001",
+    ]
+    opened = frames.encode(frames.Opened("s", "credit", 0))
+    logged = segments.decode(opened + done.log).predictions
+    assert [key for key, id_ in logged.select("key", "id").rows() if key != id_] == ["a"]
+    assert logged.height == 2
+
+
 def test_a_backtest_reads_what_was_served_and_has_its_label(client, at_home, tmp_path, capsys):
     rows = table(400, seed=9).with_columns(pl.format("past-{}", "id").alias("id"))
     rows.write_parquet(tmp_path / "in.parquet")

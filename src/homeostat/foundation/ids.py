@@ -39,6 +39,26 @@ def new_id() -> str:
     return f"{value | (clock.now_ms() & _TIME) << 80 | _FIXED:032x}"
 
 
+def new_ids(n: int) -> list[str]:
+    """Return fresh identifiers that follow each other.
+
+    Parameters
+    ----------
+    n
+        How many, 0 or more.
+
+    Returns
+    -------
+    list of str
+        The first as `new_id` makes it, each of the others one more than the one before.
+    """
+    first = new_id()
+    if n == 1:
+        return [first]
+    start = int(first, 16)
+    return [f"{start + at:032x}" for at in range(n)]
+
+
 def _draw() -> int:
     """Draw for many at once: asking the system costs as much as all the rest."""
     data = os.urandom(_RANDOM_BYTES * _AT_ONCE)

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.predictions.entities import LONGEST_KEY
+from homeostat.lifecycle.predictions import keys
 from homeostat.lifecycle.serving import answering, engine, served
 
 JSON = ("application/json",)
 LARGE_BYTES = 256 * 1024
 OBJECTS_AT_MOST = 10 * served.ROWS_AT_MOST
 LISTS_AT_MOST = 2_000_000
+key_text = keys.text
 _NO_ROWS: Sequence[dict[str, Any]] = ()
 
 T = TypeVar("T")
@@ -240,7 +241,7 @@ def keys_of(given: Any, *, n_rows: int, header: str | None) -> list[str | None] 
     Parameters
     ----------
     given
-        A list of keys, one key, or None; numbers are keys too.
+        A list of keys, one key, or None; whole numbers are keys too.
     n_rows
         Rows in the request.
     header
@@ -277,32 +278,7 @@ def _tell(
 def _key(value: Any, at: int) -> str | None:
     if value is None:
         return None
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        return key_text(value, where=f"keys[{at}]")
-    raise errors.InvalidInputError(f"keys[{at}]: expected a text or a whole number")
-
-
-def key_text(value: str | int, *, where: str) -> str:
-    """Return a key as text.
-
-    Parameters
-    ----------
-    value
-        As it was given.
-    where
-        The place in the request, for the message.
-
-    Raises
-    ------
-    InvalidInputError
-        When it is empty, which would join strangers, or longer than 1000 characters.
-    """
-    text = str(value)
-    if not 0 < len(text) <= LONGEST_KEY:
-        raise errors.InvalidInputError(
-            f"{where}: a key has 1 to {LONGEST_KEY} characters; seen {len(text)}"
-        )
-    return text
+    return key_text(value, where=f"keys[{at}]")
 
 
 def lowered(said: str) -> str:

@@ -126,6 +126,11 @@ def label_text(value: str | float | bool) -> str:  # noqa: FBT001 - a label, not
     return str(value)
 
 
+def plain(value: Any) -> Any:
+    """Keep what a log can hold as context; anything else is text there."""
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
 def n_rows(frame: Frame) -> int:
     """Return how many rows of the log a frame carries: predictions or labels.
 

@@ -21,6 +21,7 @@ from homeostat.lifecycle.data import batches
 from homeostat.lifecycle.data import tables as data_tables
 from homeostat.lifecycle.pipeline import steps
 from homeostat.lifecycle.predictions import frames
+from homeostat.lifecycle.predictions import keys as known_by
 from homeostat.lifecycle.serving import (
     arms,
     bundled,
@@ -138,10 +139,10 @@ class Bench:
             in words and no score.
         """
         checked, good, problems = self._checked(frame, first_row, is_text=is_text)
-        named = _ids(len(good))
-        keys = self._keys(frame, good) or named
+        named = ids.new_ids(len(good))
+        keys = known_by.of_rows(named, None, self._told(frame, good), column=self._key or "")
         context = {
-            name: [_plain(one) for one in frame[name].gather(good).to_list()]
+            name: [frames.plain(one) for one in frame[name].gather(good).to_list()]
             if name in frame.columns
             else [None] * len(good)
             for name in self._context
@@ -200,34 +201,48 @@ class Bench:
             batches.values(frame[name], kind, is_text=is_text) for name, kind in self.columns
         ]
         n_rows = frame.height
+        good, problems = list(range(n_rows)), {}
         try:
-            checked = self._read(names, given, n_rows)
+            columns = self._read(names, given, n_rows)
         except errors.InvalidInputError:
-            pass
-        else:
-            unseen = self._unseen(checked, range(first_row, first_row + n_rows))
-            if not unseen:
-                return dict(zip(names, checked, strict=True)), list(range(n_rows)), {}
-            good = [at for at in range(n_rows) if at not in unseen]
-            kept = {
-                name: [column[at] for at in good]
-                for name, column in zip(names, checked, strict=True)
-            }
-            return kept, good, unseen
-        good, rows, problems = [], [], {}
-        for at, row in enumerate(zip(*given, strict=True)):
-            try:
-                rows.append(self._validate(dict(zip(names, row, strict=True)), first_row + at))
-                good.append(at)
-            except errors.InvalidInputError as error:
-                problems[at] = error.message
-        columns = [[row[name] for row in rows] for name in names]
-        unseen = self._unseen(columns, [first_row + at for at in good])
-        problems |= {good[at]: told for at, told in unseen.items()}
-        left = [at for at in range(len(good)) if at not in unseen]
-        good = [good[at] for at in left]
-        rows = [rows[at] for at in left]
-        return {name: [row[name] for row in rows] for name in names}, good, problems
+            rows: list[dict[str, Any]] = []
+            good = []
+            for at, row in enumerate(zip(*given, strict=True)):
+                try:
+                    named = dict(zip(names, row, strict=True))
+                    rows.append(self._validate(named, first_row + at))
+                    good.append(at)
+                except errors.InvalidInputError as error:
+                    problems[at] = error.message
+            columns = [[row[name] for row in rows] for name in names]
+        bad = self._unknown(frame, good, first_row)
+        bad |= self._unseen(columns, [first_row + at for at in good])
+        if bad:
+            problems |= {good[at]: told for at, told in bad.items()}
+            left = [at for at in range(len(good)) if at not in bad]
+            columns = [[column[at] for at in left] for column in columns]
+            good = [good[at] for at in left]
+        return dict(zip(names, columns, strict=True)), good, problems
+
+    def _told(self, frame: pl.DataFrame, rows: list[int]) -> list[Any] | None:
+        """Return what the table says as the key of rows; None without a column of keys."""
+        if self._key is None:
+            return None
+        return [frames.plain(one) for one in frame[self._key].gather(rows).to_list()]
+
+    def _unknown(self, frame: pl.DataFrame, rows: list[int], first_row: int) -> dict[int, str]:
+        """Return what is wrong with the keys of rows, if anything is."""
+        told, column = self._told(frame, rows), self._key or ""
+        problems: dict[int, str] = {}
+        try:
+            known_by.of_column(told or (), column=column)
+        except errors.InvalidInputError:
+            for at, value in enumerate(told or ()):
+                try:
+                    known_by.of_column([value], column=column, first_row=first_row + rows[at])
+                except errors.InvalidInputError as error:
+                    problems[at] = error.message
+        return problems
 
     def _unseen(self, columns: list[list[Any]], rows: Sequence[int]) -> dict[int, str]:
         """Return what is wrong with `rows` of a category that training never saw, if it is."""
@@ -242,11 +257,6 @@ class Bench:
                     told = f"{path}: training never saw {str(value)[:40]!r}"
                     problems.setdefault(at, told)
         return problems
-
-    def _keys(self, frame: pl.DataFrame, good: list[int]) -> list[str] | None:
-        if self._key is None:
-            return None
-        return [str(one) for one in frame[self._key].gather(good).to_list()]
 
     def _frame(
         self,
@@ -340,16 +350,6 @@ def _bench_of(bundle: bundled.Bundle, key: str | None) -> Bench:
         _benches.clear()
         _benches[name] = Bench(bundle, key=key)
     return _benches[name]
-
-
-def _ids(n_rows: int) -> list[str]:
-    first = int(ids.new_id(), 16)
-    return [f"{first + at:032x}" for at in range(n_rows)]
-
-
-def _plain(value: Any) -> Any:
-    """Keep what a log can hold; anything else is context as text."""
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
 class _Results:

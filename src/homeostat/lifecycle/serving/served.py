@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from homeostat.foundation import errors, ids
 from homeostat.lifecycle.predictions import frames
+from homeostat.lifecycle.predictions import keys as known_by
 from homeostat.lifecycle.serving import (
     answering,
     composite,
@@ -150,7 +151,7 @@ class Served:
             given = dict(zip(names, columns, strict=True))
             if self._aside:
                 context = [
-                    [_plain(one) for one in given[name]] if name in given else empty
+                    [frames.plain(one) for one in given[name]] if name in given else empty
                     for name, empty in zip(self._context, context, strict=True)
                 ]
                 found = given.get(self.document.key)
@@ -160,9 +161,12 @@ class Served:
         elif self._key_at is not None:
             found = columns[self._key_at]
         checked = self._read(names, columns, n_rows)
-        named = _ids(n_rows)
+        named = ids.new_ids(n_rows)
         request = answering.Request(
-            checked, named, keys=_keys(named, keys, found), context=context
+            checked,
+            named,
+            keys=known_by.of_rows(named, keys, found, column=self.document.key),
+            context=context,
         )
         self._look(request)
         return request
@@ -186,7 +190,11 @@ class Served:
         """
         named = [ids.new_id()]
         found = None if self._key_at is None else columns[self._key_at]
-        keys = named if key is None and found is None else _keys(named, [key], found)
+        keys = (
+            named
+            if key is None and found is None
+            else known_by.of_rows(named, [key], found, column=self.document.key)
+        )
         context: list[list[Any]] = [[None] for _ in self._context]
         request = answering.Request(columns, named, keys=keys, context=context)
         self._look(request)
@@ -224,13 +232,15 @@ class Served:
             if self._aside and isinstance(row, dict):
                 given = {name: one for name, one in row.items() if name not in self._aside}
             checked.append(self._validate(given, at))
-        named = _ids(len(rows))
+        named = ids.new_ids(len(rows))
         key = self.document.key
         request = answering.Request(
             [[row[name] for row in checked] for name in self.features],
             named,
-            keys=_keys(named, keys, [row.get(key) for row in rows] if key else None),
-            context=[[_plain(row.get(name)) for row in rows] for name in self._context],
+            keys=known_by.of_rows(
+                named, keys, [row.get(key) for row in rows] if key else None, column=key
+            ),
+            context=[[frames.plain(row.get(name)) for row in rows] for name in self._context],
         )
         self._look(request)
         return request
@@ -366,31 +376,3 @@ def _check_size(n_rows: int, keys: Sequence[str | None] | None) -> None:
         )
     if keys is not None and len(keys) != n_rows:
         raise errors.InvalidInputError(f"{n_rows} rows came with {len(keys)} keys")
-
-
-def _ids(n_rows: int) -> list[str]:
-    first = ids.new_id()
-    if n_rows == 1:
-        return [first]
-    start = int(first, 16)
-    return [f"{start + at:032x}" for at in range(n_rows)]
-
-
-def _keys(
-    named: list[str], given: Sequence[str | None] | None, found: Sequence[Any] | None
-) -> list[str]:
-    """Return what each row is known by: the key given, else the key column, else its id."""
-    if given is None and found is None:
-        return named
-    keys = []
-    for at, name in enumerate(named):
-        key: Any = None if given is None else given[at]
-        if key is None and found is not None:
-            key = found[at]
-        keys.append(name if key is None else str(key))
-    return keys
-
-
-def _plain(value: Any) -> Any:
-    """Keep what a log can hold; anything else is context as text."""
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -127,6 +127,36 @@ def test_a_row_without_a_key_is_known_by_its_id(tmp_path):
     run(story())
 
 
+@pytest.mark.parametrize(
+    ("said", "key"), [(42, "42"), (42.0, "42"), ("42.0", "42.0"), (float("nan"), None)]
+)
+def test_the_key_column_names_a_row_as_its_label_will(tmp_path, said, key):
+    async def story():
+        async with bench(tmp_path) as made:
+            made.engine.install(document(plan.single(1)), {1: loaded()})
+            got = await made.engine.predict("credit", [{"income": 2, "customer": said}])
+            assert got.keys == [key or got.ids[0]]
+
+    run(story())
+
+
+@pytest.mark.parametrize("said", ["", "k" * 1001, True, [1, 2], 1.5, float("inf")])
+def test_what_is_no_key_in_the_key_column_is_refused_with_its_place(tmp_path, said):
+    async def story():
+        async with bench(tmp_path) as made:
+            made.engine.install(document(plan.single(1)), {1: loaded()})
+            rows = [{"income": 2, "customer": "a"}, {"income": 2, "customer": said}]
+            with pytest.raises(
+                errors.InvalidInputError, match=r"rows\[1\]\.customer: "
+            ) as told:
+                await made.engine.predict("credit", rows)
+            assert told.value.facts["path"] == "rows[1].customer"
+            got = await made.engine.predict("credit", rows, keys=["b", "c"])
+            assert got.keys == ["b", "c"]
+
+    run(story())
+
+
 @pytest.mark.parametrize("row", [{"income": "much"}, {}, {"income": 1, "unknown": 2}])
 def test_a_bad_row_is_refused_with_its_place_and_harms_no_neighbour(tmp_path, row):
     async def story():
