@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
 from homeostat.doors import cli
@@ -36,6 +38,32 @@ def test_every_command_a_page_names_exists(page):
     named = set(re.findall(r"(?:^|[`\s])homeostat ([a-z]+)\b", text))
     assert named & set(cli.COMMANDS)
     assert {name for name in named if f"`homeostat {name}" in text} <= set(cli.COMMANDS)
+
+
+PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_shown_in_a_block_can_be_typed_like_that(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    shown = re.findall(r"^(?: {4}|\$ )(homeostat .*?)(?: && .*)?$", text, re.MULTILINE)
+    for line in shown:
+        words = shlex.split(line, comments=True)[1:]
+        command: click.Command = cli.root
+        context = click.Context(command, info_name="homeostat")
+        while isinstance(command, click.Group) and words:
+            found = command.get_command(context, words[0])
+            assert found is not None, line
+            command, words = found, words[1:]
+            context = click.Context(command, parent=context, info_name=command.name)
+        values, rest, _ = command.make_parser(context).parse_args(words)
+        assert rest == [], line
+        missing = [
+            one.name
+            for one in command.params
+            if isinstance(one, click.Argument) and one.required and not values.get(one.name)
+        ]
+        assert missing == [], line
 
 
 def test_every_decision_is_listed_and_every_listed_one_exists():
