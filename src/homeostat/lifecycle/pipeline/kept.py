@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pathlib
 from typing import Final
 
@@ -56,15 +57,21 @@ def digest_of(file: entities.SourceFile) -> str:
 
 
 def _imported(path: pathlib.Path, home: pathlib.Path) -> list[pathlib.Path]:
+    """Return the files of the project that a file imports, wherever in it."""
     parsed = source.file_of(str(path))
     if parsed is None:
         return []
+    named = [(home, name, taken) for name, taken in source.imports_in(parsed.tree)]
+    for part in ast.walk(parsed.tree):
+        if isinstance(part, ast.ImportFrom) and part.level <= len(path.parents) and part.level:
+            taken = tuple(alias.name for alias in part.names)
+            named.append((path.parents[part.level - 1], part.module or "", taken))
     found = []
-    for module, names in source.imports_in(parsed.tree):
-        for name in (module, *(f"{module}.{one}" for one in names)):
-            parts = name.split(".")
+    for start, module, taken in named:
+        for name in (module, *(f"{module}.{one}".lstrip(".") for one in taken)):
+            parts = name.split(".") if name else []
             # A package's own file runs first, and so do those of the packages around it.
             for n in range(1, len(parts) + 1):
-                place = home.joinpath(*parts[:n])
+                place = start.joinpath(*parts[:n])
                 found += [place.with_name(f"{place.name}.py"), place / "__init__.py"]
     return [one for one in dict.fromkeys(found) if one.is_file()]
