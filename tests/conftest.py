@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
 
 import pytest
+import structlog
 
 from homeostat.foundation import access, house, settings
 from homeostat.foundation.database import Database, migrate
@@ -24,6 +26,17 @@ def _clean_environment(monkeypatch):
     for variable in os.environ:
         if variable.startswith("HOMEOSTAT_") and not variable.startswith("HOMEOSTAT_TEST_"):
             monkeypatch.delenv(variable)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before():
+    """A command run in this process sets up its log; the next test must not find its lines."""
+    root = logging.getLogger()
+    handlers, level, config = root.handlers[:], root.level, structlog.get_config()
+    yield
+    root.handlers = handlers
+    root.setLevel(level)
+    structlog.configure(**config)
 
 
 @pytest.fixture(scope="session")

@@ -5,20 +5,7 @@ import logging
 import subprocess
 import sys
 
-import pytest
-import structlog
-
 from homeostat.foundation import log
-
-
-@pytest.fixture(autouse=True)
-def _restored():
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level, structlog.get_config())
-    yield
-    root.handlers, level, config = before[0], before[1], before[2]
-    root.setLevel(level)
-    structlog.configure(**config)
 
 
 def test_lines_are_json_with_instant_level_and_values(capsys):
