@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import pathlib
 from typing import Final
 
@@ -58,15 +59,24 @@ def digest_of(file: entities.SourceFile) -> str:
 
 def _imported(path: pathlib.Path, home: pathlib.Path) -> list[pathlib.Path]:
     """Return the files of the project that a file imports, wherever in it."""
+    state = path.stat()
+    return [
+        one for one in _named(path, home, state.st_mtime_ns, state.st_size) if one.is_file()
+    ]
+
+
+@functools.lru_cache(maxsize=1000)
+def _named(path: pathlib.Path, home: pathlib.Path, *_state: int) -> tuple[pathlib.Path, ...]:
+    """Return the files that the imports of a file may mean; walked once per state of it."""
     parsed = source.file_of(str(path))
     if parsed is None:
-        return []
+        return ()
     named = [(home, name, taken) for name, taken in source.imports_in(parsed.tree)]
     for part in ast.walk(parsed.tree):
         if isinstance(part, ast.ImportFrom) and part.level <= len(path.parents) and part.level:
             taken = tuple(alias.name for alias in part.names)
             named.append((path.parents[part.level - 1], part.module or "", taken))
-    found = []
+    found: list[pathlib.Path] = []
     for start, module, taken in named:
         for name in (module, *(f"{module}.{one}".lstrip(".") for one in taken)):
             parts = name.split(".") if name else []
@@ -74,4 +84,4 @@ def _imported(path: pathlib.Path, home: pathlib.Path) -> list[pathlib.Path]:
             for n in range(1, len(parts) + 1):
                 place = start.joinpath(*parts[:n])
                 found += [place.with_name(f"{place.name}.py"), place / "__init__.py"]
-    return [one for one in dict.fromkeys(found) if one.is_file()]
+    return tuple(dict.fromkeys(found))
