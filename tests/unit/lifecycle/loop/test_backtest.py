@@ -42,8 +42,7 @@ def boxes(seed, *, n=35_000, noise=0.15):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [sums, boxes])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("make", "seed"), [(sums, 0), (boxes, 1)])
 def test_a_stationary_stream_is_left_alone(make, seed):
     rows = history.prepare(make(seed), target="y")
     static = backtest.run(rows, POLICY, strategy="static")
