@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from homeostat.doors.api import application, problems, routing
-from homeostat.doors.client import transport
+from homeostat.doors.client import carriers, transport
 from homeostat.foundation import errors
 
 
@@ -70,7 +70,7 @@ def app(opened):
 
 @pytest.fixture
 def speaking(app):
-    made = transport.Transport(transport.AppCarrier(app))
+    made = transport.Transport(carriers.AppCarrier(app))
     yield made
     made.close()
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import homeostat
-from homeostat.doors.client import transport
+from homeostat.doors.client import carriers, transport
 from homeostat.foundation import errors
 
 
@@ -77,7 +77,7 @@ def test_a_project_sees_nothing_of_another(tmp_path, record, opened):
 def test_what_is_no_homeostat_server_is_said_so():
     class Elsewhere:
         def carry(self, method, path, *, headers, body):
-            return transport.Reply(502, b"<html>bad gateway</html>")
+            return carriers.Reply(502, b"<html>bad gateway</html>")
 
         def close(self):
             pass

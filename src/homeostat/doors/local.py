@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 from homeostat.doors.api import application, routes
-from homeostat.doors.client import Client, transport
+from homeostat.doors.client import Client, carriers, transport
 from homeostat.doors.mlflow import door
 from homeostat.doors.mlflow import routes as mlflow_routes
 from homeostat.doors.web import site
@@ -48,7 +48,7 @@ def open_client(told: settings.Settings) -> Client:
         When the database cannot be reached.
     """
     if told.url:
-        carrier: transport.Carrier = transport.HttpCarrier(told.url, token=told.token)
+        carrier: carriers.Carrier = carriers.HttpCarrier(told.url, token=told.token)
     else:
         opened = house.open_house(told)
         app = build(opened, is_inside=True)
@@ -57,7 +57,7 @@ def open_client(told: settings.Settings) -> Client:
             app.close()
             opened.close()
 
-        carrier = transport.AppCarrier(app, on_close=leave)
+        carrier = carriers.AppCarrier(app, on_close=leave)
     speaking = transport.Transport(carrier, project=told.project)
     return Client(speaking, predict_url=addresses.predictions(told))
 

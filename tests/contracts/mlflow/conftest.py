@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from homeostat.doors import local
-from homeostat.doors.client import transport
+from homeostat.doors.client import carriers
 from homeostat.foundation import house, settings
 
 API = "/api/2.0/mlflow/"
@@ -60,7 +60,7 @@ class Asking:
         return status, told["error_code"], told["message"]
 
 
-class HeaderCarrier(transport.AppCarrier):
+class HeaderCarrier(carriers.AppCarrier):
     """Gives the headers of an answer too."""
 
     def ask(self, method, path, *, headers, body):

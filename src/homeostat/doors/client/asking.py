@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from homeostat.doors.client import tensors, transport
+from homeostat.doors.client import carriers, tensors, transport
 from homeostat.lifecycle.explanations.entities import Explained, Kind
 
 Row = tensors.Row
@@ -48,7 +48,7 @@ class Asking:
     """
 
     def __init__(self, url: str) -> None:
-        carrier = transport.HttpCarrier(url, setting="HOMEOSTAT_PREDICT_URL")
+        carrier = carriers.HttpCarrier(url, setting="HOMEOSTAT_PREDICT_URL")
         self._predict = transport.Transport(carrier)
 
     def predict(

@@ -14,7 +14,7 @@ import msgspec
 
 from homeostat.doors.predict import answers, asked, invocations, v2
 from homeostat.foundation import clock, errors
-from homeostat.lifecycle.corrections import compiled, conditions
+from homeostat.lifecycle.corrections import compiled, conditions, maps
 from homeostat.lifecycle.corrections.entities import (
     Correction,
     GroupThreshold,
@@ -183,7 +183,7 @@ def _thresholds(
         elif isinstance(body, GroupThreshold):
             group = body
         elif isinstance(body, Recalibration) and body.versions in {"", version}:
-            turn = compiled.mapped(body)
+            turn = maps.mapped(body)
     needed = []
     for at in places:
         threshold = usual

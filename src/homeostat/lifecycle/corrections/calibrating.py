@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.corrections import compiled
+from homeostat.lifecycle.corrections import maps
 from homeostat.lifecycle.corrections.entities import KNOTS_AT_MOST, Evidence, Recalibration
 from homeostat.measures import intervals
 
@@ -80,7 +80,7 @@ def fit(
         others = np.ones(n, dtype=bool)
         others[part] = False
         body = _fitted(scores[others], truth[others], method=method)
-        turned[part] = list(map(compiled.mapped(body), scores[part].tolist()))
+        turned[part] = list(map(maps.mapped(body), scores[part].tolist()))
     before, after = np.square(scores - truth), np.square(turned - truth)
     gain = intervals.mean(before - after)
     evidence = Evidence(

@@ -7,13 +7,12 @@ which corrections work is told in `entities`.
 
 from __future__ import annotations
 
-import bisect
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from homeostat.lifecycle.corrections import conditions
+from homeostat.lifecycle.corrections import conditions, maps
 from homeostat.lifecycle.corrections.entities import (
     Abstain,
     Correction,
@@ -27,7 +26,6 @@ from homeostat.lifecycle.predictions.entities import ABSTAINED
 
 EVEN = 0.5
 _FOREVER = 2**62
-_NEAREST = 1e-15
 _NOTHING: Mapping[int, float] = {}
 
 Labels = tuple[str | None, str]
@@ -228,7 +226,7 @@ class _Force:
             case GroupThreshold():
                 self.group, self.group_mark = one.body, one.mark
             case Recalibration():
-                self.maps = mapped(one.body), one.mark
+                self.maps = maps.mapped(one.body), one.mark
             case Ruling(when=when):
                 self.rules.append((conditions.compile_all(when), one.body, one.mark))
             case Abstain(low=low, high=high, when=when):
@@ -344,56 +342,6 @@ def _decided(  # noqa: PLR0917 - as `_scored`
             fired.append(mark)
             return score, math.nan if force.labels is None else ABSTAINED
     return score, force.said(score, at, columns, fired)
-
-
-def mapped(body: Recalibration) -> Callable[[float], float]:
-    """Return the map of a recalibration.
-
-    Parameters
-    ----------
-    body
-        With its knots, or slope and intercept.
-
-    Returns
-    -------
-    callable
-        From a score to a probability, both 0 to 1; non-decreasing.
-
-    Examples
-    --------
-    >>> halve = mapped(Recalibration(method="isotonic", knots=((0.0, 0.0), (1.0, 0.5))))
-    >>> halve(0.5), halve(1.0)
-    (0.25, 0.5)
-    >>> round(mapped(Recalibration(method="platt", intercept=-1.0))(0.5), 4)
-    0.2689
-    """
-    if body.method == "platt":
-        return _platt(body.slope, body.intercept)
-    xs = [x for x, _ in body.knots]
-    ys = [y for _, y in body.knots]
-
-    def between(score: float) -> float:
-        after = bisect.bisect_right(xs, score)
-        if after == 0:
-            return ys[0]
-        if after == len(xs):
-            return ys[-1]
-        x, y = xs[after - 1], ys[after - 1]
-        return y + (ys[after] - y) * (score - x) / (xs[after] - x)
-
-    return between
-
-
-def _platt(slope: float, intercept: float) -> Callable[[float], float]:
-    def sigmoid(score: float) -> float:
-        near = min(max(score, _NEAREST), 1.0 - _NEAREST)
-        level = slope * math.log(near / (1.0 - near)) + intercept
-        if level >= 0:
-            return 1.0 / (1.0 + math.exp(-level))
-        grown = math.exp(level)
-        return grown / (1.0 + grown)
-
-    return sigmoid
 
 
 def _fits(one: Correction, version: str, *, is_class: bool) -> bool:

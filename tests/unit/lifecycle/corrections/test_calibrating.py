@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.corrections import calibrating, compiled
+from homeostat.lifecycle.corrections import calibrating, maps
 
 
 def world(n, seed, *, turned=True):
@@ -18,7 +18,7 @@ def world(n, seed, *, turned=True):
 
 
 def gain(body, scores, truth):
-    turned = np.array(list(map(compiled.mapped(body), scores.tolist())))
+    turned = np.array(list(map(maps.mapped(body), scores.tolist())))
     return float(np.mean((scores - truth) ** 2 - (turned - truth) ** 2))
 
 

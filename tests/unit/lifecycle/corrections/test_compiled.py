@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.lifecycle.corrections import compiled
+from homeostat.lifecycle.corrections import compiled, maps
 from homeostat.lifecycle.corrections.entities import (
     Abstain,
     Clause,
@@ -226,7 +226,7 @@ def _in(one, holding):
     st.floats(-20, 20),
 )
 def test_platt_never_turns_the_order_of_scores(scores, slope, intercept):
-    turn = compiled.mapped(Recalibration(method="platt", slope=slope, intercept=intercept))
+    turn = maps.mapped(Recalibration(method="platt", slope=slope, intercept=intercept))
     turned = [turn(one) for one in sorted(scores)]
     assert turned == sorted(turned)
     assert all(0 <= one <= 1 for one in turned)
@@ -240,7 +240,7 @@ def test_isotonic_stays_between_its_knots_and_keeps_the_order(points, scores):
     xs = sorted({x for x, _ in points})
     ys = sorted(y for _, y in points)[: len(xs)]
     knots = tuple(zip(xs, ys, strict=True))
-    turn = compiled.mapped(Recalibration(method="isotonic", knots=knots))
+    turn = maps.mapped(Recalibration(method="isotonic", knots=knots))
     turned = [turn(one) for one in sorted(scores)]
     assert all(ys[0] - 1e-12 <= one <= ys[-1] + 1e-12 for one in turned)
     assert all(b - a >= -1e-12 for a, b in itertools.pairwise(turned))
