@@ -1,4 +1,4 @@
-"""Measures predictions per CPU-second: this prediction server against MLflow, LitServe, BentoML.
+"""Measures predictions per CPU-second: this server against MLflow, LitServe, BentoML.
 
 All answer the same rows by the same scikit-learn pipeline, one row a request, in alternation,
 from one closed-loop client with 64 kept connections. Ours has a canary of 10 % and its log on;
@@ -16,10 +16,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import pathlib
-import random
 import signal
 import statistics
 import subprocess
@@ -38,7 +38,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before the first fit: spinning threads only fight
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads that spin only fight
 
 import machine
 from homeostat.doors import local
@@ -166,7 +166,7 @@ class Caller(asyncio.Protocol):
 
     def ask(self):
         self.began = time.perf_counter()
-        self.transport.write(random.choice(self.load.bodies))
+        self.transport.write(self.load.bodies[next(self.load.turn) % 64])
 
     def data_received(self, data):
         self.buffer += data
@@ -198,6 +198,7 @@ class Load:
 
     def __init__(self, side, connections, seconds):
         self.bodies, self.seconds, self.failures, self.going = side.bodies, [], [], True
+        self.turn = itertools.count()
         began = side.cpu_s()
         uvloop.run(self.run(side.port, connections, seconds))
         self.cpu_s = side.cpu_s() - began
@@ -261,7 +262,7 @@ class Side:
 
 
 def ours(place, files, *, name="here", log=True, canary=True, shadow=False, workers=1):
-    """A server with a deployment, and a prediction server that follows it."""
+    """Start a server with a deployment, and a prediction server that follows it."""
     home = place / name
     home.mkdir(mode=0o700)
     env = {k: v for k, v in os.environ.items() if not k.startswith("HOMEOSTAT_")}
@@ -313,7 +314,7 @@ def register(client, files):
 
 
 def peer(name, peers, model, place):
-    """A peer with its own way of serving a scikit-learn pipeline from MLflow's format."""
+    """Start a peer, in its own way of serving a pipeline of MLflow's format."""
     port = ports.free("127.0.0.1")
     env = {**os.environ, "PATH": f"{peers / 'bin'}:{os.environ['PATH']}"}
     if name == "mlflow":
@@ -330,7 +331,7 @@ def peer(name, peers, model, place):
     return Side(name, port, kind, argv, folder_=place, env=env)
 
 
-def compare(here, other, connections, rounds, seconds):
+def compare(here, other, connections, *, rounds, seconds):
     """Load both in alternation and print the medians with their ratio."""
     found = {here: [], other: []}
     for side in (here, other):
@@ -359,7 +360,7 @@ def compare(here, other, connections, rounds, seconds):
     )
 
 
-def main():
+def arguments():
     asked = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     asked.add_argument("--peers", type=pathlib.Path)
     asked.add_argument("--model", choices=["hgb", "linear"], default="hgb")
@@ -370,7 +371,23 @@ def main():
     asked.add_argument("--workers", type=int, default=1, help="0: as the command has it")
     asked.add_argument("--no-twin", action="store_true", help="let the originals answer")
     asked.add_argument("--hold", action="store_true", help="print addresses and wait")
-    told = asked.parse_args()
+    return asked.parse_args()
+
+
+def other(name, told, files, place):
+    """Start what is compared with: another way of running ours, or a peer."""
+    ways = {
+        "plain": {"log": False, "canary": False},
+        "shadow": {"shadow": True},
+        "two": {"workers": 2},
+    }
+    if name in ways:
+        return ours(place, files, name=name, **ways[name])
+    return (peer(name, told.peers.absolute(), place / "model", place),)
+
+
+def main():
+    told = arguments()
     print(machine.facts())
     with tempfile.TemporaryDirectory() as made, contextlib.ExitStack() as leaving:
         place = pathlib.Path(made)
@@ -388,16 +405,9 @@ def main():
 
         here = start(*ours(place, files, workers=told.workers))
         print(f"memory of the workers: {memory(here)}")
-        others = []
-        for name in filter(None, told.against.split(",")):
-            if name == "plain":
-                others.append(start(*ours(place, files, name=name, log=False, canary=False)))
-            elif name == "shadow":
-                others.append(start(*ours(place, files, name=name, shadow=True)))
-            elif name == "two":
-                others.append(start(*ours(place, files, name=name, workers=2)))
-            else:
-                others.append(start(peer(name, told.peers.absolute(), place / "model", place)))
+        others = [
+            start(*other(name, told, files, place)) for name in told.against.split(",") if name
+        ]
         if told.hold:
             for side in (here, *others):
                 print(f"{side.name}: http://127.0.0.1:{side.port} pid {side.process.pid}")
@@ -405,7 +415,7 @@ def main():
             return
         for other in others:
             for connections in map(int, told.connections.split(",")):
-                compare(here, other, connections, told.rounds, told.seconds)
+                compare(here, other, connections, rounds=told.rounds, seconds=told.seconds)
 
 
 def without_twin(files):

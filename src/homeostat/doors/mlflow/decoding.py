@@ -6,8 +6,8 @@ clients may send as text.
 
 from __future__ import annotations
 
-import functools
 import contextlib
+import functools
 import json
 import math
 import re

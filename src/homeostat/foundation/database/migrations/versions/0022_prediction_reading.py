@@ -16,7 +16,7 @@ _BYTEWISE = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
-    """Let segments say where their rows are stored, who scored them, and which ids they hold."""
+    """Let segments say where their rows are, who scored them, and which ids they hold."""
     for name in ("predictions_at", "labels_at"):
         op.add_column(
             "segments", sa.Column(name, sa.BigInteger, nullable=False, server_default="0")
