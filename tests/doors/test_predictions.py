@@ -475,3 +475,7 @@ def test_a_backtest_reads_what_was_served_and_has_its_label(client, at_home, tmp
     assert cli.invoke([*asked, "--strategy", "static", "--json", str(tmp_path / "r.json")]) == 0
     assert 270 <= json.loads((tmp_path / "r.json").read_text())["rows_scored"] <= 290
     assert "accuracy" in capsys.readouterr().out
+
+
+def test_a_plan_says_which_labels_its_deployment_knows(document):
+    assert document.classes == ("0", "1")

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from homeostat.doors.api import routing
+from homeostat.doors.api import plans, routing
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import read
@@ -25,11 +25,7 @@ from homeostat.lifecycle.serving import actions, classes, correcting
 from homeostat.lifecycle.serving.entities import Deployment, Plan, PlanChange, PlanDocument
 
 SEGMENT_LIMIT_BYTES = 128 * 1024 * 1024
-LONGEST_WAIT_S = 55.0
 
-Wait = Annotated[
-    float, msgspec.Meta(ge=0, le=LONGEST_WAIT_S, description="seconds to wait for a newer one")
-]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="rows a page")]
 Reason = Annotated[str, msgspec.Meta(max_length=1000, description="why, for people")]
 
@@ -67,20 +63,6 @@ class NewLabels(msgspec.Struct, frozen=True, kw_only=True):
     """What became known of predictions."""
 
     labels: Annotated[list[LateLabel], msgspec.Meta(min_length=1, max_length=100_000)]
-
-
-class PlanAfter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which plan the caller has."""
-
-    after: Annotated[int, msgspec.Meta(ge=0, description="generation that is known")] = 0
-    wait_s: Wait = 0.0
-
-
-class ChangedAfter(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a follower has come."""
-
-    after: Annotated[int, msgspec.Meta(ge=0, description="highest `changed` seen")] = 0
-    wait_s: Wait = 0.0
 
 
 class Before(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,16 +119,6 @@ async def get_deployment(call: routing.Call) -> Deployment:
     return await call.read(lambda tx: actions.get_deployment(tx, call.actor, _name(call)))
 
 
-async def get_plan(call: routing.Call) -> PlanDocument:
-    """Return the plan as a prediction server needs it, waiting for a newer one where asked."""
-    known: PlanAfter = call.query
-    return await call.read_until(
-        lambda tx: actions.get_document(tx, call.actor, _name(call)),
-        lambda found: found.plan.generation > known.after,
-        timeout_s=known.wait_s,
-    )
-
-
 async def set_plan(call: routing.Call) -> Deployment:
     """Put the next generation of the plan in force."""
     body: NextPlan = call.body
@@ -185,16 +157,6 @@ async def plan_history(call: routing.Call) -> list[PlanChange]:
         )
 
     return await call.read(fetch)
-
-
-async def changed_plans(call: routing.Call) -> list[PlanDocument]:
-    """Return the plans of all deployments that changed, waiting for the first where asked."""
-    known: ChangedAfter = call.query
-    return await call.read_until(
-        lambda tx: actions.changed_documents(tx, call.actor, after=known.after),
-        bool,
-        timeout_s=known.wait_s,
-    )
 
 
 async def accept_segment(call: routing.Call) -> Segment:
@@ -296,9 +258,9 @@ ROUTES = (
         "GET",
         f"{_ONE}/plan",
         "deployment.read",
-        get_plan,
+        plans.get_plan,
         answer=PlanDocument,
-        query=PlanAfter,
+        query=plans.PlanAfter,
         summary="Who answers now; waits for a newer plan where asked",
     ),
     routing.Route(
@@ -341,9 +303,9 @@ ROUTES = (
         "GET",
         "/api/plans",
         "deployment.read",
-        changed_plans,
+        plans.changed_plans,
         answer=list[PlanDocument],
-        query=ChangedAfter,
+        query=plans.ChangedAfter,
         summary="Plans that changed, of all deployments; waits where asked",
     ),
     routing.Route(

@@ -1,17 +1,24 @@
-"""Which labels a deployment knows, as the server sees it; called by the API for late labels."""
+"""Which labels a deployment knows, as the server sees it.
+
+Called by the API for late labels, and for plans: a prediction server takes labels by what the
+plan says, without loading a model for them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
-from homeostat.foundation import access
+from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.registry import adopted
 from homeostat.lifecycle.registry import format as folder
 from homeostat.lifecycle.registry.entities import Version
 from homeostat.lifecycle.serving import actions, plan
+from homeostat.lifecycle.serving.entities import PlanDocument
 
 
 class Unsealing(Protocol):
@@ -67,3 +74,67 @@ def known(house: Unsealing, version: Version, *, project: str) -> tuple[str, ...
             described = house.get_blob(version.owner, file.digest, project=project)
             return msgspec.json.decode(described, type=_Known).classes
     return ()
+
+
+Told = tuple[PlanDocument, adopted.Loadable]
+"""A plan, and where the version is that decides most of its answers."""
+
+
+def of_plan(tx: Transaction, actor: access.Actor, document: PlanDocument) -> Told:
+    """Return a plan with where its classes are found, for `with_classes`.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs ``model.read``.
+    document
+        As `actions` returns it.
+    """
+    number = plan.champion(document.plan)
+    version = registry.get_version(tx, actor, document.model, number)
+    return document, adopted.loadable(tx, version)
+
+
+def with_classes(house: Unsealing, told: Sequence[Told], *, project: str) -> list[PlanDocument]:
+    """Return plans that say which labels their deployments know.
+
+    Parameters
+    ----------
+    house
+        What returns stored bytes.
+    told
+        From `of_plan`.
+    project
+        Namespace.
+
+    Returns
+    -------
+    list of PlanDocument
+        In their order; without classes where a description cannot be read.
+    """
+    return [
+        msgspec.structs.replace(document, classes=_classes(house, how, project))
+        for document, how in told
+    ]
+
+
+def _classes(house: Unsealing, how: adopted.Loadable, project: str) -> tuple[str, ...]:
+    files = {file.path: file.digest for file in how.files}
+    owner, digest = how.described_by, how.description
+    if not digest:
+        owner, digest = how.owner, files.get(folder.DESCRIPTION, "")
+    which = (project, owner, digest)
+    if digest and which not in _read:
+        try:
+            described = house.get_blob(owner, digest, project=project)
+            found = msgspec.json.decode(described, type=_Known).classes
+        except (errors.HomeostatError, msgspec.MsgspecError):
+            return ()  # whoever loads the version is told why
+        if len(_read) >= _READ_AT_MOST:
+            _read.clear()
+        _read[which] = found
+    return _read.get(which, ())
+
+
+_READ_AT_MOST = 10_000
+_read: dict[tuple[str, str, str], tuple[str, ...]] = {}  # what a digest names never changes

@@ -68,7 +68,9 @@ class Engine:
         self._post = answering.Post(log, self._threads, self.meters)
         self._served: dict[str, served.Served] = {}
         self._previous: dict[str, served.Served] = {}
-        self._cold: dict[str, None] = {}  # in the order in which they were told
+        self._cold: dict[
+            str, tuple[str, ...]
+        ] = {}  # their classes, in the order they were told
         self._n_asked = 0
         self.load: Callable[[str], Awaitable[None]] = _cannot_load
 
@@ -77,10 +79,10 @@ class Engine:
         """The deployments that it answers for, those in memory first."""
         return (*self._served, *self._cold)
 
-    def expect(self, name: str) -> None:
+    def expect(self, name: str, classes: tuple[str, ...] = ()) -> None:
         """Let a deployment be known that `load` can load; one in memory stays as it is."""
         if name not in self._served:
-            self._cold[name] = None
+            self._cold[name] = classes
 
     def holds(self, name: str) -> entities.PlanDocument | None:
         """Return the plan by which a deployment in memory answers; None when it is cold."""
@@ -107,9 +109,8 @@ class Engine:
         held = [one[name] for one in (self._served, self._previous) if name in one]
         if name not in self._served or any(one.is_busy for one in held):
             return False
-        del self._served[name]
+        self._cold[name] = self._served.pop(name).document.classes
         self._previous.pop(name, None)
-        self._cold[name] = None
         return True
 
     def install(
@@ -166,13 +167,7 @@ class Engine:
         self.log.write(name, frame)
 
     def digests_in_use(self) -> frozenset[str]:
-        """Return which versions must stay loaded: of all plans and of the ones before.
-
-        Returns
-        -------
-        frozenset of str
-            Digests of versions.
-        """
+        """Return digests of the versions of all plans and of the ones before."""
         plans = (*self._served.values(), *self._previous.values())
         return frozenset(one.digest for held in plans for one in held.document.versions)
 
@@ -349,7 +344,9 @@ class Engine:
         UnavailableError
             When the log cannot be written.
         """
-        classes = (await self.reach(name)).classes
+        held = self.holds(name)
+        classes = self._cold.get(name, ()) if held is None else held.classes
+        classes = classes or (await self.reach(name)).classes  # without loading, where told
         known = labelling.meant([one.label for one in labels], classes, deployment=name)
         frame = frames.Labels(
             clock.now_ms(),

@@ -178,6 +178,9 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     explain, favourable
         What the policy says of explanations, and whether the positive class is good for the
         person it is said of.
+    classes
+        Labels that the version which decides most knows, as text; empty where its description
+        does not say, and for a regression.
     """
 
     deployment: str
@@ -191,3 +194,4 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     unseen: Literal["accept", "refuse"] = "accept"
     explain: Explain = Explain()
     favourable: bool = True
+    classes: tuple[str, ...] = ()

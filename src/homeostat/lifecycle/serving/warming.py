@@ -91,7 +91,7 @@ class Warmer:
         elif now is not None:
             self._start(self._renew(name))
         else:
-            self._engine.expect(name)
+            self._engine.expect(name, document.classes)
             self._told(document)
             self._soon.append(name)
             if self._warming is None:

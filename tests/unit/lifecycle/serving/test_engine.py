@@ -327,6 +327,29 @@ def test_labels_are_the_models_own_classes(tmp_path):
     run(story())
 
 
+def test_labels_of_a_cold_deployment_load_nothing(tmp_path):
+    async def story():
+        async with bench(tmp_path) as made:
+            loads = []
+
+            async def load(name):
+                loads.append(name)
+                raise errors.UserCodeError("its version does not load")
+
+            made.engine.load = load
+            made.engine.expect("credit", ("no", "yes"))
+            assert await made.engine.label("credit", [engine.Label("a", "yes")]) == 1
+            with pytest.raises(errors.InvalidInputError, match="it knows no, yes"):
+                await made.engine.label("credit", [engine.Label("a", "maybe")])
+            told = msgspec.structs.replace(document(plan.single(1)), classes=("no", "yes"))
+            made.engine.install(told, {1: loaded()})
+            assert made.engine.evict("credit")
+            assert await made.engine.label("credit", [engine.Label("b", "no")]) == 1
+            assert loads == []
+
+    run(story())
+
+
 def test_what_is_not_served_is_named_with_what_is(tmp_path):
     async def story():
         async with bench(tmp_path) as made:
