@@ -323,6 +323,15 @@ def test_nobody_else_names_a_version(door, path, headers, status):
 CSV = "income,region,late,owns,customer\n1.5,north,2,true,ada\n,south,3,0,\n"
 
 
+def test_inputs_of_one_value_each_are_one_row(door):
+    answer = door.http.post("/models/credit/invocations", json={"inputs": ROW})
+    assert answer.json()["scores"] == outputs(infer(door, tensors()))["score"]["data"]
+    mixed = {"inputs": {**ROW, "income": [1.5]}}
+    answer = door.http.post("/models/credit/invocations", json=mixed)
+    assert answer.status_code == 422
+    assert "inputs.region: expected a list as 'income' has" in answer.json()["detail"]
+
+
 def test_mlflow_takes_csv(door):
     headers = {"content-type": "text/csv; charset=utf-8"}
     answer = door.http.post("/models/credit/invocations", content=CSV, headers=headers)

@@ -35,7 +35,7 @@ class Invocation(msgspec.Struct):
     dataframe_split: Split | None = None
     dataframe_records: list[dict[str, Any]] | None = None
     instances: list[Any] | None = None
-    inputs: dict[str, list[Any]] | list[Any] | None = None
+    inputs: dict[str, Any] | list[Any] | None = None
     keys: list[str | int | None] | None = None
     params: dict[str, Any] | None = None
 
@@ -151,7 +151,18 @@ def _records(rows: Sequence[dict[str, Any]]) -> asked.Asked:
     return asked.Asked(names, columns, len(rows))
 
 
-def _columns(columns: dict[str, list[Any]]) -> asked.Asked:
+def _columns(columns: dict[str, Any]) -> asked.Asked:
+    lists = [name for name, values in columns.items() if isinstance(values, list)]
+    if columns and not lists:  # one row, as MLflow takes it
+        return asked.Asked(list(columns), [[value] for value in columns.values()], 1)
+    for name, value in columns.items():
+        if not isinstance(value, list):
+            path = f"inputs.{name}"
+            raise errors.InvalidInputError(
+                f"{path}: expected a list as {lists[0]!r} has, got {repr(value)[:40]}",
+                path=path,
+                hint="send a list for each column, or one value for each",
+            )
     sizes = {len(values) for values in columns.values()}
     if len(sizes) > 1:
         raise errors.InvalidInputError(f"inputs: columns have {sorted(sizes)} values")
