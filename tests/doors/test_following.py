@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
+import structlog
 from sklearn.linear_model import LogisticRegression
 
 from homeostat.doors.cli import doctor
@@ -234,6 +235,35 @@ def test_plans_come_in_pages_and_one_whose_files_are_missing_holds_up_none(
                 assert (await replica.ask("d001")).generation == 1
 
     asyncio.run(story())
+
+
+def test_a_reason_for_missing_files_is_told_once_and_a_new_one_too(
+    tmp_path, models, plans, monkeypatch
+):
+    monkeypatch.setattr(follower, "_AGAIN_S", (0.01,))
+    lost = msgspec.structs.replace(plans[0].versions[0], files={"MLmodel": "0" * 64})
+    many = [msgspec.structs.replace(plans[0], versions=(lost,))]
+    tries = []
+
+    async def story():
+        with Server(models, many) as server:
+            async with Replica(tmp_path, server.url) as replica:
+                have = replica.follower._have
+
+                async def broken(document):
+                    tries.append(document)
+                    if len(tries) > 3:
+                        raise ZeroDivisionError("a mistake")
+                    await have(document)
+
+                replica.follower._have = broken
+                with structlog.testing.capture_logs() as told:
+                    await replica.follower.follow_once()
+                    await replica.until(lambda: len(tries) > 6)
+                return [one["why"].partition(":")[0] for one in told if "why" in one]
+
+    first, second = asyncio.run(story())
+    assert (first.endswith("Error"), second) == (True, "ZeroDivisionError")
 
 
 def test_a_damaged_file_is_fetched_again_before_anything_is_answered_by_it(

@@ -229,23 +229,25 @@ class Follower:
             async with self._gate:
                 await self._have(document)
         except Exception as error:  # noqa: BLE001 - other plans go on
-            _log.warning("files not fetched", name=document.deployment, why=str(error))
-            self._start(self._bring_later(document))
+            self._start(self._bring_later(document, _tell_missing(document, error)))
             return
         self._hand_on(document)
 
-    async def _bring_later(self, document: entities.PlanDocument) -> None:
+    async def _bring_later(self, document: entities.PlanDocument, told: str = "") -> None:
         failures = 0
         while True:
             await asyncio.sleep(_AGAIN_S[min(failures, len(_AGAIN_S) - 1)])
             if not self._waits(document):
                 return
-            with contextlib.suppress(Exception):  # told once
+            try:
                 async with self._gate:
                     await self._have(document)
                 self._hand_on(document)
+            except Exception as error:  # noqa: BLE001 - other plans go on
+                told = _tell_missing(document, error, told=told)
+                failures += 1
+            else:
                 return
-            failures += 1
 
     def _hand_on(self, document: entities.PlanDocument) -> None:
         name = document.deployment
@@ -308,6 +310,15 @@ class Follower:
 
     def _keep(self, plans: list[entities.PlanDocument]) -> None:
         _write(self._kept, msgspec.json.encode(plans), is_forced=True)
+
+
+def _tell_missing(document: entities.PlanDocument, error: Exception, *, told: str = "") -> str:
+    """Tell the log why files are not there, unless that was told last; return what is told."""
+    why = f"{type(error).__name__}: {error}"
+    if why != told:
+        tell = _log.warning if isinstance(error, errors.HomeostatError) else _log.exception
+        tell("files not fetched", name=document.deployment, why=why)
+    return why
 
 
 def _digests(document: entities.PlanDocument) -> set[str]:
