@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-import sqlalchemy as sa
 
 from homeostat.foundation import access, errors, events, ids, lineage
 from homeostat.foundation.database import Transaction
-from homeostat.foundation.database.metadata import metadata
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.serving import plan as plans
+from homeostat.lifecycle.serving import scoring_records as records
 from homeostat.lifecycle.serving import telling
 from homeostat.lifecycle.serving.entities import PlanDocument
 
@@ -80,33 +79,6 @@ class Scoring(msgspec.Struct, frozen=True, kw_only=True):
         return f"scoring:{self.id}"
 
 
-scorings = sa.Table(
-    "scorings",
-    metadata,
-    sa.Column("project", sa.Text, primary_key=True),
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("model", sa.Text, nullable=False),
-    sa.Column("deployment", sa.Text, nullable=False),
-    sa.Column("body", sa.Text, nullable=False),
-    sa.Index("scorings_model", "project", "model", "id"),
-)
-_INSERT = scorings.insert()
-_GET = sa.select(scorings.c.body).where(
-    scorings.c.project == sa.bindparam("in_project"), scorings.c.id == sa.bindparam("in_id")
-)
-_BY_MODEL = (
-    sa.select(scorings.c.body)
-    .where(
-        scorings.c.project == sa.bindparam("in_project"),
-        scorings.c.model == sa.bindparam("in_model"),
-        scorings.c.id < sa.bindparam("before"),
-    )
-    .order_by(scorings.c.id.desc())
-    .limit(sa.bindparam("n"))
-)
-_LAST = "g"  # above every hexadecimal digit
-
-
 def record(tx: Transaction, actor: access.Actor, told: NewScoring) -> Scoring:
     """Record that a table was scored.
 
@@ -132,7 +104,7 @@ def record(tx: Transaction, actor: access.Actor, told: NewScoring) -> Scoring:
     named = [registry.get_version(tx, actor, told.model, number) for number in told.versions]
     made = Scoring(id=ids.new_id(), at=tx.at, actor=actor.name, told=told)
     tx.execute(
-        _INSERT,
+        records.INSERT,
         {
             "project": tx.project,
             "id": made.id,
@@ -185,7 +157,7 @@ def get(tx: Transaction, actor: access.Actor, scoring: str) -> Scoring:
         When there is none of that id.
     """
     access.require(actor, "run.read")
-    row = tx.execute(_GET, {"in_project": tx.project, "in_id": scoring}).first()
+    row = tx.execute(records.GET, {"in_project": tx.project, "in_id": scoring}).first()
     if row is None:
         raise errors.NotFoundError(f"no table was scored under the id {scoring[:80]!r}")
     return msgspec.json.decode(row[0], type=Scoring)
@@ -213,8 +185,8 @@ def of_model(
         Empty for an unknown model.
     """
     access.require(actor, "run.read")
-    which = {"in_project": tx.project, "in_model": model, "before": before or _LAST}
-    found = tx.execute(_BY_MODEL, {**which, "n": limit})
+    which = {"in_project": tx.project, "in_model": model, "before": before or records.LAST}
+    found = tx.execute(records.BY_MODEL, {**which, "n": limit})
     return [msgspec.json.decode(row[0], type=Scoring) for row in found]
 
 
