@@ -12,7 +12,7 @@ import msgspec
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.predictions import keys
-from homeostat.lifecycle.serving import answering, engine, served
+from homeostat.lifecycle.serving import answered, answering, engine, served
 
 JSON = ("application/json",)
 LARGE_BYTES = 256 * 1024
@@ -94,7 +94,7 @@ async def predict(call: Call, asked: Asked) -> engine.Prediction:
     request = admitted(call, asked)
     waiter: asyncio.Future[engine.Prediction | BaseException]
     waiter = asyncio.get_running_loop().create_future()
-    call.engine.begin(call.now, request, done=functools.partial(_tell, waiter))
+    call.engine.begin(call.now, request, done=functools.partial(answered.tell, waiter))
     told = await waiter
     if isinstance(told, BaseException):
         raise told
@@ -265,14 +265,6 @@ def keys_of(given: Any, *, n_rows: int, header: str | None) -> list[str | None] 
     if len(listed) != n_rows:
         raise errors.InvalidInputError(f"keys: {len(listed)} keys for {n_rows} rows")
     return [_key(one, at) for at, one in enumerate(listed)]
-
-
-def _tell(
-    waiter: asyncio.Future[engine.Prediction | BaseException],
-    told: engine.Prediction | BaseException,
-) -> None:
-    if not waiter.done():  # its caller went away
-        waiter.set_result(told)
 
 
 def _key(value: Any, at: int) -> str | None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from homeostat.foundation import clock
 from homeostat.lifecycle.corrections import compiled
-from homeostat.lifecycle.serving import composite, entities, plan, served
+from homeostat.lifecycle.serving import composite, corrected, entities, plan, served
 
 
 class Batch(NamedTuple):
@@ -38,8 +38,7 @@ class Arm(NamedTuple):
     arm: entities.Arm
     seats: list[composite.Seat]
     labels: tuple[str | None, str] | None
-    applied: compiled.Applied | None
-    loaded: Mapping[int, served.Loaded]
+    corrections: corrected.Corrections | None
 
     def score(self, batch: Batch, n_rows: int) -> Done:
         """Score rows, corrected as an answer would be.
@@ -60,29 +59,15 @@ class Arm(NamedTuple):
         scores: list[float] = scored.scores.tolist()
         members = scored.member_scores.tolist()
         faults = {at: why.sentence for at, why in scored.faults.items()}
-        if self.applied is None:
+        if self.corrections is None:
             said = [None if at in faults else self._label(one) for at, one in enumerate(scores)]
             return Done(scores, scores, said, [], members, faults)
-        for at in faults:
-            scores[at] = float("nan")
-        columns = {**batch.features, **batch.context}
-        now = clock.now_ms()
-        outcome = self.applied.apply(scores, columns, now)
-        if outcome.to_fallback:
-            other = self._fallback(outcome.to_fallback, batch)
-            outcome = self.applied.apply(scores, columns, now, fallback=other)
+        context = list(batch.context.values())
+        outcome = self.corrections.amend(scored, batch.features, context).outcome
+        if outcome is None:
+            raise AssertionError("corrections leave an outcome")
         failed = {at: faults.get(at, "the fallback failed") for at in outcome.failed}
         return Done(scores, outcome.scores, outcome.answers, outcome.fired, members, failed)
-
-    def _fallback(self, rows: Sequence[int], batch: Batch) -> dict[int, float]:
-        number = self.applied.fallback_version if self.applied else None
-        loaded = None if number is None else self.loaded.get(number)
-        if number is None or loaded is None:
-            return dict.fromkeys(rows, float("nan"))
-        part = {name: [column[at] for at in rows] for name, column in batch.features.items()}
-        seat = composite.Seat(number, 1.0, loaded.predictor)
-        done = composite.score([seat], part, len(rows))
-        return dict(zip(rows, done.scores.tolist(), strict=True))
 
     def _label(self, score: float) -> Any:
         return score if self.labels is None else self.labels[score >= compiled.EVEN]
@@ -122,4 +107,10 @@ def prepare(
         now_ms=clock.now_ms(),
         version=plan.label(arm),
     )
-    return Arm(arm, seats, first.labels, applied, loaded)
+    if applied is None:
+        return Arm(arm, seats, first.labels, None)
+    others = {number: one.predictor for number, one in loaded.items()}
+    features = {name for name, _ in first.columns}
+    context = [name for name in document.protected if name not in features]
+    changes = corrected.Corrections(applied, others=others, context=context)
+    return Arm(arm, seats, first.labels, changes)
