@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,9 +20,16 @@ READY_S = 30
 PAUSE_S = 0.05
 
 
+def with_tables(home: Path, migrated_file: Path) -> Path:
+    """Make a home whose database has its tables already."""
+    home.mkdir(mode=0o700, exist_ok=True)
+    shutil.copyfile(migrated_file, home / "homeostat.db")
+    return home
+
+
 @pytest.fixture
-def told(tmp_path):
-    return settings.Settings(home=tmp_path / "home")
+def told(tmp_path, migrated_file):
+    return settings.Settings(home=with_tables(tmp_path / "home", migrated_file))
 
 
 @pytest.fixture
@@ -100,8 +108,8 @@ class Server:
 
 
 @pytest.fixture
-def server(tmp_path):
-    one = Server(tmp_path / "home")
+def server(tmp_path, migrated_file):
+    one = Server(with_tables(tmp_path / "home", migrated_file))
     one.wait()
     yield one
     one.stop()
@@ -123,18 +131,18 @@ def start_server():
 
 
 @pytest.fixture(scope="session")
-def shared_server(tmp_path_factory):
+def shared_server(tmp_path_factory, migrated_file):
     """A server that tests only read from."""
-    one = Server(tmp_path_factory.mktemp("shared") / "home")
+    one = Server(with_tables(tmp_path_factory.mktemp("shared") / "home", migrated_file))
     one.wait()
     yield one
     one.stop()
 
 
 @pytest.fixture(scope="module")
-def module_server(tmp_path_factory):
+def module_server(tmp_path_factory, migrated_file):
     """A server that the tests of one module may write to."""
-    one = Server(tmp_path_factory.mktemp("module") / "home")
+    one = Server(with_tables(tmp_path_factory.mktemp("module") / "home", migrated_file))
     one.wait()
     yield one
     one.stop()

@@ -18,10 +18,10 @@ JUDGE = ["model", "judge", "credit", "1"]
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, told, monkeypatch):
     """An empty project with a folder that MLflow wrote and labelled rows."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOMEOSTAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(told.home))
     rng = np.random.default_rng(0)
     rows = pl.DataFrame({"age": rng.normal(40, 9, 600), "debt": rng.normal(0, 1, 600)})
     rows = rows.with_columns(late=(pl.col("debt") + rng.normal(0, 1, 600) > 0).cast(pl.Int64))

@@ -28,9 +28,9 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
+def here(tmp_path, told, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOMEOSTAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(told.home))
     return tmp_path
 
 

@@ -158,8 +158,8 @@ def test_a_verdict_that_does_not_follow_from_its_gates_is_not_signed(client, pac
 
 
 @pytest.fixture
-def run(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("HOMEOSTAT_HOME", str(tmp_path / "home"))
+def run(told, capsys, monkeypatch):
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(told.home))
 
     def running(*arguments):
         code = cli.invoke(["model", *map(str, arguments)])

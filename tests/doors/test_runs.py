@@ -36,13 +36,13 @@ LOANS = pl.DataFrame({"income": [1.0, 2.0, None], "defaulted": [0, 1, 0]})
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def project(tmp_path, told, monkeypatch):
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "pipeline.py").write_text(textwrap.dedent(PIPELINE))
     LOANS.write_parquet(folder / "loans.parquet")
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("HOMEOSTAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOMEOSTAT_HOME", str(told.home))
     return folder
 
 
