@@ -374,7 +374,7 @@ def arguments():
     return asked.parse_args()
 
 
-def other(name, told, files, place):
+def opponent(name, told, files, place):
     """Start what is compared with: another way of running ours, or a peer."""
     ways = {
         "plain": {"log": False, "canary": False},
@@ -406,7 +406,7 @@ def main():
         here = start(*ours(place, files, workers=told.workers))
         print(f"memory of the workers: {memory(here)}")
         others = [
-            start(*other(name, told, files, place)) for name in told.against.split(",") if name
+            start(*opponent(name, told, files, place)) for name in told.against.split(",") if name
         ]
         if told.hold:
             for side in (here, *others):

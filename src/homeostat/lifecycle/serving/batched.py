@@ -369,7 +369,7 @@ class _Results:
         answers = done.answers
         if not self._is_number:  # what a correction answers may be a number or a text
             answers = [one if one is None or type(one) is str else str(one) for one in answers]
-        given = (done.served, answers, label, name)
+        given: list[Sequence[Any]] = [done.served, answers, label, name]
         if n_rows == self._n_rows:
             self._columns = [list(values) for values in given]
             return
