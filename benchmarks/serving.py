@@ -406,7 +406,9 @@ def main():
         here = start(*ours(place, files, workers=told.workers))
         print(f"memory of the workers: {memory(here)}")
         others = [
-            start(*opponent(name, told, files, place)) for name in told.against.split(",") if name
+            start(*opponent(name, told, files, place))
+            for name in told.against.split(",")
+            if name
         ]
         if told.hold:
             for side in (here, *others):
