@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
+import polars as pl
 import pytest
 from scipy import stats
 from sklearn.compose import make_column_transformer
@@ -27,7 +28,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 import processes
 from homeostat.doors import local
 from homeostat.doors.cli.demo import lender
-from homeostat.foundation import house, settings
+from homeostat.foundation import clock, house, settings
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.evaluation import exam, gates
@@ -41,6 +42,7 @@ pytestmark = pytest.mark.slow
 
 N_CONNECTIONS = 24
 N_CHANGES = 20
+THRESHOLD = 0.3
 PACE_S = 0.06
 LIVE_S = 2.0
 POLICY = """
@@ -272,6 +274,21 @@ class Changes:
             self.live_s.append(await self.load.until_all(plan.generation) - began)
             await self.load.go_on()
 
+    async def correct(self):
+        """Let a threshold work for a while: proposed, approved, withdrawn."""
+        asked = self.client.corrections
+        made = await asyncio.to_thread(
+            asked.propose,
+            processes.NAME,
+            {"kind": "threshold", "at": THRESHOLD},
+            reason="a story",
+            expires_at=clock.now_ms() + 600_000,
+        )
+        await asyncio.to_thread(asked.approve, made.id)
+        await self.load.go_on()
+        await asyncio.to_thread(asked.withdraw, made.id, reason="a story")
+        await self.load.go_on()
+
 
 def numbers(stage):
     """What /metrics says: sums over samples by name; every line is well formed."""
@@ -329,6 +346,7 @@ def test_nobody_is_failed_by_changes_of_plans_and_killed_processes(stage):
             changes = Changes(load, client)
             await load.go_on()
             await changes.make(8)
+            await changes.correct()
             assert load.broken == []
             await kill_a_worker(load, stage)
             await changes.make(4)
@@ -339,6 +357,7 @@ def test_nobody_is_failed_by_changes_of_plans_and_killed_processes(stage):
             stage.server.start().wait()
             await load.until(lambda: numbers(stage)["control_plane_up"])
             await changes.make(4)
+            await changes.correct()
             old = set(workers(stage))
             stage.serve.process.send_signal(signal.SIGHUP)  # as after an upgrade
             await load.until(lambda: not old & set(workers(stage)))
@@ -360,11 +379,19 @@ def test_nobody_is_failed_by_changes_of_plans_and_killed_processes(stage):
     stage.catch_up()
     assert stage.serve.end() == 0, stage.serve.tell()
     assert stage.spooled() == []
+    all_is_logged_once(stage, load)
+
+
+def all_is_logged_once(stage, load):
+    """What was acknowledged is in the log, and what a correction touched says so."""
     with house.open_house(stage.settings) as opened:
         table = opened.read(lambda tx: read.predictions(opened, tx, processes.NAME))
     logged = collections.Counter(table["id"].to_list())
     assert set(logged.values()) == {1}
     assert load.answered.keys() <= logged.keys()
+    corrected = table.filter(pl.col("corrections") != "")
+    assert corrected.height
+    assert corrected["score"].is_between(THRESHOLD, 0.5, closed="left").all()
 
 
 def split_is_exact(answered, known):
