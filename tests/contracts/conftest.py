@@ -104,6 +104,12 @@ def postgres_template(postgres_url):
         connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def _looks(connection):
+    """What must be as it was made: tables, and the release they say they are of."""
+    shape = connection.exec_driver_sql(SHAPE).scalar_one()
+    return shape, connection.exec_driver_sql("SELECT * FROM alembic_version").scalars().all()
+
+
 class Kept:
     """A PostgreSQL database of this session: emptied after a test, or replaced."""
 
@@ -113,7 +119,7 @@ class Kept:
         self.name = ""
         self.replace()
         with _admin(server.set(database=self.name)) as connection:
-            self._shape = connection.exec_driver_sql(SHAPE).scalar_one()
+            self._made = _looks(connection)
 
     def replace(self):
         self.drop()
@@ -130,7 +136,7 @@ class Kept:
         """Leave the database as it was made, whatever a test did to it."""
         with _admin(self._server.set(database=self.name)) as connection:
             connection.exec_driver_sql(EMPTY)
-            is_as_made = connection.exec_driver_sql(SHAPE).scalar_one() == self._shape
+            is_as_made = _looks(connection) == self._made
         if not is_as_made:
             self.replace()
 

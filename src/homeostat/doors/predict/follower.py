@@ -122,7 +122,8 @@ class Follower:
             When the server cannot be asked now, or the disk refuses to keep the plans.
         """
         changed = await self._ask(wait_s=wait_s)
-        await asyncio.gather(*(self._bring(one) for one in changed if self._waits(one)))
+        # Also those that were kept without their files: the server can be asked for them now.
+        await asyncio.gather(*(self._bring(one) for one in list(self.waiting.values())))
         return len(changed)
 
     async def run(self) -> None:

@@ -21,7 +21,7 @@ from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import frames
 from homeostat.lifecycle.registry import actions as registry
-from homeostat.lifecycle.registry import described
+from homeostat.lifecycle.registry import described, opening
 from homeostat.lifecycle.registry import files as version_files
 from homeostat.lifecycle.registry.entities import Description, File
 from homeostat.lifecycle.serving import plan as plans
@@ -30,7 +30,7 @@ from homeostat.lifecycle.serving.entities import Deployment
 
 SCORE = "score"
 ANSWER = "answer"
-LOADER = "elsewhere"
+LOADER = opening.ELSEWHERE
 _BOTH = 2
 
 

@@ -24,6 +24,8 @@ from homeostat.lifecycle.registry import mlmodel, trust
 
 Floats = NDArray[np.float64]
 
+ELSEWHERE = "elsewhere"
+"""What loads a version whose model is served elsewhere: nothing."""
 _DANGERS = {
     "pickle": "is pickled",
     "pyfunc": "its flavour python_function is Python code",
@@ -68,7 +70,7 @@ def estimator(
     UserCodeError
         When opening it raises.
     """
-    if not file:
+    if loader == ELSEWHERE:
         raise errors.InvalidInputError(
             "the model of this version is served elsewhere; only its answers are known here"
         )

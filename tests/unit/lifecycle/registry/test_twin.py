@@ -340,7 +340,9 @@ def test_a_missing_number_that_the_original_refuses_is_not_answered(last):
     for n_rows in (1, 3):
         rows = {name: [0.5] * n_rows for name in NUMBERS.names}
         rows["x2"][-1] = None
-        with pytest.raises(errors.UserCodeError, match="no probability"):
+        with pytest.raises(
+            errors.UserCodeError, match=r"answers nothing where .x2. is missing"
+        ):
             other.scores(rows)
 
 
