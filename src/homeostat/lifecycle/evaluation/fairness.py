@@ -13,6 +13,9 @@ from homeostat.lifecycle.evaluation import scoring
 from homeostat.lifecycle.evaluation.entities import Estimate, Fairness, Group, Rates
 from homeostat.lifecycle.evaluation.slices import MINIMUM_ROWS, MISSING
 
+_TRUE_NEGATIVE, _FALSE_POSITIVE, _FALSE_NEGATIVE, _TRUE_POSITIVE = range(4)
+_MOST_WORDS = 3
+
 
 def count(
     y: ArrayLike,
@@ -52,32 +55,49 @@ def count(
         raise ValueError(
             f"{len(truth)} labels, {len(chosen)} decisions and {len(values)} groups"
         )
-    rows = pl.DataFrame({"group": _groups(values), "truth": truth, "chosen": chosen})
-    counted = rows.group_by("group").agg(
-        pl.len().alias("n"),
-        pl.col("truth").sum(),
-        pl.col("chosen").sum(),
-        (pl.col("truth") & pl.col("chosen")).sum().alias("both"),
-    )
+    # One code for truth and decision, so that rows are grouped once and only counted.
+    cells = truth.view(np.uint8) * np.uint8(2) + chosen.view(np.uint8)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "U":
+        found = _of_text(values, cells)
+    else:
+        rows = pl.DataFrame({"group": _groups(values), "cell": cells})
+        counted = rows.group_by("group", "cell").agg(pl.len())
+        found = [(_name(value), cell, n) for value, cell, n in counted.iter_rows()]
     return add(
         Group(
             column=column,
-            category=_name(value),
-            n_true_negative=n - n_truth - n_chosen + both,
-            n_false_negative=n_truth - both,
-            n_false_positive=n_chosen - both,
-            n_true_positive=both,
+            category=name,
+            n_true_negative=n if cell == _TRUE_NEGATIVE else 0,
+            n_false_positive=n if cell == _FALSE_POSITIVE else 0,
+            n_false_negative=n if cell == _FALSE_NEGATIVE else 0,
+            n_true_positive=n if cell == _TRUE_POSITIVE else 0,
         )
-        for value, n, n_truth, n_chosen, both in counted.iter_rows()
+        for name, cell, n in found
     )
+
+
+def _of_text(
+    values: NDArray[np.generic], cells: NDArray[np.uint8]
+) -> list[tuple[str, int, int]]:
+    """Count by the bytes of numpy's fixed-width text, without a Python string for each row."""
+    plain = np.ascontiguousarray(values)
+    n_bytes = plain.dtype.itemsize
+    word = np.dtype(np.uint64 if n_bytes % 8 == 0 else np.uint32)
+    if not plain.dtype.isnative or not 0 < n_bytes <= _MOST_WORDS * word.itemsize:
+        rows = pl.DataFrame({"group": pl.Series(plain.tolist()), "cell": cells})
+        return list(rows.group_by("group", "cell").agg(pl.len()).iter_rows())
+    words = plain.view(word).reshape(len(plain), -1)
+    keys = {f"word{j}": np.ascontiguousarray(words[:, j]) for j in range(words.shape[1])}
+    counted = pl.DataFrame({**keys, "cell": cells}).group_by(*keys, "cell").agg(pl.len())
+    names = np.ascontiguousarray(counted.select(*keys).to_numpy()).view(plain.dtype)
+    told = names.reshape(-1).tolist()
+    return list(zip(told, counted["cell"].to_list(), counted["len"].to_list(), strict=True))
 
 
 def _groups(values: Sequence[object] | NDArray[np.generic]) -> pl.Series:
     """Return the group of each row as Polars counts it fastest, or by name."""
-    plain = isinstance(values, np.ndarray) and values.dtype.kind == "U"
-    given = values.tolist() if plain else values  # type: ignore[union-attr]
     try:
-        found = pl.Series(given)
+        found = pl.Series(values)
     except (TypeError, ValueError, pl.exceptions.PolarsError):  # of several types
         return pl.Series([_name(value) for value in values], dtype=pl.String)
     return found.fill_nan(None) if found.dtype.is_float() else found

@@ -59,6 +59,19 @@ def test_counts_of_parts_add_up_to_counts_of_the_whole(seed, cut):
     assert fairness.add(count(slice(cut)), count(slice(cut, None))) == count(slice(None))
 
 
+@pytest.mark.parametrize("kind", ["U1", "U2", "U3", ">U2", "U9"])
+def test_groups_are_counted_alike_however_their_text_is_kept(kind):
+    rng = np.random.default_rng(1)
+    y, chosen = rng.random((2, 300)) < 0.4
+    group = rng.choice(np.array(["", "a", "ñ", "bb", "a longer name"]).astype(kind), 300)
+    found = fairness.count(y, chosen, group, column="g")
+    assert found == fairness.count(y, chosen, group.tolist(), column="g")
+    assert found == fairness.count(y, chosen, pl.Series(group.tolist()), column="g")
+    assert {each.category: each.n_rows for each in found} == {
+        name: int(np.sum(group == name)) for name in set(group.tolist())
+    }
+
+
 def test_boston_denial_rates_are_the_published_ones():
     frame = table("hmda_boston")
     denied = (frame["deny"].cast(pl.String) == "yes").to_numpy()
