@@ -14,6 +14,7 @@ from homeostat.lifecycle.policy.entities import (
     Rollout,
     Serving,
 )
+from homeostat.lifecycle.policy.promised import Kpi, Metric, Objective
 from homeostat.lifecycle.policy.read import digest, parse, read
 
 __all__ = [
@@ -21,8 +22,11 @@ __all__ = [
     "Data",
     "Explain",
     "Gates",
+    "Kpi",
+    "Metric",
     "Model",
     "Monitoring",
+    "Objective",
     "Policy",
     "Retraining",
     "Rollout",

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from homeostat.lifecycle.policy import spans
+from homeostat.lifecycle.policy.promised import Kpi, Metric, Objective
 
 CLASSIFICATION_METRICS = (
     "roc_auc",
@@ -51,7 +52,7 @@ Budget = Annotated[
 ]
 Direction = Literal["up", "down", "any"]
 Unseen = Annotated[Literal["accept", "refuse"], Meta(description="accept or refuse")]
-Reason = Literal["harm", "refresh", "new-data", "code", "schedule"]
+Reason = Literal["harm", "refresh", "new-data", "code", "schedule", "upstream"]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -211,7 +212,7 @@ class Retraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Attributes
     ----------
     on
-        Causes: ``harm``, ``refresh``, ``new-data``, ``code``, ``schedule``.
+        Causes: ``harm``, ``refresh``, ``new-data``, ``code``, ``schedule``, ``upstream``.
     budget
         How many fits: ``normal``, ``low`` or ``minimal``.
     members
@@ -221,9 +222,17 @@ class Retraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     new_rows
         Rows that make new data, for the cause ``new-data``.
     cooldown
-        Shortest time between fits that harm did not cause: ``6h``.
+        Shortest time from a fit to the next that new data, code, a schedule or an upstream
+        dataset caused: ``6h``. Harm does not wait, and a refresh counts blocks.
     block
         Labelled rows judged at once.
+    debounce
+        What asks for a fit is answered once nothing of its kind came for so long.
+    fits_per_day, compute_per_day
+        Most fits, and most time spent on them, in 24 hours; a person may ask for more.
+    upstream
+        Datasets whose new snapshots cause ``upstream``, beside those that the model was made
+        of by its lineage.
     """
 
     on: tuple[Reason, ...] = ("harm", "refresh")
@@ -233,6 +242,22 @@ class Retraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     new_rows: Count = 10_000
     cooldown: str = "6h"
     block: Annotated[int, Meta(ge=20, description="a whole number, 20 or more")] = 200
+    debounce: str = "0s"
+    fits_per_day: Count | None = None
+    compute_per_day: str | None = None
+    upstream: tuple[Name, ...] = ()
+
+    @property
+    def debounce_s(self) -> float:
+        """`debounce` in seconds."""
+        return spans.parse(self.debounce).seconds or 0.0
+
+    @property
+    def compute_per_day_s(self) -> float | None:
+        """`compute_per_day` in seconds."""
+        return (
+            None if self.compute_per_day is None else spans.parse(self.compute_per_day).seconds
+        )
 
     @property
     def cooldown_s(self) -> float:
@@ -334,6 +359,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retraining: Retraining = Retraining()
     explain: Explain = Explain()
     alerts: Alerts = Alerts()
+    slices: dict[Name, Text] = {}
+    metrics: dict[Name, Metric] = {}
+    kpis: dict[Name, Kpi] = {}
+    objectives: dict[Name, Objective] = {}
 
     def __post_init__(self) -> None:
         if not self.gates.metric:

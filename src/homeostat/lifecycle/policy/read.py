@@ -9,7 +9,7 @@ import difflib
 import re
 import tomllib
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,13 +18,24 @@ import msgspec
 
 from homeostat.foundation.errors import InvalidInputError, NotFoundError
 from homeostat.lifecycle.policy import rules
-from homeostat.lifecycle.policy.entities import Alerts, Explain, Policy, Serving
+from homeostat.lifecycle.policy.entities import Alerts, Explain, Policy, Retraining, Serving
+from homeostat.lifecycle.policy.promised import Kpi, Metric, Objective
 
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
     field.name: field.type for field in msgspec.structs.fields(Policy)
 }
+# Sections in which the user gives names: each name has a table of its own, or a text.
+_NAMED: dict[str, type[msgspec.Struct]] = {
+    "metrics": Metric,
+    "kpis": Kpi,
+    "objectives": Objective,
+}
+_TEXTS = ("slices",)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Read by the settings of a process, not by a policy; allowed in the same file.
 _OTHERS = ("server",)
+# Keys of [retraining] that came later: unsaid, they do not count in the digest of a policy.
+_LATER = ("debounce", "fits_per_day", "compute_per_day", "upstream")
 _KINDS = {str: "some text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -108,14 +119,25 @@ def digest(policy: Policy) -> str:
     -------
     str
         BLAKE3 of its canonical JSON, 64 hexadecimal digits. A policy that says nothing of
-        explanations, of serving or of alerts has the digest it had before there were any.
+        explanations, of serving, of alerts or of anything measured has the digest it had before
+        there were any.
     """
+    for name in (*_TEXTS, *_NAMED):
+        if not getattr(policy, name):
+            policy = msgspec.structs.replace(policy, **{name: msgspec.UNSET})
     if policy.alerts == Alerts():
         policy = msgspec.structs.replace(policy, alerts=msgspec.UNSET)
     if policy.explain == Explain():
         policy = msgspec.structs.replace(policy, explain=msgspec.UNSET)
     if policy.serving == Serving():
         policy = msgspec.structs.replace(policy, serving=msgspec.UNSET)
+    unsaid = {
+        name: msgspec.UNSET
+        for name in _LATER
+        if getattr(policy.retraining, name) == getattr(Retraining(), name)
+    }
+    told = msgspec.structs.replace(policy.retraining, **unsaid)
+    policy = msgspec.structs.replace(policy, retraining=told)
     return blake3.blake3(msgspec.json.encode(policy, order="deterministic")).hexdigest()
 
 
@@ -170,14 +192,30 @@ def _check_keys(tables: dict[str, Any], source: _Source) -> None:
             _refuse_unknown(source, section, "", (*_SECTIONS, *_OTHERS))
         if not isinstance(table, dict):
             source.refuse(section, "", f"{section} needs to be a table", hint=f"[{section}]")
-        known = _SECTIONS[section].__struct_fields__
-        for key in table:
-            if key not in known:
-                _refuse_unknown(source, section, key, known)
+        for inside, known in _tables(section, table, source):
+            for key in inside:
+                if key not in known:
+                    _refuse_unknown(source, section, key, known)
     model = tables.get("model", {})
     for key in ("name", "target"):
         if key not in model:
             source.refuse("model", "", f"[model] {key} is missing", hint=f'{key} = "…"')
+
+
+def _tables(
+    section: str, table: dict[str, Any], source: _Source
+) -> Iterator[tuple[dict[str, Any], tuple[str, ...]]]:
+    """Yield each table of a section with the keys that it may have."""
+    if section in _TEXTS:
+        return
+    if section not in _NAMED:
+        yield table, _SECTIONS[section].__struct_fields__
+        return
+    for name, inside in table.items():
+        if not isinstance(inside, dict):
+            hint = f"[{section}.{name}]"
+            source.refuse(section, name, f"{section} has tables of its own, by name", hint=hint)
+        yield inside, _NAMED[section].__struct_fields__
 
 
 def _refuse_unknown(source: _Source, section: str, key: str, known: Iterable[str]) -> NoReturn:
@@ -195,7 +233,10 @@ def _refuse_unknown(source: _Source, section: str, key: str, known: Iterable[str
 
 
 def _homes(key: str) -> list[str]:
-    return [name for name, kind in _SECTIONS.items() if key in kind.__struct_fields__]
+    kinds = {**_SECTIONS, **_NAMED}
+    return [
+        name for name, kind in kinds.items() if key in getattr(kind, "__struct_fields__", ())
+    ]
 
 
 def _refuse_value(
@@ -203,12 +244,41 @@ def _refuse_value(
 ) -> NoReturn:
     found = re.search(r"at `\$\.(\w+)\.(\w+)(?:\[\.\.\.\]|\[\d+\])?`", str(error))
     if found is None:
+        _refuse_named(tables, source)
         source.refuse("model", "", str(error))
     section, key = found[1], found[2]
     field = next(f for f in msgspec.structs.fields(_SECTIONS[section]) if f.name == key)
     needed = describe(field.type)
     seen = tables[section][key]
     source.refuse(section, key, f"[{section}] {key} needs {needed}, got {seen!r}")
+
+
+def _refuse_named(tables: dict[str, Any], source: _Source) -> None:
+    """Refuse the first name whose table, or text, is not understood."""
+    for section in (*_TEXTS, *_NAMED):
+        for name, inside in tables.get(section, {}).items():
+            if section in _TEXTS:
+                if not isinstance(inside, str):
+                    source.refuse(
+                        section, name, f"[{section}] {name} needs some text, got {inside!r}"
+                    )
+                continue
+            kind = _NAMED[section]
+            where = f"[{section}.{name}]"
+            for field in msgspec.structs.fields(kind):
+                if field.required and field.name not in inside:
+                    source.refuse(section, name, f"{where} {field.name} is missing")
+                if field.name not in inside:
+                    continue
+                try:
+                    msgspec.convert(inside[field.name], field.type)
+                except msgspec.ValidationError:
+                    told = f"{where} {field.name} needs {describe(field.type)}"
+                    source.refuse(section, name, f"{told}, got {inside[field.name]!r}")
+        named = [name for name in tables.get(section, {}) if not _NAME.fullmatch(name)]
+        if named:
+            told = f"[{section}] {named[0]!r} is no name: letters, digits, '.', '_', '-'"
+            source.refuse(section, named[0], told)
 
 
 def describe(kind: Any) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import cronsim
 
-from homeostat.lifecycle.policy import entities, spans
+from homeostat.lifecycle.policy import entities, promised, spans
 from homeostat.lifecycle.policy.entities import Policy
 
 _ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
@@ -45,6 +45,17 @@ def problems(policy: Policy) -> Iterator[Problem]:
     yield from _about_retraining(policy)
     yield from _about_explaining(policy)
     yield from _about_alerts(policy.alerts)
+    yield from _about_promises(policy)
+
+
+def _about_promises(policy: Policy) -> Iterator[Problem]:
+    for found in (
+        promised.flaws_of_slices(policy.slices),
+        promised.flaws_of_measured("metrics", policy.metrics, policy.slices),
+        promised.flaws_of_measured("kpis", policy.kpis, policy.slices),
+        promised.flaws_of_objectives(policy.objectives, policy.slices),
+    ):
+        yield from (Problem(*flaw) for flaw in found)
 
 
 def _about_columns(policy: Policy) -> Iterator[Problem]:
@@ -64,6 +75,8 @@ def _about_spans(policy: Policy) -> Iterator[Problem]:
         ("data", "label_delay", policy.data.label_delay),
         ("monitoring", "window", policy.monitoring.window),
         ("retraining", "cooldown", policy.retraining.cooldown),
+        ("retraining", "debounce", policy.retraining.debounce),
+        ("retraining", "compute_per_day", policy.retraining.compute_per_day or "1h"),
     ):
         try:
             span = spans.parse(text)
@@ -74,10 +87,8 @@ def _about_spans(policy: Policy) -> Iterator[Problem]:
             continue
         if key == "window" and not (span.rows or span.seconds):
             yield Problem(section, key, f"[monitoring] window {text!r} is empty")
-        if key == "cooldown" and span.seconds is None:
-            yield Problem(
-                section, key, f"[retraining] cooldown needs a time, got {text!r}", "6h"
-            )
+        if section == "retraining" and span.seconds is None:
+            yield Problem(section, key, f"[retraining] {key} needs a time, got {text!r}", "6h")
 
 
 def _about_model(policy: Policy) -> Iterator[Problem]:
