@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from homeostat.lifecycle.predictions.entities import ABSTAINED, Held, Hour, Touc
 
 FEATURE = "x."
 CONTEXT = "c."
+CHANCE = "p."
+"""Before the name of a class: the probability that the mixture gave it."""
 _KINDS: dict[str, pl.DataType] = {
     "number": pl.Float64(),
     "integer": pl.Int64(),
@@ -235,6 +238,16 @@ def _predictions(found: list[frames.Frame]) -> pl.DataFrame:
     return stack(parts) if parts else _table(_NO_LAYOUT, [])
 
 
+def _of_members(batch: frames.Batch, n_classes: int) -> list[list[float]]:
+    """Return what the members said by row: of several classes, member after member."""
+    if not n_classes:
+        return list(map(list, zip(*batch.member_scores, strict=True)))
+    return [
+        [score for one in batch.member_scores for score in one[start : start + n_classes]]
+        for start in range(0, len(batch.keys) * n_classes, n_classes)
+    ]
+
+
 def _table(layout: frames.Layout, batches: list[frames.Batch]) -> pl.DataFrame:
     columns = [_fixed(name, batches) for name in _FIXED]
     columns += [
@@ -242,10 +255,11 @@ def _table(layout: frames.Layout, batches: list[frames.Batch]) -> pl.DataFrame:
         for name, dtype in _SERVED.items()
     ]
     columns.append(_loose("answer", [value for one in batches for value in one.answers]))
-    rows = [[one.members] * len(one.keys) for one in batches]
-    scores = [list(map(list, zip(*one.member_scores, strict=True))) for one in batches]
-    columns.append(pl.Series("members", _flat(rows), dtype=_MEMBERS["members"]))
-    columns.append(pl.Series("member_scores", _flat(scores), dtype=_MEMBERS["member_scores"]))
+    columns.append(_members(batches))
+    columns.append(_member_scores(batches))
+    for at, name in enumerate(layout.classes):
+        given = _flat([one.chances[at :: len(layout.classes)] for one in batches])
+        columns.append(pl.Series(CHANCE + name, given, dtype=pl.Float64()))
     for at, (name, kind) in enumerate(zip(layout.features, layout.kinds, strict=True)):
         values = _flat([one.features[at] for one in batches])
         columns.append(_loose(FEATURE + name, values, kind=kind))
@@ -265,6 +279,44 @@ def _fixed(name: str, batches: list[frames.Batch]) -> pl.Series:
     else:
         values = _flat([[getattr(one, name)] * len(one.keys) for one in batches])
     return pl.Series(name, values, dtype=_FIXED[name])
+
+
+def _members(batches: list[frames.Batch]) -> pl.Series:
+    """Return who answered, per row; each list of members is made once, then taken."""
+    known: dict[tuple[str, ...], int] = {}
+    at = _flat(
+        [[known.setdefault(tuple(one.members), len(known))] * len(one.keys) for one in batches]
+    )
+    lists = pl.Series("members", [list(one) for one in known], dtype=_MEMBERS["members"])
+    return lists.gather(pl.Series(at, dtype=pl.UInt32()))
+
+
+def _member_scores(batches: list[frames.Batch]) -> pl.Series:
+    """Return what each member said, per row: one flat column, cut at the widest row's width.
+
+    A list for each row, made one by one, took four times what all else of a segment takes.
+    """
+    width = max((len(one.member_scores) for one in batches), default=0)
+    if not width:
+        return pl.Series(
+            "member_scores",
+            [[]] * sum(len(one.keys) for one in batches),
+            dtype=_MEMBERS["member_scores"],
+        )
+    flat: list[float | None] = []
+    for one in batches:
+        missing = [[None] * len(one.keys)] * (width - len(one.member_scores))
+        flat.extend(
+            itertools.chain.from_iterable(zip(*one.member_scores, *missing, strict=True))
+        )
+    values = (
+        pl.Series("member_scores", flat, dtype=pl.Float64()).reshape((-1, width)).arr.to_list()
+    )
+    if all(len(one.member_scores) == width for one in batches):
+        return values
+    widths = _flat([[len(one.member_scores)] * len(one.keys) for one in batches])
+    cut = values.to_frame().with_columns(width=pl.Series(widths, dtype=pl.UInt32()))
+    return cut.select(pl.col("member_scores").list.head(pl.col("width"))).to_series()
 
 
 def _said(name: str, one: frames.Batch) -> list[Any]:
