@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,13 +16,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.foundation import errors
-from homeostat.measures import bins, drift, noise, summary
+from homeostat.measures import bins, drift, noise, rarity, summary, tails
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.uint16]
 
 GROUPS = 10
 REFERENCE_ROWS = 3000
+SURPRISE_ROWS = 10_000
 CELLS_PER_DECADE = 10
 SCORE = "score"
 
@@ -66,6 +68,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
 
     `codes` holds up to 3000 reference rows as group numbers (uint16, row by row), `wrong`
     whether each was answered wrongly; both empty when labels or scores were not given.
+    `surprise` is the tail of how rare rows are in all columns together (see `rarity`).
     """
 
     features: tuple[str, ...]
@@ -76,6 +79,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     has_score: bool = False
     codes: bytes = b""
     wrong: bytes = b""
+    surprise: tails.Tail | None = None
 
     @property
     def reference_codes(self) -> Codes:
@@ -163,6 +167,9 @@ def freeze(
         has_score=score is not None,
         codes=codes,
         wrong=wrong,
+        surprise=_surprise(
+            kept[:: -(-frame.height // SURPRISE_ROWS)].select(features), frozen, seen
+        ),
     )
 
 
@@ -204,6 +211,39 @@ def group(values: pl.Series, profile: Profile, kept: bins.Bins) -> Codes:
         return np.where(values.is_null().to_numpy(), missing, others).astype(np.uint16)
     names = values.cast(pl.String).to_list()
     return np.array([index.get(name, others) for name in names], dtype=np.uint16)
+
+
+def rare(kept: bins.Bins, seen: summary.ColumnSummary) -> rarity.Column:
+    """Return how rare values of a column are, from its bins and its summary."""
+    if isinstance(kept, bins.CategoryBins):
+        assert isinstance(seen, summary.CategorySummary)
+        return rarity.categories(
+            kept.categories, seen.counts, others=seen.others, nulls=seen.nulls
+        )
+    assert isinstance(seen, summary.NumericSummary)
+    ends = (seen.minimum, seen.maximum)
+    return rarity.numbers(kept.edge_values, seen.count_values, n=seen.n, ends=ends)
+
+
+def _surprise(
+    rows: pl.DataFrame, frozen: bins.TableBins, seen: summary.TableSummary
+) -> tails.Tail | None:
+    """Return the tail of how rare reference rows are in all columns together."""
+    total = np.zeros(rows.height)
+    for values in rows:
+        column = rare(frozen.columns[values.name], seen.columns[values.name])
+        total -= np.log(rarity.chances(column, plain(values, column)))
+    return tails.fit(total)
+
+
+def plain(values: pl.Series, column: rarity.Column) -> list[Any]:
+    """Return a column as `rarity` asks for it: texts of categories, or numbers."""
+    if not column.known:
+        found: list[Any] = numbers(values).tolist()
+        return found
+    if values.dtype.is_nested():
+        return [None] * len(values)
+    return values.cast(pl.String).to_list()
 
 
 def _profile(values: pl.Series, kept: bins.Bins, seen: summary.ColumnSummary) -> Profile:

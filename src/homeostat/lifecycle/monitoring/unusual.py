@@ -5,10 +5,8 @@ A row costs a search in the frozen edges for each column and no more.
 
 from __future__ import annotations
 
-import bisect
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.lifecycle.monitoring import baseline
-from homeostat.measures import bins, summary
+from homeostat.measures import rarity
 
 Floats = NDArray[np.float64]
 
@@ -47,59 +45,33 @@ class UnusualRow(msgspec.Struct, frozen=True, kw_only=True):
     reasons: dict[str, float]
 
 
-class _Column(NamedTuple):
-    """Chance of a value as rare as one in each bin; then of none seen before, and of no value.
-
-    `low` and `high` are the range of the baseline; `known` are places of categories.
-    """
-
-    edges: list[float]
-    known: dict[str, int]
-    chances: list[float]
-    low: float = -math.inf
-    high: float = math.inf
-
-
 class Baselined:
     """The columns of a baseline, ready to be asked about rows.
 
     Parameters
     ----------
     frozen
-        Of the version that answered. Only its features count, not its score.
-
-    Notes
-    -----
-    Of a number the chance is twice the smaller tail at its bin, of a category the share of
-    all categories that are as rare; one row is added to each so that nothing is impossible.
-
-    References
-    ----------
-    .. [1] R. A. Fisher, *Statistical Methods for Research Workers*, 1932: sums of logarithms
-       of chances. Columns depend on each other, so the sum orders rows and is no test.
+        Of the version that answered. Only its features count, not its score; see
+        `rarity.Reference` for how.
     """
 
     def __init__(self, frozen: baseline.Baseline) -> None:
         self.names = tuple(name for name in frozen.features if name in frozen.bins.columns)
         self._columns = {
-            name: _column(frozen.bins.columns[name], frozen.summary.columns[name])
+            name: baseline.rare(frozen.bins.columns[name], frozen.summary.columns[name])
             for name in self.names
         }
+        self._asked = rarity.Reference(self._columns, frozen.surprise)
 
-    def one(self, row: Mapping[str, Any]) -> tuple[float, float]:
-        """Return p-value and surprise of a single row, without a table.
+    def one(self, row: Mapping[str, Any]) -> rarity.Row:
+        """Say how rare a single row is, without a table.
 
         Parameters
         ----------
         row
             Features by name; one that is not there is missing.
         """
-        least, total = 1.0, 0.0
-        for name, column in self._columns.items():
-            chance = column.chances[_place(column, row.get(name))]
-            least = min(least, chance)
-            total -= math.log(chance)
-        return min(1.0, least * max(1, len(self.names))), total
+        return self._asked.one([row.get(name) for name in self.names])
 
     def chances(self, rows: pl.DataFrame) -> Floats:
         """Return the chance of a value as rare, shape ``(n, columns)``.
@@ -111,17 +83,9 @@ class Baselined:
         """
         found = np.empty((rows.height, len(self.names)))
         for i, name in enumerate(self.names):
-            column = self._columns[name]
+            kept = self._columns[name]
             values = rows[name] if name in rows.columns else pl.Series([None] * rows.height)
-            chances = np.array(column.chances)
-            if column.known:
-                names = values.cast(pl.String).to_list()
-                found[:, i] = chances[[_place(column, value) for value in names]]
-                continue
-            x = baseline.numbers(values)
-            places = np.searchsorted(np.array(column.edges), x, side="right")
-            places[(x < column.low) | (x > column.high)] = len(chances) - 2
-            found[:, i] = chances[np.where(np.isnan(x), len(chances) - 1, places)]
+            found[:, i] = rarity.chances(kept, baseline.plain(values, kept))
         return found
 
     def rarest(
@@ -158,46 +122,3 @@ class Baselined:
                 )
             )
         return found
-
-
-def _place(column: _Column, value: Any) -> int:
-    missing = len(column.chances) - 1
-    if value is None:
-        return missing
-    if column.known:
-        return column.known.get(str(value), missing - 1)
-    if isinstance(value, int | float) and math.isfinite(value):
-        if not column.low <= value <= column.high:
-            return missing - 1
-        return bisect.bisect_right(column.edges, value)
-    return missing
-
-
-def _column(kept: bins.Bins, seen: summary.ColumnSummary) -> _Column:
-    n = seen.n + 1
-    if isinstance(kept, bins.CategoryBins) or isinstance(seen, summary.CategorySummary):
-        return _category(kept, seen)
-    counts = seen.count_values
-    below = np.cumsum(counts)
-    tails = np.minimum(below, below[-1] - below + counts)
-    chances = np.minimum(1.0, 2 * (tails + 1) / n)
-    gone = (seen.n - seen.n_finite + 1) / n
-    return _Column(
-        kept.edge_values.tolist(),
-        {},
-        [*chances.tolist(), min(1.0, 2 / n), min(1.0, gone)],
-        -math.inf if seen.minimum is None else seen.minimum,
-        math.inf if seen.maximum is None else seen.maximum,
-    )
-
-
-def _category(kept: bins.Bins, seen: summary.ColumnSummary) -> _Column:
-    assert isinstance(kept, bins.CategoryBins)
-    assert isinstance(seen, summary.CategorySummary)
-    n = seen.n + 1
-    counts: Sequence[int] = (*seen.counts, seen.others)
-    chances = [
-        min(1.0, (sum(other for other in counts if other <= count) + 1) / n) for count in counts
-    ]
-    index = {name: i for i, name in enumerate(kept.categories)}
-    return _Column([], index, [*chances, min(1.0, (seen.nulls + 1) / n)])
