@@ -122,6 +122,8 @@ def apply_event(  # noqa: PLR0917 - the contract of the live loop
     """
     access.require(actor, "decision.write")
     before = get_state(tx, actor, deployment)
+    if isinstance(event, entities.BlockLabelled):
+        event = msgspec.structs.replace(event, at=tx.at)
     given = replay.Inputs(state=before, event=event, policy=policy, release=replay.RELEASE)
     found = replay.conclude(canonical.encode(given))
     tx.execute(

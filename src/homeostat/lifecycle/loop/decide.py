@@ -8,15 +8,13 @@ one file for each kind of event: `feed` (windows), `learn` (labelled blocks), `e
 
 from __future__ import annotations
 
-import msgspec
-
-from homeostat.lifecycle.loop import entities, entrance, feed, harm, learn
+from homeostat.lifecycle.loop import asked, entities, entrance, feed, harm, learn
 from homeostat.lifecycle.policy import entities as policies
 
 Verdicts = tuple[entities.Verdict, ...]
 
 
-def decide(  # noqa: PLR0911 - one return for each kind of event, checked to be exhaustive
+def decide(  # noqa: C901, PLR0911 - one return for each kind of event, checked to be exhaustive
     state: entities.LoopState, event: entities.Event, policy: policies.Policy
 ) -> tuple[entities.LoopState, Verdicts]:
     """Say what an event means and what to do about it.
@@ -59,6 +57,8 @@ def decide(  # noqa: PLR0911 - one return for each kind of event, checked to be 
             return entrance.follow_person(state, event)
         case entities.FitAsked():
             return learn.fit_asked(state, event, policy)
+        case asked.FitsDue():
+            return learn.fits_due(state, event, policy)
 
 
 def raises_harm(state: entities.LoopState, event: entities.BlockLabelled) -> bool:
@@ -72,9 +72,7 @@ def raises_harm(state: entities.LoopState, event: entities.BlockLabelled) -> boo
     return harm.observe(state.harm, event, block=state.n_blocks)[1] is not None
 
 
-def begin(
-    version: str, *, rows: entities.RowRange, origin_row: int, has_corrector: bool = False
-) -> entities.LoopState:
+def begin(version: str, *, rows: entities.RowRange, origin_row: int) -> entities.LoopState:
     """Return the state of a deployment that one model answers alone.
 
     Parameters
@@ -86,8 +84,6 @@ def begin(
         training data are not in the log.
     origin_row
         The first row that later fits may use.
-    has_corrector
-        Whether who answers can also answer with a residual corrector.
     """
     member = entities.Member(
         version=version, rows=rows, born_block=0, standing="admitted", initial=True, archive=1.0
@@ -98,5 +94,4 @@ def begin(
         weights={version: 1.0},
         stable={version: 1.0},
         answered=(version,),
-        correction=entities.Correction() if has_corrector else msgspec.UNSET,
     )

@@ -6,6 +6,7 @@ its job, so that a job that is done is recorded exactly once.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +18,10 @@ from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import actions as data
-from homeostat.lifecycle.data import inspection, intake, tables
+from homeostat.lifecycle.data import intake, tables
 from homeostat.lifecycle.evaluation import entities as evaluated
 from homeostat.lifecycle.loop import (
+    actions,
     asking,
     candidates,
     carrying,
@@ -27,11 +29,14 @@ from homeostat.lifecycle.loop import (
     entities,
     gating,
     judging,
+    lessons,
     live,
     observing,
     places,
+    prompting,
     scoring,
     triggers,
+    wanting,
 )
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import compaction
@@ -84,9 +89,16 @@ class Bench:
 
     def advance(self, job: jobs.Job) -> Finish:
         """Judge what came in for a deployment."""
-        done = self._loop.advance(str(job.payload["deployment"]))
-        self._hourly.look(str(job.payload["deployment"]))
-        return lambda _: msgspec.to_builtins(done)
+        name = str(job.payload["deployment"])
+        done = self._loop.advance(name)
+        self._hourly.look(name)
+
+        def finish(tx: Transaction) -> Any:
+            if wanting.is_waiting(actions.state(tx, name)):  # a mended feed frees what waits
+                wanting.answer_due(tx, name)
+            return msgspec.to_builtins(done)
+
+        return finish
 
     def expire(self, job: jobs.Job) -> Finish:
         """Note that a correction has expired; prediction servers saw that by themselves."""
@@ -100,16 +112,7 @@ class Bench:
 
     def ask(self, job: jobs.Job) -> Finish:
         """Ask for a plain fit because a clock says so."""
-        name = str(job.payload["deployment"])
-        reason = msgspec.convert(job.payload["reason"], entities.Reason)
-
-        def finish(tx: Transaction) -> dict[str, Any]:
-            seen = self._loop.view(tx, name)
-            news = entities.FitAsked(reason=reason, end_row=seen.place.block_row)
-            self._loop.record(tx, seen, news)
-            return {"asked": reason}
-
-        return finish
+        return prompting.handle(self._house, job)
 
     # --- a challenger ----------------------------------------------------------------------
 
@@ -120,6 +123,7 @@ class Bench:
         seen = self._house.read(lambda tx: self._loop.view(tx, name))
         if all(pending.id != fit.id for pending in seen.state.pending):
             return lambda _: {"fit": fit.id, "result": "not awaited any more"}
+        began = time.perf_counter()
         try:
             packed = self._packed(seen, fit)
         except (errors.UserCodeError, errors.InvalidInputError, errors.NotFoundError) as error:
@@ -127,27 +131,14 @@ class Bench:
             sentence = error.message
             return lambda tx: self._give_up(tx, seen, fit, sentence)
         scores = self._scored_meanwhile(name, fit, packed)
-        return lambda tx: self._enter(tx, seen, fit, packed=packed, scores=scores)
+        took = round(time.perf_counter() - began, 3)
+        done = entities.FitFinished(fit=fit.id, version=fit.id, scores=scores, seconds=took)
+        return lambda tx: self._enter(tx, seen, fit, packed=packed, event=done)
 
     def _packed(self, seen: live.View, fit: entities.Fit) -> candidates.Packed:
         name, policy = seen.deployment.name, seen.policy
-        rows = self._house.read(
-            lambda tx: observing.labelled(
-                self._house, tx, name, rows=fit.rows, without=fit.without
-            )
-        )
-        table = observing.training_table(rows, policy)
+        table, snapshot = lessons.of(self._house, self._actor, name, fit, policy=policy)
         _refuse_hopeless(table, policy)
-        offer = inspection.Offer(
-            data=tables.encode(table),
-            format="parquet",
-            source=f"predictions of {name}, rows {fit.rows[0]} to {fit.rows[1]}",
-            key=None,
-            time=None,
-        )
-        snapshot = intake.add(
-            self._house, self._actor, f"{name}.log", offer, allow_schema_change=True
-        )
         fitted = self._workshop.fit(policy, snapshot, table)
         return candidates.pack(
             self._house, policy, fitted, frame=table, held_out=None, snapshot=snapshot
@@ -188,6 +179,7 @@ class Bench:
         self, tx: Transaction, seen: live.View, fit: entities.Fit, sentence: str
     ) -> dict[str, str]:
         self._loop.record(tx, seen, entities.FitFailed(fit=fit.id, sentence=sentence))
+        wanting.set_clock(tx, seen.deployment.name)
         return {"fit": fit.id, "result": sentence}
 
     def _enter(
@@ -197,14 +189,14 @@ class Bench:
         fit: entities.Fit,
         *,
         packed: candidates.Packed,
-        scores: tuple[tuple[int, float], ...],
+        event: entities.FitFinished,
     ) -> dict[str, str]:
         candidate = places.Candidate(
             label=fit.id, packed=packed, rows=fit.rows, reason=fit.reason
         )
         places.keep(tx, seen.deployment.name, candidate)
-        event = entities.FitFinished(fit=fit.id, version=fit.id, scores=scores)
         self._loop.record(tx, seen, event)
+        wanting.set_clock(tx, seen.deployment.name)
         return {"fit": fit.id, "result": packed.digest}
 
     # --- its exam --------------------------------------------------------------------------

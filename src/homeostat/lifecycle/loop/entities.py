@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from homeostat.lifecycle.loop import asked, correction
 from homeostat.measures import bounded, sequential
 
 RowRange = tuple[int, int]
@@ -18,7 +19,11 @@ RowRange = tuple[int, int]
 Kind = Literal[
     "none", "investigate", "quarantine", "release", "retrain", "promote", "rollback", "ask"
 ]
-Reason = Literal["harm", "burst", "refresh", "schedule", "new-data", "code", "person"]
+Reason = asked.Reason
+FitAsked = asked.FitAsked
+Correction = correction.Correction
+FitCorrector = correction.FitCorrector
+SwitchCorrector = correction.SwitchCorrector
 Standing = Literal["exam", "gates", "approval", "admitted"]
 Course = Literal["continue", "advance", "rollback"]
 
@@ -65,13 +70,14 @@ class HarmState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
-    """A training that was asked for: which rows, without which, and why."""
+    """A training that was asked for: which rows, or which snapshot, without which, and why."""
 
     id: str
     rows: RowRange
     without: tuple[RowRange, ...]
     reason: Reason
     asked_block: int
+    snapshot: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,17 +105,6 @@ class Investigation(msgspec.Struct, frozen=True, kw_only=True):
     judged: bool = False
 
 
-class Correction(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of the residual corrector: is it worth its answers, when was it fitted.
-
-    `evidence` is discounted log evidence that it answers better than the composite alone;
-    `fitted_block` is -1 before the first fit.
-    """
-
-    evidence: float = 0.0
-    fitted_block: int = -1
-
-
 class Duels(msgspec.Struct, frozen=True, kw_only=True):
     """Evidence that others are better than the one that answers alone, since it does.
 
@@ -127,7 +122,7 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     `weights` is the composite the evidence asks for; `stable` is what answers outside a
     canary (equal to `weights` when no rollout is under way). `regime` is the block of the
     last change point and `change_row` its first row; both None before the first alarm.
-    `correction` is unset where nobody could answer with a corrector, `duels` unless exactly
+    `correction` is unset where nobody may answer with a corrector, `duels` unless exactly
     one model may answer.
     """
 
@@ -154,6 +149,7 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     # Fields that came later are unset, not None: unset ones leave no trace in recorded bytes.
     correction: Correction | msgspec.UnsetType = msgspec.UNSET
     duels: Duels | msgspec.UnsetType = msgspec.UNSET
+    pace: asked.Pace | msgspec.UnsetType = msgspec.UNSET
 
 
 # --- events --------------------------------------------------------------------------------
@@ -193,7 +189,7 @@ class BlockLabelled(msgspec.Struct, frozen=True, kw_only=True, tag="block-labell
     change in loss that the shift of the covariates alone explains (reweighted loss minus
     loss at training), None when it was not estimated. `growth` is the log wealth of bets that
     the corrector gains (`corrector.growth`). `losses` are the rows' losses in 0 to 1 where an
-    answer is not right or wrong but more or less off (regression); `error` is their mean then.
+    answer is more or less off (regression); `error` is their mean then. `at` is when, ms UTC.
     """
 
     first_row: int
@@ -206,6 +202,7 @@ class BlockLabelled(msgspec.Struct, frozen=True, kw_only=True, tag="block-labell
     shift_loss: float | None = None
     growth: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
     losses: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
+    at: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class FitFinished(msgspec.Struct, frozen=True, kw_only=True, tag="fit-finished"):
@@ -218,6 +215,7 @@ class FitFinished(msgspec.Struct, frozen=True, kw_only=True, tag="fit-finished")
     fit: str
     version: str
     scores: tuple[tuple[int, float], ...] = ()
+    seconds: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class FitFailed(msgspec.Struct, frozen=True, kw_only=True, tag="fit-failed"):
@@ -266,17 +264,14 @@ class RolloutObserved(msgspec.Struct, frozen=True, kw_only=True, tag="rollout-ob
 
 
 class PlanSet(msgspec.Struct, frozen=True, kw_only=True, tag="plan-set"):
-    """A person has set who answers: the weights of the plan now in force."""
+    """A person has set who answers: the weights of the plan now in force.
+
+    `corrected` says whether that plan gives the corrector's answers.
+    """
 
     weights: dict[str, float]
     by: str
-
-
-class FitAsked(msgspec.Struct, frozen=True, kw_only=True, tag="fit-asked"):
-    """Something outside the statistics asks for a plain fit: a clock, new data, a person."""
-
-    reason: Reason
-    end_row: int
+    corrected: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 Event = (
@@ -288,7 +283,8 @@ Event = (
     | Approved
     | RolloutObserved
     | PlanSet
-    | FitAsked
+    | asked.FitAsked
+    | asked.FitsDue
 )
 
 
@@ -299,12 +295,6 @@ class StartFit(msgspec.Struct, frozen=True, kw_only=True, tag="start-fit"):
     """Train on these rows; answer with FitFinished or FitFailed."""
 
     fit: Fit
-
-
-class FitCorrector(msgspec.Struct, frozen=True, kw_only=True, tag="fit-corrector"):
-    """Fit the residual corrector anew on these rows, from what the composite said of them."""
-
-    rows: RowRange
 
 
 class JudgeGates(msgspec.Struct, frozen=True, kw_only=True, tag="judge-gates"):
@@ -357,7 +347,8 @@ class Retire(msgspec.Struct, frozen=True, kw_only=True, tag="retire"):
 
 Act = (
     StartFit
-    | FitCorrector
+    | correction.FitCorrector
+    | correction.SwitchCorrector
     | JudgeGates
     | Serve
     | OpenAlert

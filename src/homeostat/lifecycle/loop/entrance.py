@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from homeostat.lifecycle.loop import duels, entities, rollout, weights
+from homeostat.lifecycle.loop import cooling, correcting, duels, entities, rollout, weights
 from homeostat.lifecycle.policy import entities as policies
 
 Verdicts = tuple[entities.Verdict, ...]
@@ -19,6 +19,7 @@ def enter_exam(
 ) -> tuple[entities.LoopState, Verdicts]:
     """Take a fitted candidate into the pool; its exam is one whole unseen labelled block."""
     fit = next((fit for fit in state.pending if fit.id == event.fit), None)
+    state = cooling.ended(state, event.fit, event.seconds)
     if fit is None:
         sentence = f"{event.fit} is not awaited; version {event.version} is not taken in"
         return state, (entities.Verdict(kind="none", sentence=sentence),)
@@ -275,8 +276,14 @@ def follow_person(
     """Take over a plan that a person has set.
 
     Members that answered and were left out wait for a person's approval before they answer
-    again; versions the loop did not know join the pool.
+    again; versions the loop did not know join the pool. A corrector learned what others missed:
+    it must prove itself again.
     """
+    acts: tuple[entities.Act, ...] = ()
+    is_other = event.weights != state.stable or state.rollout is not None
+    if correcting.is_in_force(state) and (is_other or not event.corrected):
+        acts = (entities.SwitchCorrector(answers=False),) if event.corrected else ()
+        state = correcting.doubt(state)
     if event.weights == state.stable and state.rollout is None:
         sentence = "the plan is what the loop had set; nothing changes"
         return state, (entities.Verdict(kind="none", sentence=sentence),)
@@ -317,6 +324,7 @@ def follow_person(
         kind="none",
         sentence=f"{event.by} has set the plan: {answers}{left}",
         evidence={"by": event.by, "left_out": ", ".join(out)},
+        acts=acts,
     )
     return state, (verdict,)
 

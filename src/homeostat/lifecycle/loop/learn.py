@@ -8,7 +8,17 @@ from __future__ import annotations
 import msgspec
 from msgspec import structs
 
-from homeostat.lifecycle.loop import correcting, duels, entities, entrance, feed, harm, weights
+from homeostat.lifecycle.loop import (
+    asked,
+    cooling,
+    correcting,
+    duels,
+    entities,
+    entrance,
+    feed,
+    harm,
+    weights,
+)
 from homeostat.lifecycle.policy import entities as policies
 
 WINDOW_ROWS = 4000
@@ -41,7 +51,7 @@ def learn(
     tuple
         The state after the block; verdicts: harm first, then fits, then weights.
     """
-    block = state.n_blocks
+    before, block = state, state.n_blocks
     state = correcting.weigh(_scored(state, event), event)
     state = duels.observe(state, event, is_on=policy.retraining.members == 1)
     state, verdicts = _judge_harm(state, event, policy)
@@ -52,21 +62,81 @@ def learn(
     state, fits = _start_due(state, event, policy)
     verdicts = _with_fit(verdicts, fits)
     state, correctors = correcting.fit_due(state, policy)
-    return state, (*verdicts, *judged, *moved, *correctors)
+    switched = correcting.switch(before, state)
+    return state, (*verdicts, *judged, *moved, *switched, *correctors)
 
 
 def fit_asked(
-    state: entities.LoopState, event: entities.FitAsked, policy: policies.Policy
+    state: entities.LoopState, event: asked.FitAsked, policy: policies.Policy
 ) -> tuple[entities.LoopState, Verdicts]:
-    """Start a plain fit because a clock, new data, new code or a person asks for one."""
+    """Start a plain fit because a clock, new data, new code or a person asks for one.
+
+    What may not start yet waits: for debounce, cooldown, budget, a fit under way, a feed.
+    """
     allowed = event.reason == "person" or event.reason in policy.retraining.on
-    if not allowed or state.pending or state.broken_columns:
+    now = 0 if event.at is msgspec.UNSET else event.at
+    told = event.reason if not event.subject else f"{event.reason}: {event.subject}"
+    if not allowed or (not now and (state.pending or state.broken_columns)):
         why = "a fit is under way" if state.pending else "the feed is broken"
         why = why if allowed else "the policy does not name it in retraining.on"
-        sentence = f"a fit was asked for ({event.reason}) and not started: {why}"
+        sentence = f"a fit was asked for ({told}) and not started: {why}"
         return state, (entities.Verdict(kind="none", sentence=sentence),)
-    first = _window_first(state, event.end_row)
-    return _start(state, (first, event.end_row), event.reason)
+    if not now:
+        first = _window_first(state, event.end_row)
+        return _start(state, (first, event.end_row), event.reason)
+    state = cooling.notice(state, event)
+    if ready := cooling.due(state, policy, at=now):
+        return _answer(state, ready, end_row=event.end_row, at=now)
+    one = next(one for one in cooling.pace(state).waiting if one.reason == event.reason)
+    hold = cooling.first_hold(state, one, policy, at=now)
+    assert hold is not None, "what is not due is held"
+    sentence = f"a fit was asked for ({told}) and waits: {cooling.told_until(hold)}"
+    return state, (entities.Verdict(kind="none", sentence=sentence, evidence=_shown((one,))),)
+
+
+def fits_due(
+    state: entities.LoopState, event: asked.FitsDue, policy: policies.Policy
+) -> tuple[entities.LoopState, Verdicts]:
+    """Answer with one fit all requests that wait and may be answered now."""
+    if ready := cooling.due(state, policy, at=event.at):
+        return _answer(state, ready, end_row=event.end_row, at=event.at)
+    return state, (entities.Verdict(kind="none", sentence="no fit that waits may start yet"),)
+
+
+def _answer(
+    state: entities.LoopState,
+    ready: tuple[asked.Waiting, ...],
+    *,
+    end_row: int,
+    at: int,
+) -> tuple[entities.LoopState, Verdicts]:
+    """Start one fit for these requests, on the snapshot that one of them names, or the log."""
+    snapshot = next((one.facts["snapshot"] for one in ready if "snapshot" in one.facts), None)
+    rows = (end_row if snapshot else _window_first(state, end_row), end_row)
+    state, (verdict,) = _start(state, rows, ready[0].reason, snapshot=snapshot)
+    state = cooling.begun(state, state.pending[-1], at=at)
+    subjects = "; ".join(one.subject for one in ready if one.subject)
+    told = structs.replace(
+        verdict,
+        sentence=f"{verdict.sentence} ({subjects})" if subjects else verdict.sentence,
+        evidence={**verdict.evidence, **_shown(ready)},
+    )
+    return state, (told,)
+
+
+def _shown(ready: tuple[asked.Waiting, ...]) -> entities.Evidence:
+    """Return what asked for a fit, as evidence."""
+    found: entities.Evidence = {}
+    for one in ready:
+        told: entities.Evidence = {
+            "asked": one.n,
+            "subject": one.subject,
+            "by": one.by,
+            **one.facts,
+        }
+        told |= {"first": cooling.instant(one.first_at), "last": cooling.instant(one.last_at)}
+        found |= {f"{one.reason}.{name}": value for name, value in told.items() if value}
+    return found
 
 
 def _scored(state: entities.LoopState, event: entities.BlockLabelled) -> entities.LoopState:
@@ -200,6 +270,26 @@ def _harmless(
 def _start_due(
     state: entities.LoopState, event: entities.BlockLabelled, policy: policies.Policy
 ) -> tuple[entities.LoopState, Verdicts]:
+    """Start a fit that is due, unless the clock holds it; backtests have no clock."""
+    before = state
+    state, verdicts = _due(state, event, policy)
+    if event.at is msgspec.UNSET or not verdicts:
+        return state, verdicts
+    fit = state.pending[-1]
+    hold = cooling.of_fit(before, fit.reason, policy, at=event.at)
+    if hold is None:
+        return cooling.begun(state, fit, at=event.at), verdicts
+    known = cooling.pace(before)
+    if known.held == hold.why:  # said already
+        return before, ()
+    held = structs.replace(before, pace=structs.replace(known, held=hold.why))
+    sentence = f"a fit is due ({fit.reason}) and waits: {cooling.told_until(hold)}"
+    return held, (entities.Verdict(kind="none", sentence=sentence),)
+
+
+def _due(
+    state: entities.LoopState, event: entities.BlockLabelled, policy: policies.Policy
+) -> tuple[entities.LoopState, Verdicts]:
     """Start at most one fit: on the data since the change, or a plain refresh."""
     block = state.n_blocks - 1
     if state.pending or state.broken_columns:
@@ -227,7 +317,11 @@ def _start_due(
 
 
 def _start(
-    state: entities.LoopState, rows: entities.RowRange, reason: entities.Reason
+    state: entities.LoopState,
+    rows: entities.RowRange,
+    reason: entities.Reason,
+    *,
+    snapshot: str | None = None,
 ) -> tuple[entities.LoopState, Verdicts]:
     first, end = rows
     without = tuple(part for part in state.quarantined if part[0] < end and part[1] > first)
@@ -237,6 +331,7 @@ def _start(
         without=without,
         reason=reason,
         asked_block=state.n_blocks - 1,
+        snapshot=snapshot or msgspec.UNSET,
     )
     state = structs.replace(
         state,
@@ -244,10 +339,11 @@ def _start(
         last_fit_block=state.n_blocks - 1,
         pending=(*state.pending, fit),
     )
+    learned = snapshot or f"rows {first} to {end}"
     why = {"harm": "the data since the change", "burst": "more data since the change"}
     verdict = entities.Verdict(
         kind="retrain",
-        sentence=f"{fit.id} learns rows {first} to {end}: {why.get(reason, reason)}",
+        sentence=f"{fit.id} learns {learned}: {why.get(reason, reason)}",
         evidence={"reason": reason, "first_row": first, "end_row": end},
         acts=(entities.StartFit(fit=fit),),
     )
@@ -280,7 +376,7 @@ def _window_first(state: entities.LoopState, end: int) -> int:
 
 def _with_fit(verdicts: Verdicts, fits: Verdicts) -> Verdicts:
     """One decision for an alarm and the fit it starts at once; else one after the other."""
-    if verdicts and fits and verdicts[0].kind == "retrain":
+    if verdicts and fits and verdicts[0].kind == fits[0].kind == "retrain":
         both = structs.replace(
             verdicts[0],
             evidence={**fits[0].evidence, **verdicts[0].evidence},

@@ -12,14 +12,15 @@ import msgspec
 from homeostat.foundation import access, events, jobs
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.alerting import telling
-from homeostat.lifecycle.loop import actions, carrying, entities
+from homeostat.lifecycle.data import actions as data
+from homeostat.lifecycle.loop import actions, carrying, entities, upstream, wanting
 from homeostat.lifecycle.serving import actions as serving
 
 Trigger = Callable[[Transaction, access.Actor, events.Event], None]
 
 READER = "worker"
 ADVANCE = "loop.advance"
-ASK = "loop.ask"
+ASK = wanting.ASK
 EVERY_MINUTE = "* * * * *"
 SYSTEM = access.system("").name
 # Each attempt goes on where the last one ended, so being interrupted often is no failure.
@@ -55,6 +56,11 @@ def _set_clocks(tx: Transaction, actor: access.Actor, name: str) -> None:
     cron = policy.retraining.schedule if "schedule" in policy.retraining.on else None
     wanted = {
         f"fit:{name}": (cron, ASK, {"deployment": name, "reason": "schedule"}),
+        f"code:{name}": (
+            EVERY_MINUTE if "code" in policy.retraining.on else None,
+            ASK,
+            {"deployment": name, "reason": wanting.CODE},
+        ),
         # A window of a duration ends when its time is over, whether or not rows come.
         f"window:{name}": (
             EVERY_MINUTE if policy.monitoring.window_span.seconds else None,
@@ -70,6 +76,32 @@ def _set_clocks(tx: Transaction, actor: access.Actor, name: str) -> None:
             jobs.unschedule(tx, actor, clock)
     if policy.alerts.no_data_after is not None:
         telling.look_at(tx, actor, name)
+
+
+def _snapshot_added(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    """Ask for fits where a member was made of earlier data of this dataset, or below it."""
+    if event.actor.startswith(SYSTEM) or str(event.facts["dataset"]).endswith(upstream.OWN):
+        return
+    snapshot = data.find_snapshot(tx, wanting.LOOP, event.subject.removeprefix("snapshot:"))
+    for found in serving.list_deployments(tx, actor, limit=1000):
+        state = actions.find_state(tx, found.name)
+        policy = serving.get_policy(found)
+        if state is None or found.kind == "watched":
+            continue
+        cause = upstream.cause(tx, snapshot, model=found.model, state=state, policy=policy)
+        if cause is None:
+            continue
+        facts = {"rows": str(snapshot.n_rows)}
+        if cause == "new-data":
+            facts["snapshot"] = snapshot.id
+        wanting.ask(
+            tx,
+            found.name,
+            reason=cause,
+            subject=f"dataset:{snapshot.dataset}@{snapshot.number}",
+            by=event.actor,
+            facts=facts,
+        )
 
 
 def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
@@ -120,7 +152,8 @@ def _plan_set(tx: Transaction, actor: access.Actor, event: events.Event) -> None
         for member in arm.members:
             version = str(member.version)
             weights[version] = weights.get(version, 0.0) + arm.share * member.weight
-    _tell(tx, actor, name, entities.PlanSet(weights=weights, by=event.actor))
+    is_on = plan.corrector is not None and plan.corrector.answers
+    _tell(tx, actor, name, entities.PlanSet(weights=weights, by=event.actor, corrected=is_on))
 
 
 def _tell(tx: Transaction, actor: access.Actor, name: str, news: entities.Event) -> None:
@@ -133,6 +166,7 @@ def _tell(tx: Transaction, actor: access.Actor, name: str, news: entities.Event)
 TRIGGERS: dict[str, Trigger] = {
     "segment.closed": _advance,
     "deployment.created": _begin,
+    "snapshot.added": _snapshot_added,
     "version.approved": _approved,
     "job.failed": _lost,
     "policy.changed": _policy_changed,

@@ -1,0 +1,86 @@
+"""What asks the live loop for a fit: a person, new code, new data, a dataset above a model."""
+
+from __future__ import annotations
+
+import pytest
+
+import living
+from homeostat.foundation import house, jobs, settings
+from homeostat.lifecycle.data import inspection, intake, tables
+from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.loop import cooling, wanting
+
+ON = ("harm", "code", "new-data", "upstream")
+
+
+@pytest.fixture
+def life(tmp_path, home):
+    told = settings.load(home=home, code=tmp_path / "code")
+    with house.open_house(told) as opened:
+        one = living.Living(opened, on=ON)
+        limits = '[retraining]\nupstream = ["rates"]\ncooldown = "6h"'
+        one.policy = one.policy.replace("[retraining]", limits)
+        one.train()
+        one.deploy()
+        one.live(600)
+        yield one
+
+
+def add(life, name, *, n=1500):
+    frame = life.lender.applications(n)
+    offer = inspection.Offer(data=tables.encode(frame), format="parquet", key=None)
+    snapshot = intake.add(life.house, life.owner, name, offer)
+    life.work()
+    return snapshot
+
+
+def look_at_code(life):
+    payload = {"deployment": living.NAME, "reason": wanting.CODE}
+    life.house.write(lambda tx: jobs.enqueue(tx, life.owner, wanting.ASK, payload=payload))
+    life.work()
+
+
+def started(life):
+    return [one for one in life.decisions() if one.kind == "retrain"]
+
+
+def test_each_cause_leads_to_a_decision_with_its_evidence(life):
+    look_at_code(life)
+    assert started(life) == []  # the same code
+    pipeline = life.house.settings.code / "pipeline.py"
+    text = pipeline.read_text(encoding="utf-8")
+    pipeline.write_text(text + "\n# a comment is no code\n", encoding="utf-8")
+    look_at_code(life)
+    assert started(life) == []
+    pipeline.write_text(text + "\nANSWER = 42\n", encoding="utf-8")
+    look_at_code(life)
+    look_at_code(life)  # answered once
+    (by_code,) = started(life)
+    assert by_code.evidence["code.files"] == "pipeline.py"
+    assert by_code.evidence["reason"] == "code"
+
+    snapshot = add(life, "loans")
+    waits = life.decisions()[-1]
+    assert "cooldown of 6h since fit-1" in waits.sentence
+    assert waits.evidence["new-data.snapshot"] == snapshot.id
+    add(life, "rates")
+    add(life, "nobodys")
+    waiting = [one.reason for one in cooling.pace(life.state()).waiting]
+    assert waiting == ["new-data", "upstream"]
+
+    wish = wanting.Wish(why="the board asked", snapshot=snapshot.id)
+    life.house.write(lambda tx: wanting.ask_as_person(tx, life.owner, living.NAME, wish))
+    life.work()
+    by_person = started(life)[-1]
+    assert by_person.evidence["person.why"] == "the board asked"
+    assert by_person.acts[0].fit.snapshot == snapshot.id
+    # The log was not learned, so that what waits for its own snapshot was answered only here.
+    assert cooling.pace(life.state()).waiting == ()
+    spent = cooling.pace(life.state()).fits
+    assert [one.reason for one in spent] == ["code", "person"]
+    assert all(one.seconds for one in spent)
+    for one in life.decisions():
+        again = life.house.read(
+            lambda tx, which=one.id: loop.replay_decision(tx, life.owner, which)
+        )
+        assert again.identical, again.reason
