@@ -217,7 +217,7 @@ def report(*, report_id: str, as_json: bool) -> None:
         return
     click.echo(f"{found.judged.sentence}")
     click.echo(
-        f"model {found.model}, {found.exam.rows}, {found.exam.evaluation.n_rows} rows; "
+        f"model {found.model}, {found.exam.rows}, {found.exam.n_rows} rows; "
         f"signed for {found.actor} at {output.instant(found.at)} UTC"
     )
     if found.measured_by != "system":

@@ -87,11 +87,12 @@ def compare(
         gain = _right_gain(1.0 - wrong[0], 1.0 - wrong[1], confidence)
     else:
         saved = scoring.losses(metric, truth, old) - scoring.losses(metric, truth, new)
-        gain = _mean_gain(saved, confidence)
+        gain = mean_gain(saved, confidence)
     return Comparison(metric=metric, champion=before, candidate=after, gain=gain)
 
 
-def _mean_gain(saved: Floats, confidence: float) -> Estimate:
+def mean_gain(saved: Floats, confidence: float) -> Estimate:
+    """Return the mean of what each row gains, with its interval."""
     n_rows = len(saved)
     mean = float(np.round(saved.mean(), 15))
     error = float(saved.std(ddof=1)) / math.sqrt(n_rows) if n_rows > 1 else math.inf

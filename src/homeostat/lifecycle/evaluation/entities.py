@@ -31,7 +31,38 @@ METRICS: tuple[Metric, ...] = (
     "balanced_accuracy",
     "average_precision",
 )
-LOSSES: frozenset[str] = frozenset({"brier", "log_loss"})
+LOSSES: frozenset[str] = frozenset({"brier", "log_loss", "mae", "rmse"})
+CLASS_METRICS: tuple[str, ...] = (
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "f1",
+    "precision",
+    "recall",
+    "roc_auc",
+    "log_loss",
+    "brier",
+)
+"""Of several classes; ``f1``, ``precision``, ``recall``, ``roc_auc`` are means over classes."""
+NUMBER_METRICS: tuple[str, ...] = ("r2", "mae", "rmse")
+"""Of a regression, beside ``pinball@q`` for a quantile q between 0 and 1."""
+PINBALL = "pinball@"
+
+
+def is_loss(metric: str) -> bool:
+    """Say whether less is better.
+
+    Examples
+    --------
+    >>> [is_loss(one) for one in ("accuracy", "mae", "pinball@0.9")]
+    [False, True, True]
+    """
+    return metric in LOSSES or metric.startswith(PINBALL)
+
+
+def is_known(metric: str) -> bool:
+    """Say whether anything here measures it."""
+    return metric in {*METRICS, *CLASS_METRICS, *NUMBER_METRICS} or metric.startswith(PINBALL)
 
 
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,6 +215,11 @@ class Exam(msgspec.Struct, frozen=True, kw_only=True):
         Metric of the gates, and its value on all rows.
     rows_digest
         BLAKE3 of labels, scores and groups of exactly these rows.
+    evaluation
+        Of a classifier of two classes; else None.
+    task, estimates
+        Of several classes (``multiclass``) or a number (``regression``): what was measured, by
+        metric. Unset for two classes.
     comparisons
         Empty when there is no champion yet.
     latency_p99_ms, size_bytes
@@ -194,12 +230,20 @@ class Exam(msgspec.Struct, frozen=True, kw_only=True):
     rows_digest: str
     metric: str
     quality: Estimate
-    evaluation: Evaluation
+    evaluation: Evaluation | None
     comparisons: tuple[Comparison, ...] = ()
     slices: tuple[Slice, ...] = ()
     fairness: tuple[Fairness, ...] = ()
     latency_p99_ms: float | None = None
     size_bytes: int | None = None
+    # Unset leaves no trace in the bytes of reports that were signed before these were.
+    task: Literal["multiclass", "regression"] | msgspec.UnsetType = msgspec.UNSET
+    estimates: dict[str, Estimate] | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows were judged."""
+        return self.quality.n_rows if self.evaluation is None else self.evaluation.n_rows
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):

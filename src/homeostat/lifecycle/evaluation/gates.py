@@ -14,8 +14,9 @@ import msgspec
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.evaluation.entities import (
-    LOSSES,
+    CLASS_METRICS,
     METRICS,
+    NUMBER_METRICS,
     Estimate,
     Exam,
     Fairness,
@@ -23,6 +24,8 @@ from homeostat.lifecycle.evaluation.entities import (
     Judged,
     Slice,
     Verdict,
+    is_known,
+    is_loss,
 )
 
 BYTES_PER_MB = 1_000_000
@@ -103,10 +106,11 @@ def judge(exam: Exam, rules: Rules) -> Judged:
     InvalidInputError
         When the exam was taken in another metric than the policy's.
     """
-    if rules.metric not in METRICS or rules.metric != exam.metric:
+    if not is_known(rules.metric) or rules.metric != exam.metric:
+        known = dict.fromkeys((*METRICS, *CLASS_METRICS, *NUMBER_METRICS))
         raise errors.InvalidInputError(
             f"[gates] metric is {rules.metric!r}, but the exam was taken in {exam.metric!r}",
-            hint=f"take the exam in one of {', '.join(METRICS)}",
+            hint=f"take the exam in one of {', '.join(known)}",
             metric=rules.metric,
         )
     gates = [
@@ -197,7 +201,7 @@ def _at_least(exam: Exam, rules: Rules) -> Gate | None:
         rules.at_least,
         what=exam.metric,
         evidence=(exam.rows,),
-        is_loss=exam.metric in LOSSES,
+        is_loss=is_loss(exam.metric),
     )
 
 
@@ -252,7 +256,7 @@ def _slice_gate(part: Slice, needed: float) -> Gate:
         needed,
         what=f"{part.metric} for {part.column}={part.category}",
         evidence=(_slice_name(part),),
-        is_loss=part.metric in LOSSES,
+        is_loss=is_loss(part.metric),
     )
 
 
@@ -262,6 +266,17 @@ def _slice_name(part: Slice) -> str:
 
 def _disparate_impact(exam: Exam, rules: Rules) -> Gate | None:
     needed = rules.disparate_impact_at_least
+    if needed is not None and exam.task is not msgspec.UNSET:
+        return Gate(
+            name="disparate_impact",
+            verdict="unknown",
+            seen=None,
+            needed=needed,
+            low=None,
+            high=None,
+            sentence="disparate impact compares shares of a favourable one of two classes; "
+            f"the task is {exam.task}",
+        )
     if needed is None or not exam.fairness:
         return None
     gates = [_impact_gate(part, needed) for part in exam.fairness]

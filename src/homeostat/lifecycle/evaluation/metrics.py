@@ -144,26 +144,26 @@ def _roc_auc(truth: Truths, score: Floats, how: How) -> Estimate:
     n_rows, n_positive = len(truth), int(truth.sum())
     rarer = min(n_positive, n_rows - n_positive)
     if rarer == 0:
-        return _undefined(n_rows, how)
+        return undefined(n_rows, how)
     of_positive, of_negative = scoring.placements(truth, score)
     area = float(of_positive.mean())
-    error = math.sqrt(_variance(of_positive) + _variance(of_negative))
+    error = math.sqrt(variance(of_positive) + variance(of_negative))
     if error == 0.0 or not 0.0 < area < 1.0:
         # A perfect order has no spread to measure: fall back on the rarer class alone.
         bound = scoring.share(round(area * rarer), rarer, confidence=how.confidence)
-        return _between(area, bound.low, bound.high, n_rows=n_rows, how=how)
+        return between(area, bound.low, bound.high, n_rows=n_rows, how=how)
     centre = math.log(area / (1 - area))
     half = scoring.quantile(how.confidence) * error / (area * (1 - area))
     low, high = _logistic(centre - half), _logistic(centre + half)
-    return _between(area, low, high, n_rows=n_rows, how=how)
+    return between(area, low, high, n_rows=n_rows, how=how)
 
 
 def _brier(truth: Truths, score: Floats, how: How) -> Estimate:
-    return _mean(scoring.losses("brier", truth, score), how)
+    return mean(scoring.losses("brier", truth, score), how)
 
 
 def _log_loss(truth: Truths, score: Floats, how: How) -> Estimate:
-    return _mean(scoring.losses("log_loss", truth, score), how)
+    return mean(scoring.losses("log_loss", truth, score), how)
 
 
 def _f1(truth: Truths, score: Floats, how: How) -> Estimate:
@@ -173,7 +173,7 @@ def _f1(truth: Truths, score: Floats, how: How) -> Estimate:
         size = int(truth[rows].sum()) + int(chosen[rows].sum())
         return 2.0 * int((truth[rows] & chosen[rows]).sum()) / size if size else math.nan
 
-    return _resampled(value, len(truth), how)
+    return resampled(value, len(truth), how)
 
 
 def _balanced_accuracy(truth: Truths, score: Floats, how: How) -> Estimate:
@@ -185,7 +185,7 @@ def _balanced_accuracy(truth: Truths, score: Floats, how: How) -> Estimate:
             return math.nan
         return float(hit[y].mean() + hit[~y].mean()) / 2
 
-    return _resampled(value, len(truth), how)
+    return resampled(value, len(truth), how)
 
 
 def _average_precision(truth: Truths, score: Floats, how: How) -> Estimate:
@@ -199,7 +199,7 @@ def _average_precision(truth: Truths, score: Floats, how: How) -> Estimate:
         hits, rank = np.cumsum(y[order])[last], np.flatnonzero(last) + 1
         return float((np.diff(hits, prepend=0) * hits / rank).sum() / hits[-1])
 
-    return _resampled(value, len(truth), how)
+    return resampled(value, len(truth), how)
 
 
 ESTIMATES: dict[str, Callable[[Truths, Floats, How], Estimate]] = {
@@ -216,27 +216,29 @@ ESTIMATES: dict[str, Callable[[Truths, Floats, How], Estimate]] = {
 ALWAYS = ("accuracy", "roc_auc", "recall", "precision", "brier", "log_loss")
 
 
-def _mean(values: Floats, how: How) -> Estimate:
-    """Mean with a bootstrap; on many rows the normal interval is the same and cheaper."""
-    n_rows, mean = len(values), float(values.mean())
+def mean(values: Floats, how: How) -> Estimate:
+    """Return a mean with a bootstrap; on many rows the normal interval is the same."""
+    n_rows, found = len(values), float(values.mean())
     if n_rows <= MANY_ROWS:
-        return _resampled(lambda rows: float(values[rows].mean()), n_rows, how)
-    half = scoring.quantile(how.confidence) * math.sqrt(_variance(values))
-    return _between(mean, max(0.0, mean - half), mean + half, n_rows=n_rows, how=how)
+        return resampled(lambda rows: float(values[rows].mean()), n_rows, how)
+    half = scoring.quantile(how.confidence) * math.sqrt(variance(values))
+    return between(found, max(0.0, found - half), found + half, n_rows=n_rows, how=how)
 
 
-def _resampled(value: Callable[[NDArray[np.intp]], float], n_rows: int, how: How) -> Estimate:
+def resampled(value: Callable[[NDArray[np.intp]], float], n_rows: int, how: How) -> Estimate:
+    """Return a statistic of row numbers with a percentile bootstrap."""
     found = intervals.bootstrap(
         value, n_rows, level=how.confidence, draws=RESAMPLES, seed=how.seed
     )
     if math.isnan(found.value) or math.isnan(found.low):
-        return _undefined(n_rows, how)
-    return _between(found.value, found.low, found.high, n_rows=n_rows, how=how)
+        return undefined(n_rows, how)
+    return between(found.value, found.low, found.high, n_rows=n_rows, how=how)
 
 
-def _between(
+def between(
     value: float, low: float | None, high: float | None, *, n_rows: int, how: How
 ) -> Estimate:
+    """Return a value between its ends; an end that is not known is the value."""
     return Estimate(
         value=value,
         low=value if low is None else min(low, value),
@@ -246,12 +248,13 @@ def _between(
     )
 
 
-def _undefined(n_rows: int, how: How) -> Estimate:
+def undefined(n_rows: int, how: How) -> Estimate:
+    """Return what is said where a metric has no meaning."""
     return Estimate(value=None, low=None, high=None, n_rows=n_rows, confidence=how.confidence)
 
 
-def _variance(values: Floats) -> float:
-    """Variance of the mean of `values`; 0 for a single one."""
+def variance(values: Floats) -> float:
+    """Return the variance of the mean of `values`; 0 for a single one."""
     return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
 
 

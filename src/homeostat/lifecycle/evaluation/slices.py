@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from homeostat.lifecycle.evaluation import metrics, scoring
-from homeostat.lifecycle.evaluation.entities import LOSSES, Estimate, Metric, Slice
-from homeostat.lifecycle.evaluation.scoring import Floats, Truths
+from homeostat.lifecycle.evaluation.entities import Estimate, Metric, Slice, is_loss
 
 MINIMUM_ROWS = 30
 MINIMUM_PER_CLASS = 5
 MISSING = "(missing)"
+
+Mask = NDArray[np.bool_]
 
 
 def evaluate(
@@ -69,30 +71,76 @@ def evaluate(
        Journal of Statistics 6, 1979.
     """
     truth, chance = scoring.checked(y, score)
+
+    def measure(mask: Mask, level: float) -> Estimate:
+        return metrics.estimate(
+            metric, truth[mask], chance[mask], threshold=threshold, confidence=level
+        )
+
     bound = needed
     if bound is None:
-        bound = metrics.estimate(metric, truth, chance, threshold=threshold).value
-    judged: list[tuple[Slice, NDArray[np.bool_]]] = []
+        bound = measure(np.ones(len(truth), dtype=np.bool_), confidence).value
+    how = How(metric, measure, bound or 0.0, confidence, minimum_rows, positive=truth)
+    return over(columns, len(truth), how)
+
+
+class How(NamedTuple):
+    """What parts of the rows are judged by.
+
+    Attributes
+    ----------
+    measure
+        The metric of the rows of a mask, at a confidence.
+    bound
+        Value each slice is held against.
+    positive
+        Shape ``(n,)``, which rows are positive; None where no class is.
+    """
+
+    metric: str
+    measure: Callable[[Mask, float], Estimate]
+    bound: float
+    confidence: float = 0.95
+    minimum_rows: int = MINIMUM_ROWS
+    positive: Mask | None = None
+
+
+def over(
+    columns: Mapping[str, Sequence[object] | NDArray[np.generic]], n_rows: int, how: How
+) -> tuple[Slice, ...]:
+    """Return a metric on every category of every column, whatever it measures.
+
+    Parameters
+    ----------
+    columns
+        As for `evaluate`.
+    n_rows
+        Of all.
+    how
+        The metric and what it is held against.
+
+    Returns
+    -------
+    tuple of Slice
+        As `evaluate`.
+    """
+    judged: list[tuple[Slice, Mask]] = []
     small: list[Slice] = []
     for column, values in columns.items():
-        for category, mask in _categories(column, values, len(truth)):
-            part = _slice(
-                (column, category), metric, (truth[mask], chance[mask]), threshold=threshold
-            )
-            if _is_large(part, minimum_rows):
+        for category, mask in _categories(column, values, n_rows):
+            part = _slice((column, category), mask, how)
+            if _is_large(part, how):
                 judged.append((part, mask))
             else:
                 small.append(part)
-    sign = -1.0 if metric in LOSSES else 1.0
-    judged.sort(key=lambda pair: _suspicion(pair[0].estimate, bound or 0.0, sign), reverse=True)
+    sign = -1.0 if is_loss(how.metric) else 1.0
+    judged.sort(key=lambda pair: _suspicion(pair[0].estimate, how.bound, sign), reverse=True)
     found: list[Slice] = []
     n_refuted = 0
     for part, mask in judged:
-        level = 1.0 - (1.0 - confidence) / (len(judged) - n_refuted)
-        estimate = metrics.estimate(
-            metric, truth[mask], chance[mask], threshold=threshold, confidence=level
-        )
-        if n_refuted == len(found) and _is_refuted(estimate, bound or 0.0, sign):
+        level = 1.0 - (1.0 - how.confidence) / (len(judged) - n_refuted)
+        estimate = how.measure(mask, level)
+        if n_refuted == len(found) and _is_refuted(estimate, how.bound, sign):
             n_refuted += 1
         found.append(_with(part, estimate))
     found.sort(key=lambda part: sign * (part.estimate.value or 0.0))
@@ -108,16 +156,14 @@ def _categories(
     return [(str(name), names == name) for name in np.unique(names)]
 
 
-def _slice(
-    name: tuple[str, str], metric: Metric, rows: tuple[Truths, Floats], *, threshold: float
-) -> Slice:
+def _slice(name: tuple[str, str], mask: Mask, how: How) -> Slice:
     return Slice(
         column=name[0],
         category=name[1],
-        n_rows=len(rows[0]),
-        n_positive=int(rows[0].sum()),
-        metric=metric,
-        estimate=metrics.estimate(metric, rows[0], rows[1], threshold=threshold),
+        n_rows=int(mask.sum()),
+        n_positive=0 if how.positive is None else int(how.positive[mask].sum()),
+        metric=how.metric,
+        estimate=how.measure(mask, 0.95),
         is_judged=False,
     )
 
@@ -134,11 +180,11 @@ def _with(part: Slice, estimate: Estimate) -> Slice:
     )
 
 
-def _is_large(part: Slice, minimum_rows: int) -> bool:
-    if part.estimate.value is None or part.n_rows < minimum_rows:
+def _is_large(part: Slice, how: How) -> bool:
+    if part.estimate.value is None or part.n_rows < how.minimum_rows:
         return False
-    if part.metric != "roc_auc":
-        return part.estimate.n_rows >= min(minimum_rows, part.n_rows)
+    if part.metric != "roc_auc" or how.positive is None:
+        return part.estimate.n_rows >= min(how.minimum_rows, part.n_rows)
     return min(part.n_positive, part.n_rows - part.n_positive) >= MINIMUM_PER_CLASS
 
 

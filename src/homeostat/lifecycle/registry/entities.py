@@ -11,6 +11,7 @@ from homeostat.lifecycle.data.entities import Schema
 Tier = Literal["low", "medium", "high"]
 Status = Literal["registered", "approved"]
 Stage = Literal["None", "Staging", "Production", "Archived"]
+Task = Literal["binary", "multiclass", "regression"]
 STAGES: Final[tuple[Stage, ...]] = get_args(Stage)
 # No name may pass for a folder above (`.`, `..`) or for a version (`credit@3`).
 ModelName = Annotated[
@@ -273,13 +274,14 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     target
         What it predicts; may be empty.
     classes
-        Labels in the estimator's order, as text.
+        Labels in the estimator's order, as text; none for a regression.
     positive
-        Place of the positive class in `classes`.
+        Place of the positive class in `classes`; of no meaning but for the task ``binary``.
     by_name
         Whether the estimator was fitted on a table with column names.
     example, scores
-        Some rows and the scores they must get wherever the model is loaded.
+        Some rows and the scores they must get wherever the model is loaded; of several
+        classes one for each.
     trusted
         Types in the file that skops does not know itself; all are in `trust.ALLOWED`.
     packages
@@ -288,6 +290,10 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         How the model's file is read, and its path; see `mlmodel.Loader`.
     reference
         What its training rows looked like; None for a version of before this was kept.
+    task
+        What a score is: the probability of the positive class (``binary``, also where there
+        are more classes and one is meant), one probability for each class (``multiclass``), or
+        the number itself (``regression``).
     """
 
     format: int
@@ -297,10 +303,11 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     positive: int
     by_name: bool
     example: dict[str, list[Any]]
-    scores: tuple[float, ...]
+    scores: tuple[float | tuple[float, ...], ...]
     trusted: tuple[str, ...]
     packages: dict[str, str]
     loader: str = "skops"
     file: str = "model.skops"
     twin: Twin = Twin()
     reference: Reference | None = None
+    task: Task = "binary"

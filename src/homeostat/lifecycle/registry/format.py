@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 import yaml
+from numpy.typing import NDArray
 
 from homeostat.foundation import clock, errors, ids
 from homeostat.lifecycle.data.entities import Schema
 from homeostat.lifecycle.registry import columns, described, predictor, reference, trust, twin
-from homeostat.lifecycle.registry.entities import Description
+from homeostat.lifecycle.registry.entities import Description, Task
 
 MLMODEL = "MLmodel"
 MODEL = "model.skops"
@@ -49,13 +51,15 @@ def pack(
     target: str = "",
     positive: object = None,
     run_id: str = "",
+    is_regression: bool = False,
 ) -> dict[str, bytes]:
     """Write a fitted estimator as the files of a version.
 
     Parameters
     ----------
     estimator
-        A scikit-learn classifier of two or more classes with ``predict_proba``.
+        A scikit-learn classifier of two or more classes with ``predict_proba``, or a
+        regressor.
     schema
         Of the features it was fitted on, in that order.
     example
@@ -64,9 +68,12 @@ def pack(
     target
         Column it predicts.
     positive
-        Label whose probability is the score; the last of its classes when None.
+        Label whose probability is the score. When None, the last of two classes; of more,
+        every class has its score.
     run_id
         Run that made it.
+    is_regression
+        Whether it answers a number instead of a class.
 
     Returns
     -------
@@ -82,7 +89,9 @@ def pack(
     UserCodeError
         When it cannot score the example.
     """
-    classes = classes_of(estimator)
+    classes = [] if is_regression else classes_of(estimator)
+    if is_regression:
+        need_regressor(estimator)
     skops_file = _dump(estimator)
     rows = columns.lists(example.head(EXAMPLE_ROWS), schema)
     by_name = hasattr(estimator, "feature_names_in_")
@@ -91,19 +100,19 @@ def pack(
         schema=schema,
         target=target,
         classes=tuple(str(label) for label in classes),
-        positive=place_of(classes, positive),
+        positive=0 if is_regression else place_of(classes, positive),
         by_name=by_name,
         example={name: [plain(value) for value in values] for name, values in rows.items()},
         scores=(),
         trusted=tuple(trust.types(skops_file)),
         packages={name: metadata.version(name) for name in PACKAGES},
         reference=reference.of(estimator, example, schema, by_name=by_name),
+        task="regression" if is_regression else task_of(classes, positive),
     )
     opened = trust.loads(skops_file)
     original = predictor.Predictor(opened, draft)
-    scores = original.scores(rows).tolist()
     twins, more = twin.made(opened, original, example)
-    about = msgspec.structs.replace(draft, scores=tuple(scores), twin=twins)
+    about = msgspec.structs.replace(draft, scores=kept(original.scores(rows)), twin=twins)
     files = {MODEL: skops_file, DESCRIPTION: msgspec.json.encode(about), **more}
     files.update(_for_mlflow(about, classes, run_id=run_id, size_bytes=len(skops_file)))
     return files
@@ -149,6 +158,38 @@ def classes_of(estimator: Any) -> list[Any]:
             f"{kind} was fitted on one class only ({found}); there is nothing to predict"
         )
     return found
+
+
+def need_regressor(estimator: Any) -> None:
+    """Refuse what is no fitted regressor.
+
+    Raises
+    ------
+    InvalidInputError
+        When it has no ``predict``, or tells classes apart.
+    """
+    if hasattr(estimator, "predict") and getattr(estimator, "classes_", None) is None:
+        return
+    raise errors.InvalidInputError(
+        f"{type(estimator).__name__} is no regressor, and the policy's task is regression",
+        hint='fit a regressor, or say task = "classification" under [model]',
+    )
+
+
+def task_of(classes: list[Any], positive: object) -> Task:
+    """Return what the scores of a classifier are.
+
+    Examples
+    --------
+    >>> task_of([0, 1], None), task_of(["a", "b", "c"], None), task_of(["a", "b", "c"], "b")
+    ('binary', 'multiclass', 'binary')
+    """
+    return "multiclass" if positive is None and len(classes) > 2 else "binary"  # noqa: PLR2004
+
+
+def kept(scores: NDArray[np.float64]) -> tuple[float | tuple[float, ...], ...]:
+    """Return scores as a description keeps them."""
+    return tuple(tuple(one) if isinstance(one, list) else one for one in scores.tolist())
 
 
 def place_of(classes: list[Any], positive: object) -> int:
@@ -224,8 +265,10 @@ def _about(
         }
         for column in description.schema.columns
     ]
-    is_text = isinstance(classes[0], str)
-    label = "string" if is_text else "long" if isinstance(classes[0], int) else "double"
+    first = classes[0] if classes else 0.0
+    label = (
+        "string" if isinstance(first, str) else "long" if isinstance(first, int) else "double"
+    )
     about: dict[str, Any] = {
         "flavors": {
             "python_function": {

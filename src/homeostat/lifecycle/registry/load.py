@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 
 from homeostat.foundation import errors, log
-from homeostat.lifecycle.registry import described, opening
+from homeostat.lifecycle.registry import described, opening, twinned
 from homeostat.lifecycle.registry.entities import Description
 from homeostat.lifecycle.registry.predictor import Predictor
 from homeostat.lifecycle.registry.twinned import Twinned
@@ -93,6 +93,6 @@ def _twinned(files: Mapping[str, bytes], description: Description) -> Twinned:
     data = description.twin.data or files.get(description.twin.file)
     if not data:
         raise errors.InvalidInputError(f"the version has no file {description.twin.file}")
-    found = Twinned(data, description)
+    found = twinned.opened(data, description)
     found.prove()
     return found

@@ -1,4 +1,4 @@
-"""A loaded model that turns rows into probabilities; serving, pipelines and the loop ask it."""
+"""A loaded model that turns rows into scores; serving, pipelines and the loop ask it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.registry import columns, trees
+from homeostat.lifecycle.registry import columns, scored, trees
 from homeostat.lifecycle.registry.entities import Description
 
 Floats = NDArray[np.float64]
@@ -18,14 +18,15 @@ TOLERANCE = 1e-9
 
 
 class Predictor:
-    """Scores rows with a fitted classifier.
+    """Scores rows with a fitted classifier or regressor.
 
     Parameters
     ----------
     estimator
-        With ``predict_proba`` and the classes of `description`.
+        With ``predict_proba`` and the classes of `description`; with ``predict`` for a
+        regression.
     description
-        Schema, positive class, and how the estimator was fitted.
+        Schema, task, classes, and how the estimator was fitted.
 
     Attributes
     ----------
@@ -60,7 +61,7 @@ class Predictor:
         return self._trees is not None
 
     def scores(self, rows: columns.Rows) -> Floats:
-        """Return the probability of the positive class for each row.
+        """Return what the model says of each row.
 
         Parameters
         ----------
@@ -70,7 +71,8 @@ class Predictor:
         Returns
         -------
         numpy.ndarray
-            Shape ``(n,)``, in [0, 1].
+            Shape ``(n,)``: the probability of the positive class, in [0, 1], or the number of
+            a regression. Shape ``(n, k)`` of several classes, each row adding up to 1.
 
         Raises
         ------
@@ -82,7 +84,7 @@ class Predictor:
         values = columns.lists(rows, self.description.schema)
         n_rows = len(next(iter(values.values()))) if values else 0
         if n_rows == 0:
-            return np.empty(0)
+            return scored.blank(self.description)
         try:
             if self._trees is not None:
                 found = self._trees(values)
@@ -95,15 +97,7 @@ class Predictor:
                 f"the model raised {type(error).__name__}: {_first_line(error)}",
                 hint="score the same rows in the pipeline to see it there",
             ) from error
-        if found.shape != (n_rows,):
-            raise errors.UserCodeError(
-                f"the model answered with shape {found.shape} for {n_rows} rows"
-            )
-        # Written so that NaN fails it too.
-        if not (found.min() >= 0.0 and found.max() <= 1.0):
-            raise errors.UserCodeError(
-                "the model answered with numbers that are no probability"
-            )
+        scored.check(found, n_rows, self.description)
         return found
 
     def prove(self) -> None:
@@ -117,12 +111,13 @@ class Predictor:
         if not self.description.scores:
             return
         seen = self.scores(self.description.example)
-        gap = float(np.abs(seen - np.asarray(self.description.scores)).max())
-        if gap > TOLERANCE:
-            made = ", ".join(f"{k} {v}" for k, v in self.description.packages.items())
+        made = np.asarray(self.description.scores)
+        gap = float(np.abs(seen - made).max())
+        if gap > TOLERANCE * scored.size(made, self.description):
+            told = ", ".join(f"{k} {v}" for k, v in self.description.packages.items())
             raise errors.UserCodeError(
                 f"the model scores its own example differently here, by up to {gap:.2g}",
-                hint=f"install what it was made with: {made}",
+                hint=f"install what it was made with: {told}",
             )
 
     def _by_estimator(self, values: Any) -> Floats:
@@ -131,13 +126,16 @@ class Predictor:
             rows = columns.table(values, schema)
         else:
             rows = columns.matrix(values, schema)
+        task = self.description.task
+        if task == "regression":
+            return np.asarray(self._estimator.predict(rows), dtype=np.float64)
         chances = np.asarray(self._estimator.predict_proba(rows), dtype=np.float64)
         n_classes = len(self.description.classes)
         if chances.ndim != 2 or chances.shape[1] != n_classes:  # noqa: PLR2004 - rows x classes
             raise errors.UserCodeError(
                 f"the model answered with shape {chances.shape} for {n_classes} classes"
             )
-        return chances[:, self.description.positive]
+        return chances if task == "multiclass" else chances[:, self.description.positive]
 
     def _is_proved(self) -> bool:
         rows = trees.trial_rows(self.description)

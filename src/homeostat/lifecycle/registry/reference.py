@@ -27,8 +27,7 @@ def of(estimator: Any, rows: pl.DataFrame, schema: Schema, *, by_name: bool) -> 
     Parameters
     ----------
     estimator
-        Fitted; `means` are made for a linear model of two classes, alone or at the end of a
-        pipeline.
+        Fitted; `means` are made for a linear model, alone or at the end of a pipeline.
     rows
         1 or more; of more than 100,000 evenly spaced ones are taken.
     schema
@@ -72,7 +71,7 @@ def _means(
     estimator: Any, rows: pl.DataFrame, schema: Schema, *, by_name: bool
 ) -> tuple[float, ...]:
     steps = [step for _, step in getattr(estimator, "steps", [("", estimator)])]
-    if np.shape(getattr(steps[-1], "coef_", ()))[:1] != (1,):
+    if getattr(steps[-1], "coef_", None) is None:
         return ()
     try:
         made = (columns.table if by_name else columns.matrix)(rows, schema)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from homeostat.foundation import errors
@@ -114,7 +115,9 @@ def _make(
         executor="inline",
     )
     estimator = outcome.result
-    if not hasattr(estimator, "predict_proba"):
+    recorded = described.read(formats.read_folder(folder / remaking.RECORDED))
+    is_regression = recorded.task == "regression"
+    if not is_regression and not hasattr(estimator, "predict_proba"):
         raise errors.UserCodeError(
             f"pipeline {order.target!r} returned {type(estimator).__name__}, "
             "which has no predict_proba"
@@ -131,6 +134,7 @@ def _make(
         example=features,
         target=order.label,
         run_id=outcome.run_id,
+        is_regression=is_regression,
     )
     formats.write_folder(files, folder / remaking.MODEL)
     return files, rows.select(order.features)
@@ -145,12 +149,15 @@ def _scored(folder: Path, made: dict[str, bytes], rows: pl.DataFrame) -> _Scored
     except errors.HomeostatError as error:
         about = described.read(recorded)
         return _Scored(
-            now=tuple(now.scores(about.example).tolist()),
-            then=about.scores,
+            now=tuple(now.scores(about.example).ravel().tolist()),
+            then=tuple(np.ravel(about.scores).tolist()),
             of_example=True,
             unasked=error.message,
         )
-    return _Scored(now=tuple(now.scores(rows).tolist()), then=tuple(then.scores(rows).tolist()))
+    return _Scored(
+        now=tuple(now.scores(rows).ravel().tolist()),
+        then=tuple(then.scores(rows).ravel().tolist()),
+    )
 
 
 def _settings(pipeline: steps.Pipeline[..., Any], recorded: dict[str, str]) -> dict[str, Any]:

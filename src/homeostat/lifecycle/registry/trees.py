@@ -57,6 +57,8 @@ def compiled(estimator: Any, description: Description) -> Trees | None:
     from sklearn.ensemble import HistGradientBoostingClassifier  # noqa: PLC0415
     from sklearn.pipeline import Pipeline  # noqa: PLC0415
 
+    if description.task != "binary":
+        return None
     names = description.schema.names
     encodings: list[Encoding] | None = [
         _first(column, by_name=description.by_name) for column in description.schema.columns

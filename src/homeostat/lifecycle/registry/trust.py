@@ -22,11 +22,16 @@ ALLOWED = frozenset(
         # Its state is the model's own text, handed to the same parser as a model.lgb.
         "lightgbm.basic.Booster",
         "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",
+        "sklearn._loss._loss.CyAbsoluteError",
         "sklearn._loss._loss.CyExponentialLoss",
+        "sklearn._loss._loss.CyHalfGammaLoss",
         "sklearn._loss._loss.CyHalfBinomialLoss",
         "sklearn._loss._loss.CyHalfMultinomialLoss",
+        "sklearn._loss._loss.CyHalfPoissonLoss",
         "sklearn._loss._loss.CyHalfSquaredError",
+        "sklearn._loss._loss.CyPinballLoss",
         "sklearn.calibration._CalibratedClassifier",
         "sklearn.calibration._SigmoidCalibration",
         "sklearn.compose._column_transformer._RemainderColsList",
@@ -53,6 +58,7 @@ ALLOWED = frozenset(
         # Its state is the model's own bytes, handed to the same parser as a model.xgb.
         "xgboost.core.Booster",
         "xgboost.sklearn.XGBClassifier",
+        "xgboost.sklearn.XGBRegressor",
     }
 )
 MOST_BYTES = 2_000_000_000

@@ -1,4 +1,4 @@
-"""The ONNX twin of a fitted classifier: made at registration, kept where it answers the same.
+"""The ONNX twin of a fitted model: made at registration, kept where it answers the same.
 
 Called by `format`, `adopt` and the loop. A twin never stands in the way: where none can be
 made, or where it differs, the original answers and the description says why.
@@ -19,6 +19,7 @@ from homeostat.foundation import errors
 from homeostat.lifecycle.registry import (
     columns,
     described,
+    scored,
     trees,
     twin_features,
     twin_graph,
@@ -64,7 +65,7 @@ def made(estimator: Any, original: Predictor, rows: pl.DataFrame) -> tuple[Twin,
             # Odd values are asked for on purpose.
             warnings.simplefilter("ignore")
             data = write(estimator, original.description)
-            found = twinned.Twinned(data, original.description)
+            found = twinned.opened(data, original.description)
             seen, gap = compare(original, found, rows)
     except NoTwinError as error:
         return Twin(refused=str(error)), {}
@@ -94,7 +95,7 @@ def checked(files: Mapping[str, bytes], original: Predictor, rows: pl.DataFrame)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = twinned.Twinned(files[about.twin.file], about)
+            found = twinned.opened(files[about.twin.file], about)
             compare(original, found, rows)
     except (NoTwinError, KeyError, errors.HomeostatError) as error:
         refused = Twin(refused=f"its twin failed on rows it was not made on: {error}")
@@ -127,9 +128,9 @@ def write(estimator: Any, description: Description) -> bytes:
     Parameters
     ----------
     estimator
-        A fitted classifier, alone or behind the steps of a scikit-learn pipeline.
+        A fitted classifier or regressor, alone or behind the steps of a scikit-learn pipeline.
     description
-        Its schema, classes and the positive one.
+        Its schema, task, classes and the positive one.
 
     Raises
     ------
@@ -150,8 +151,9 @@ def write(estimator: Any, description: Description) -> bytes:
     is_sparse = bool(before) and getattr(before[-1], "sparse_output_", False)
     if is_sparse and type(steps[-1]).__module__.startswith("xgboost."):
         features = twin_features.without_zeros(features)
-    model = twin_models.read(steps[-1], description.positive)
-    return twin_graph.write(model, features, positive=description.positive)
+    positive = description.positive if description.task == "binary" else None
+    model = twin_models.read(steps[-1], positive)
+    return twin_graph.write(model, features, positive=positive)
 
 
 def compare(
@@ -180,48 +182,72 @@ def compare(
     Notes
     -----
     Compared are rows of the data, spread over all of it; generated ones with every category,
-    a missing and an unknown one; and mixtures of the rows whose scores are nearest to 0.5,
-    where a small difference changes the label.
+    a missing and an unknown one; and mixtures of the rows whose scores are nearest to another
+    label, where a small difference changes it. What a regression may differ by is a share of
+    its largest score on the rows of the data.
     """
     description = original.description
+    most = twinned.TOLERANCE
     step = max(1, len(rows) // SAMPLE_ROWS)
     sample = columns.lists(rows.gather_every(step).head(SAMPLE_ROWS), description.schema)
     n_rows, gap = 0, 0.0
     scores = np.empty(0)
     for made_rows in (sample, trees.trial_rows(description)):
         for expected, found in _both(original, other, made_rows):
-            scores = scores if len(scores) else expected
-            gap = max(gap, _gap(expected, found))
+            if not len(scores):
+                scores = expected
+                most *= scored.size(scores, description)
+            gap = max(gap, _gap(expected, found, most, description))
             n_rows += len(found)
     if len(scores) == len(next(iter(sample.values()))):
-        for expected, found in _both(original, other, _mixed(sample, scores)):
-            gap = max(gap, _gap(expected, found))
+        nearest = np.argsort(_margins(scores, description), kind="stable")[:NEAR_ROWS]
+        for expected, found in _both(original, other, _mixed(sample, nearest)):
+            gap = max(gap, _gap(expected, found, most, description))
             n_rows += len(found)
     return n_rows, gap
 
 
-def _gap(expected: Floats, found: Floats) -> float:
-    gap = float(np.abs(expected - found).max(initial=0.0))
-    if not gap <= twinned.TOLERANCE:
-        at = int(np.abs(expected - found).argmax())
+def _gap(expected: Floats, found: Floats, most: float, description: Description) -> float:
+    apart = np.abs(expected - found)
+    gap = float(apart.max(initial=0.0))
+    if not gap <= most:
+        at = np.unravel_index(int(apart.argmax()), apart.shape)
         raise NoTwinError(
             f"it answered {found[at]:.6g} where the original answered {expected[at]:.6g}; "
-            f"{twinned.TOLERANCE:g} is the most they may differ"
+            f"{most:g} is the most they may differ"
         )
-    changed = np.flatnonzero((expected >= CUT) != (found >= CUT))
+    changed = np.flatnonzero(_labels(expected, description) != _labels(found, description))
     if len(changed):
-        at = int(changed[0])
+        first, second = (one[changed[0]].max() for one in (found, expected))
         raise NoTwinError(
-            f"it answered {found[at]:.17g} where the original answered {expected[at]:.17g}, "
+            f"it answered {first:.17g} where the original answered {second:.17g}, "
             "which is another label"
         )
     return gap
 
 
-def _mixed(rows: Rows, scores: Floats) -> dict[str, list[Any]]:
+def _labels(scores: Floats, description: Description) -> NDArray[np.intp]:
+    """Return which label scores mean; none for a regression."""
+    if description.task == "regression":
+        return np.zeros(0, dtype=np.intp)
+    if description.task == "multiclass":
+        return np.asarray(scores.argmax(axis=1))
+    return np.asarray(scores >= CUT, dtype=np.intp)
+
+
+def _margins(scores: Floats, description: Description) -> Floats:
+    """Return how far each row is from another label; all the same for a regression."""
+    if description.task == "regression":
+        return np.zeros(len(scores))
+    if description.task == "multiclass":
+        best = np.sort(scores, axis=1)
+        return np.asarray(best[:, -1] - best[:, -2])
+    return np.abs(scores - CUT)
+
+
+def _mixed(rows: Rows, nearest: NDArray[np.intp]) -> dict[str, list[Any]]:
     """Return rows made of the values of those near the cut, each column drawn for itself."""
     rng = np.random.default_rng(0)
-    nearest = np.argsort(np.abs(scores - CUT), kind="stable")[:NEAR_ROWS]
     drawn = {}
     for name, values in rows.items():
         is_own = rng.random(len(nearest)) < 0.7  # noqa: PLR2004 - most stay near

@@ -1,4 +1,4 @@
-"""Writes a classifier that was read into an ONNX graph: one matrix of doubles in, chances out.
+"""Writes a model that was read into an ONNX graph: one matrix of doubles in, chances out.
 
 Called by `twin`. The graph takes a column per source: its number, or the code of its value,
 looked up by `twinned` before the call; so it needs no texts.
@@ -15,32 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.lifecycle.registry import twin_features, twin_trees, twinned
+from homeostat.lifecycle.registry.twin_boosters import Linear, Model
 from homeostat.lifecycle.registry.twin_features import Feature, NoTwinError, Source
-from homeostat.lifecycle.registry.twin_models import Linear, Model
 
 Floats = NDArray[np.float64]
 
 _OPSET, _ML_OPSET, _IR = 18, 5, 10
 # What leaves a number as it is; the other operations are done where a flag says so.
 _NEUTRAL = {"fill": np.nan, "sub": 0.0, "div": 1.0, "mul": 1.0, "add": 0.0}
+# What makes the number of a regression of a sum.
+_OF_NUMBERS = {"identity": "Identity", "exp": "Exp"}
 _FUNCTIONS = {"log": "Log", "sqrt": "Sqrt", "abs": "Abs"}
 
 
-def write(model: Model, features: Sequence[Feature], *, positive: int) -> bytes:
-    """Return a classifier as the bytes of an ONNX model.
+def write(model: Model, features: Sequence[Feature], *, positive: int | None) -> bytes:
+    """Return a model as the bytes of an ONNX model.
 
     Parameters
     ----------
     model, features
         What it sums, and over what.
     positive
-        Place of the class whose chance is answered.
+        Place of the class whose chance is answered; None for all classes, or a number.
 
     Returns
     -------
     bytes
-        Input ``rows`` of shape ``(n, k)``, output ``chances`` of shape ``(n,)``, both double;
-        what the columns are is in its metadata, for `twinned`.
+        Input ``rows`` of shape ``(n, k)``, output ``chances`` of shape ``(n,)``, or ``(n, c)``
+        of all classes, both double; what the columns are is in its metadata, for `twinned`.
 
     Raises
     ------
@@ -60,11 +62,24 @@ def write(model: Model, features: Sequence[Feature], *, positive: int) -> bytes:
         inputs, total = _forest(graph, model, features)
     if model.start.any():
         total = graph.add("Add", total, graph.constant(model.start))
+    if positive is None and len(model.start) > 1:
+        _add_all(graph, model, total)
+        return graph.written(inputs, rank=2)
     graph.add(*_linked(graph, model, total, positive=positive), outputs=["chances"])
     return graph.written(inputs)
 
 
-def _linked(graph: _Graph, model: Model, total: str, *, positive: int) -> list[str]:
+def _add_all(graph: _Graph, model: Model, total: str) -> None:
+    """Add the last node, where all classes are answered."""
+    if model.link == "softmax":
+        graph.add("Softmax", total, axis=1, outputs=["chances"])
+    elif model.link == "mean":
+        graph.add("Div", total, graph.constant(np.array(model.factor)), outputs=["chances"])
+    else:
+        raise NoTwinError("several classes, each against the rest, have no counterpart here")
+
+
+def _linked(graph: _Graph, model: Model, total: str, *, positive: int | None) -> list[str]:
     """Return the last node and its inputs."""
     if model.link == "softmax":
         spread = graph.add("Softmax", total, axis=1)
@@ -72,6 +87,8 @@ def _linked(graph: _Graph, model: Model, total: str, *, positive: int) -> list[s
     flat = graph.add("Reshape", total, graph.constant(np.array([-1], dtype=np.int64)))
     if model.link == "mean":
         return ["Div", flat, graph.constant(np.array(model.factor))]
+    if model.link in _OF_NUMBERS:
+        return [_OF_NUMBERS[model.link], flat]
     factor = model.factor if positive == 1 else -model.factor
     if factor != 1.0:
         flat = graph.add("Mul", flat, graph.constant(np.array(factor)))
@@ -261,12 +278,12 @@ class _Graph:
         self._nodes.append(helper.make_node(kind, list(names), made, domain=domain, **given))
         return made[0]
 
-    def written(self, inputs: Sequence[twinned.Input]) -> bytes:
+    def written(self, inputs: Sequence[twinned.Input], *, rank: int = 1) -> bytes:
         """Return the model."""
         from onnx import TensorProto, helper  # noqa: PLC0415 - as above
 
         rows = helper.make_tensor_value_info("rows", TensorProto.DOUBLE, [None, len(inputs)])
-        chances = helper.make_tensor_value_info("chances", TensorProto.DOUBLE, [None])
+        chances = helper.make_tensor_value_info("chances", TensorProto.DOUBLE, [None] * rank)
         graph = helper.make_graph(self._nodes, "twin", [rows], [chances], self._constants)
         model = helper.make_model(
             graph,

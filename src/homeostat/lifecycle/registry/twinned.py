@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.data.entities import Column
-from homeostat.lifecycle.registry import columns
+from homeostat.lifecycle.registry import columns, scored
 from homeostat.lifecycle.registry.entities import Description
 
 Floats = NDArray[np.float64]
@@ -26,7 +26,8 @@ Floats = NDArray[np.float64]
 INPUTS = "homeostat.inputs"
 # JSON has no other way to write it.
 NAN: Literal["nan"] = "nan"
-# A twin may differ from its original by this, and from itself on another machine.
+# A twin may differ from its original by this, and from itself on another machine; of a
+# regression by this share of its largest score.
 TOLERANCE = 1e-5
 
 
@@ -135,13 +136,7 @@ class Twinned:
                 return np.empty(0)
             found: Floats = self._run(None, {"rows": self._matrix(values, n_rows)})[0]
         except Exception as error:
-            # Tells which column is missing, or of another length.
-            columns.lists(rows, self.description.schema)
-            first_line = str(error).strip().partition("\n")[0]
-            raise errors.UserCodeError(
-                f"the model raised {type(error).__name__}: {first_line}",
-                hint="score the same rows in the pipeline to see it there",
-            ) from error
+            raise self._raised(rows, error) from error
         # Written so that NaN fails it too.
         is_chance = (
             0.0 <= found[0] <= 1.0 if n_rows == 1 else found.min() >= 0.0 and found.max() <= 1.0
@@ -149,6 +144,15 @@ class Twinned:
         if not is_chance:
             raise self._no_chance(values)
         return found
+
+    def _raised(self, rows: columns.Rows, error: Exception) -> errors.UserCodeError:
+        """Say why nothing was answered; first whether a column is missing or too short."""
+        columns.lists(rows, self.description.schema)
+        first_line = str(error).strip().partition("\n")[0]
+        return errors.UserCodeError(
+            f"the model raised {type(error).__name__}: {first_line}",
+            hint="score the same rows in the pipeline to see it there",
+        )
 
     def _no_chance(self, values: Mapping[str, Sequence[Any]]) -> errors.UserCodeError:
         """Say why an answer is no probability: what is missing, where the model minds."""
@@ -159,6 +163,8 @@ class Twinned:
                 f"the model answers nothing where {named} is missing",
                 hint="fill gaps in the pipeline, or say in the schema that none may come",
             )
+        if self.description.task == "regression":
+            return errors.UserCodeError("the model answered with a number that is not finite")
         return errors.UserCodeError("the model answered with numbers that are no probability")
 
     def prove(self) -> None:
@@ -172,8 +178,9 @@ class Twinned:
         if not self.description.scores:
             return
         seen = self.scores(self.description.example)
-        gap = float(np.abs(seen - np.asarray(self.description.scores)).max())
-        if not gap <= TOLERANCE:
+        made = np.asarray(self.description.scores)
+        gap = float(np.abs(seen - made).max())
+        if not gap <= TOLERANCE * scored.size(made, self.description):
             raise errors.UserCodeError(
                 f"the twin scores the example differently here, by up to {gap:.2g}"
             )
@@ -191,6 +198,31 @@ class Twinned:
         if n_rows == 1:
             return made.reshape(1, len(parts))
         return np.ascontiguousarray(made.reshape(len(parts), n_rows).T)
+
+
+class TwinnedOther(Twinned):
+    """The twin of several classes, or of a regression: `scores` as `Predictor` gives them."""
+
+    def scores(self, rows: columns.Rows) -> Floats:
+        """Return what the model says of each row; see `predictor.Predictor.scores`."""
+        values = rows if type(rows) is dict else columns.lists(rows, self.description.schema)
+        try:
+            n_rows = len(values[self._first])
+            if n_rows == 0:
+                return scored.blank(self.description)
+            found: Floats = self._run(None, {"rows": self._matrix(values, n_rows)})[0]
+        except Exception as error:
+            raise self._raised(rows, error) from error
+        if not np.isfinite(found).all():
+            raise self._no_chance(values)
+        scored.check(found, n_rows, self.description)
+        return found
+
+
+def opened(data: bytes, description: Description) -> Twinned:
+    """Open a twin as its task needs it; errors as `Twinned`."""
+    kind = Twinned if description.task == "binary" else TwinnedOther
+    return kind(data, description)
 
 
 def _reader(told: Input, column: Column) -> Callable[[Sequence[Any]], Any] | None:

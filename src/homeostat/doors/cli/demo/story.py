@@ -122,7 +122,8 @@ class Story:
         self._client.models.approve(MODEL, trained.version, note="read the gate report")
         self._client.deployments.deploy(MODEL, policy=policy, version=trained.version)
         report = self._client.reports.get(trained.report)
-        self._initial_loss = report.exam.evaluation.brier.value or 0.0
+        seen = report.exam.evaluation
+        self._initial_loss = (seen.brier.value if seen is not None else None) or 0.0
         self._wait_until_served()
 
     def _wait_until_served(self) -> None:
