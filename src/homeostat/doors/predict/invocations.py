@@ -124,6 +124,9 @@ def write(found: engine.Prediction) -> dict[str, Any]:
     }
     if found.unseen:
         said["unseen"] = found.unseen
+    if found.chances is not None:
+        said["classes"] = found.classes
+        said["probabilities"] = found.chances
     return said
 
 

@@ -90,7 +90,7 @@ class Metadata(msgspec.Struct):
     platform: str
     inputs: list[MetadataTensor]
     outputs: list[MetadataTensor]
-    parameters: dict[str, str | int]
+    parameters: dict[str, str | int | list[str]]
 
 
 class AnsweredTensor(msgspec.Struct):
@@ -114,7 +114,11 @@ class Inferred(msgspec.Struct):
 
 
 class Invoked(msgspec.Struct):
-    """An answer of MLflow's protocol, and what we add."""
+    """An answer of MLflow's protocol, and what we add.
+
+    Of several classes `probabilities` has for each row a number for each of `classes`, and the
+    score is the largest of them.
+    """
 
     predictions: list[Any]
     scores: list[float]
@@ -122,6 +126,8 @@ class Invoked(msgspec.Struct):
     keys: list[str]
     versions: list[str]
     unseen: dict[str, list[str]] | None = None
+    classes: list[str] | None = None
+    probabilities: list[list[float]] | None = None
 
 
 class Accepted(msgspec.Struct):

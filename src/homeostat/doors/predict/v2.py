@@ -10,6 +10,7 @@ References
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -23,6 +24,7 @@ HEADER_LENGTH: Final = b"inference-header-content-length"
 TAKEN: Final = ("application/json", "application/octet-stream")
 _OF_KIND: Final = {"number": "FP64", "integer": "INT64", "boolean": "BOOL"}
 _NAMES: Final = ("score", "answer", "version")
+PROBABILITIES: Final = "probabilities"
 
 
 class Output(msgspec.Struct):
@@ -116,7 +118,8 @@ def read(call: asked.Call) -> tuple[asked.Asked, list[Wanted], str]:
     told = request.parameters or {}
     n_rows = len(columns[0])
     keys = asked.keys_of(told.get("keys", told.get("key")), n_rows=n_rows, header=call.key)
-    return asked.Asked(names, columns, n_rows, keys), _wanted(request), request.id
+    given = (*_NAMES, PROBABILITIES) if call.now.several else _NAMES
+    return asked.Asked(names, columns, n_rows, keys), _wanted(request, given), request.id
 
 
 def write(found: engine.Prediction, *, model: str, request_id: str) -> dict[str, Any]:
@@ -134,8 +137,9 @@ def write(found: engine.Prediction, *, model: str, request_id: str) -> dict[str,
     Returns
     -------
     dict
-        Outputs ``score`` (FP64) and ``answer`` (BYTES, or FP64 for a regression), and
-        ``version`` (BYTES) where rows were answered by different arms.
+        Outputs ``score`` (FP64) and ``answer`` (BYTES, or FP64 for a regression), of several
+        classes ``probabilities`` (FP64, a row for each row, in the order of the parameter
+        ``classes``), and ``version`` (BYTES) where rows were answered by different arms.
     """
     shape = [len(found.scores)]
     is_text = not found.answers or not isinstance(found.answers[0], float)
@@ -148,6 +152,8 @@ def write(found: engine.Prediction, *, model: str, request_id: str) -> dict[str,
             "data": found.answers,
         },
     ]
+    if found.chances is not None:
+        outputs.append(_probabilities(found.chances, len(found.classes)))
     versions = found.versions
     if len(versions) > 1 and len(set(versions)) > 1:
         outputs.append(_versions(found.versions))
@@ -159,6 +165,8 @@ def write(found: engine.Prediction, *, model: str, request_id: str) -> dict[str,
     }
     if found.unseen:
         parameters["unseen"] = found.unseen
+    if found.chances is not None:
+        parameters["classes"] = found.classes
     return {
         "model_name": model,
         "model_version": versions[0],
@@ -192,8 +200,17 @@ def describe(now: served.Served, version: str | None = None) -> dict[str, Any]:
                 hint=f"served: {', '.join(versions)}",
             )
         versions = [version]
-    parameters = {"generation": document.plan.generation, "model": document.model}
+    parameters: dict[str, Any] = {
+        "generation": document.plan.generation,
+        "model": document.model,
+    }
     answer = "BYTES" if now.classes else "FP64"
+    more = []
+    if now.several:
+        parameters["classes"] = now.several
+        more.append(
+            {"name": PROBABILITIES, "datatype": "FP64", "shape": [-1, len(now.several)]}
+        )
     return {
         "name": document.deployment,
         "versions": versions,
@@ -206,6 +223,7 @@ def describe(now: served.Served, version: str | None = None) -> dict[str, Any]:
         "outputs": [
             {"name": "score", "datatype": "FP64", "shape": [-1]},
             {"name": "answer", "datatype": answer, "shape": [-1]},
+            *more,
         ],
     }
 
@@ -224,15 +242,16 @@ def _parted(call: asked.Call) -> tuple[bytes, memoryview]:
     return body[: int(header)], memoryview(body)[int(header) :]
 
 
-def _wanted(request: Infer) -> list[Wanted]:
+def _wanted(request: Infer, given: Sequence[str]) -> list[Wanted]:
     by_default = _flag(request.parameters, "binary_data_output", where="parameters")
     if request.outputs is None:
-        return [Wanted(name, is_binary=True) for name in _NAMES[:2]] if by_default else []
+        said = [name for name in given if name != "version"]
+        return [Wanted(name, is_binary=True) for name in said] if by_default else []
     wanted: list[Wanted] = []
     for at, output in enumerate(request.outputs):
-        if output.name not in _NAMES or any(one.name == output.name for one in wanted):
+        if output.name not in given or any(one.name == output.name for one in wanted):
             raise errors.InvalidInputError(
-                f"outputs[{at}].name: {output.name[:40]!r} is not one of {', '.join(_NAMES)}, "
+                f"outputs[{at}].name: {output.name[:40]!r} is not one of {', '.join(given)}, "
                 "each once"
             )
         where = f"outputs[{at}].parameters"
@@ -250,6 +269,15 @@ def _flag(
             f"{where}.{name}: expected true or false, got {str(value)[:40]}"
         )
     return value
+
+
+def _probabilities(chances: list[list[float]], n_classes: int) -> dict[str, Any]:
+    return {
+        "name": PROBABILITIES,
+        "shape": [len(chances), n_classes],
+        "datatype": "FP64",
+        "data": [one for row in chances for one in row],
+    }
 
 
 def _versions(versions: list[str]) -> dict[str, Any]:

@@ -9,10 +9,14 @@ from typing import NamedTuple
 
 import cronsim
 
-from homeostat.lifecycle.policy import entities, promised, spans
+from homeostat.lifecycle.policy import entities, limits, promised, spans
 from homeostat.lifecycle.policy.entities import Policy
 
 _ADDRESS = re.compile(r"[^@\s<>,;]+@[^@\s<>,;]+")
+
+
+# A quantile between 0 and 1, such as pinball@0.9.
+_PINBALL = re.compile(r"pinball@0?\.(?!0+\Z)\d{1,6}")
 
 
 class Problem(NamedTuple):
@@ -39,13 +43,13 @@ def problems(policy: Policy) -> Iterator[Problem]:
     """
     yield from _about_columns(policy)
     yield from _about_spans(policy)
-    yield from _about_model(policy)
     yield from _about_gates(policy)
     yield from _about_rollout(policy)
     yield from _about_retraining(policy)
     yield from _about_explaining(policy)
     yield from _about_alerts(policy.alerts)
     yield from _about_promises(policy)
+    yield from (Problem(*flaw) for flaw in limits.flaws(policy.envelope))
 
 
 def _about_promises(policy: Policy) -> Iterator[Problem]:
@@ -91,29 +95,27 @@ def _about_spans(policy: Policy) -> Iterator[Problem]:
             yield Problem(section, key, f"[retraining] {key} needs a time, got {text!r}", "6h")
 
 
-def _about_model(policy: Policy) -> Iterator[Problem]:
-    if policy.model.task == "regression":
-        yield Problem(
-            "model",
-            "task",
-            "[model] task 'regression' is not served yet: gates and loop judge two classes",
-            "classification",
-        )
-
-
 def _about_gates(policy: Policy) -> Iterator[Problem]:
     is_classification = policy.model.task == "classification"
     known = (
         entities.CLASSIFICATION_METRICS if is_classification else entities.REGRESSION_METRICS
     )
     metric = policy.gates.metric
-    if metric not in known:
+    if metric not in known and (is_classification or not _PINBALL.fullmatch(metric)):
         near = difflib.get_close_matches(metric, known, n=1, cutoff=0.5)
         yield Problem(
             "gates",
             "metric",
             f"[gates] metric {metric!r} is not known for {policy.model.task}",
             f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}",
+        )
+    if not is_classification and policy.gates.disparate_impact_at_least is not None:
+        yield Problem(
+            "gates",
+            "disparate_impact_at_least",
+            "[gates] disparate_impact_at_least compares shares of two classes; the task is "
+            "regression",
+            "worst_slice_at_least holds a metric against a bound in each group",
         )
 
 

@@ -30,18 +30,24 @@ class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
 
 
 class Layout(msgspec.Struct, frozen=True, array_like=True, tag="layout"):
-    """The columns of the batches that follow; `kinds` are those of the model's schema."""
+    """The columns of the batches that follow; `kinds` are those of the model's schema.
+
+    `classes` are those that `Batch.chances` are of; none for two classes, or a number.
+    """
 
     features: tuple[str, ...]
     kinds: tuple[str, ...]
     context: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch"):
     """Rows scored together; every list runs over rows but for `features`, `context` (columns).
 
     `member_scores` holds one list per member, in the order of `members`. `scores` are the
-    mixture as the members gave it; what a correction made of it is in `served`.
+    mixture as the members gave it; what a correction made of it is in `served`. Of several
+    classes `scores` are the probabilities of the answers, and the lists of `member_scores` hold
+    row after row a number for each class of the layout, as `chances` does.
 
     Attributes
     ----------
@@ -53,6 +59,8 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch"):
     propensities
         Chance with which the row came to this arm, 0 to 1; empty: 1 for all. 1 beside an arm
         of a smaller share: a rule of the plan or the caller sent the row there.
+    chances
+        Of several classes: row after row, what the mixture said of each class; else empty.
     """
 
     served_at: int
@@ -71,6 +79,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch"):
     served: list[float] = []
     fired: list[str] = []
     propensities: list[float] = []
+    chances: list[float] = []
 
 
 class Labels(msgspec.Struct, frozen=True, array_like=True, tag="labels"):

@@ -6,12 +6,16 @@ prediction server.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Final
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.predictions import frames
 
 LABELS_AT_MOST = 100_000
+A_NUMBER: Final = ("",)
+"""Instead of classes, for a regression: its labels are numbers."""
 
 Value = str | int | float | bool
 
@@ -24,7 +28,8 @@ def meant(values: Sequence[Value], classes: Sequence[str], *, deployment: str) -
     values
         1 to 100,000, as the caller sent them.
     classes
-        All labels that the model knows, as text; empty takes every label.
+        All labels that the model knows, as text; empty takes every label, `A_NUMBER` finite
+        numbers.
     deployment
         Whose labels they are, for the message.
 
@@ -55,6 +60,15 @@ def meant(values: Sequence[Value], classes: Sequence[str], *, deployment: str) -
 
 def _class(value: Value, classes: Sequence[str], *, where: str, deployment: str) -> str:
     text = frames.label_text(value)
+    if classes == A_NUMBER:
+        number = None if isinstance(value, bool) else _number(text)
+        if number is not None and math.isfinite(number):
+            return text
+        raise errors.InvalidInputError(
+            f"{where}: {repr(value)[:80]} is no number, and deployment {deployment!r} answers "
+            "numbers",
+            path=f"{where}.label",
+        )
     if not classes or text in classes:
         return text
     number = float(value) if isinstance(value, bool) else _number(text)

@@ -11,7 +11,10 @@ from homeostat.lifecycle.serving import answering, composite, served
 
 
 class Prediction(NamedTuple):
-    """What is answered; lists run over the rows of the request."""
+    """What is answered; lists run over the rows of the request.
+
+    `chances` has of several classes a probability for each of `classes`; None otherwise.
+    """
 
     ids: list[str]
     keys: list[str]
@@ -21,6 +24,8 @@ class Prediction(NamedTuple):
     arms: list[str]
     generation: int
     unseen: dict[str, list[str]] | None = None
+    chances: list[list[float]] | None = None
+    classes: tuple[str, ...] = ()
 
 
 class Parts:
@@ -75,7 +80,14 @@ class Parts:
             for at, score, said in places:
                 scores[at], answers[at] = score, said
                 versions[at], arms[at] = answer.version, answer.arm
-        return _prediction(self._now, request, scores, answers, versions, arms)
+        found = _prediction(self._now, request, scores, answers, versions, arms)
+        if not self._now.several:
+            return found
+        chances: list[list[float]] = [[]] * n
+        for arm, answer in self._found.items():
+            for at, said in zip(self._dealt[arm], answer.chances or (), strict=True):
+                chances[at] = said
+        return found._replace(chances=chances, classes=self._now.several)
 
 
 def _prediction(now: served.Served, request: answering.Request, *answered: Any) -> Prediction:
@@ -108,7 +120,10 @@ def whole(
         return
     n = request.n_rows
     versions, arms = [answer.version] * n, [answer.arm] * n
-    done(_prediction(now, request, answer.scores, answer.answers, versions, arms))
+    found = _prediction(now, request, answer.scores, answer.answers, versions, arms)
+    if answer.chances is not None:
+        found = found._replace(chances=answer.chances, classes=now.several)
+    done(found)
     if now.shadows.is_watching:
         now.shadows.offer(request)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,23 +26,22 @@ from homeostat.lifecycle.serving import (
     arms,
     bundled,
     plan,
+    results,
     router,
     rules,
+    several,
 )
 
 ARM = "batch"
 """What the log calls rows that were scored in bulk; their plan says which arm scored them."""
-
-PROBLEM = "problem"
-RESULTS = ("score", "answer", "version", "arm")
 
 
 class Scored(NamedTuple):
     """What came of a batch.
 
     `rows` has one row for each of the batch, in its order: ``score``, ``answer``, ``version``,
-    ``arm`` and ``problem``, which is null where the others are not. `log` holds the frames of
-    the rows that were scored, for `predictions`.
+    ``arm``, of several classes ``p.<class>`` for each, and ``problem``, which is null where the
+    others are not. `log` holds the frames of the rows that were scored, for `predictions`.
     """
 
     rows: pl.DataFrame
@@ -75,11 +74,15 @@ class Bench:
         self.columns = champion.columns
         self._read, self._validate = champion.read, champion.validate
         self._find_unseen = champion.unseen
-        self._is_number = champion.labels is None and not document.corrections
+        self._is_number = (
+            champion.labels is None and not champion.is_several and not document.corrections
+        )
         features = tuple(name for name, _ in self.columns)
         self._context = tuple(name for name in document.protected if name not in features)
         kinds = tuple(kind for _, kind in self.columns)
-        self.layout = frames.Layout(features, kinds, self._context)
+        first = plan.champion(document.plan)
+        self._classes = several.classes_of(self._loaded, first=first)
+        self.layout = frames.Layout(features, kinds, self._context, self._classes)
         place = rules.Place(features, self._context, document.key)
         self._router = router.Router(document.plan, place=place)
         self._arms = [arms.prepare(document, one, self._loaded) for one in document.plan.arms]
@@ -148,7 +151,7 @@ class Bench:
             for name in self._context
         }
         whole = arms.Batch(checked, context)
-        results = _Results(frame.height, is_number=self._is_number)
+        found = results.Results(frame.height, is_number=self._is_number, classes=self._classes)
         log, n_logged = [frames.encode(self.layout)], 0
         dealt, ruled = self._dealt(keys, whole)
         for index, rows in dealt:
@@ -161,9 +164,9 @@ class Bench:
                 )
                 places = [good[at] for at in rows]
             done = arm.score(batch, len(rows))
-            results.put(places, done, arm)
+            found.put(places, done, arm)
             for at, why in done.faults.items():
-                results.drop(places[at])
+                found.drop(places[at])
                 problems[places[at]] = why
             if is_logged:
                 share = arm.arm.share
@@ -171,7 +174,7 @@ class Bench:
                 known = [(named[at], keys[at]) for at in rows]
                 log.append(self._frame(arm, batch, done, known=known, chances=chances))
                 n_logged += len(rows) - len(done.faults)
-        return Scored(results.table(problems), b"".join(log), n_logged)
+        return Scored(found.table(problems), b"".join(log), n_logged)
 
     def _dealt(
         self, keys: Sequence[str], whole: arms.Batch
@@ -288,12 +291,23 @@ class Bench:
                 scores=scores,
                 answers=pick(done.answers),
                 members=[str(seat.version) for seat in arm.seats],
-                member_scores=[pick(one) for one in done.member_scores],
+                member_scores=[
+                    self._rows(one, kept) if self._classes else pick(one)
+                    for one in done.member_scores
+                ],
                 served=pick(done.served) if is_changed else [],
                 fired=pick(done.fired) if done.fired else [],
                 propensities=pick(chances) if chances else [],
+                chances=[one for at in kept for one in done.chances[at]]
+                if done.chances
+                else [],
             )
         )
+
+    def _rows(self, values: Sequence[float], kept: Sequence[int]) -> list[float]:
+        """Return what a member said of each class of some rows."""
+        n = len(self._classes)
+        return [one for at in kept for one in values[at * n : (at + 1) * n]]
 
 
 @steps.step
@@ -350,46 +364,3 @@ def _bench_of(bundle: bundled.Bundle, key: str | None) -> Bench:
         _benches.clear()
         _benches[name] = Bench(bundle, key=key)
     return _benches[name]
-
-
-class _Results:
-    """Score, answer, version and arm of each row of a batch, as far as it has them."""
-
-    def __init__(self, n_rows: int, *, is_number: bool) -> None:
-        text = pl.String()
-        self._kinds = (pl.Float64(), pl.Float64() if is_number else text, text, text)
-        self._is_number = is_number
-        self._columns: list[list[Any]] = [[None] * n_rows for _ in RESULTS]
-        self._n_rows = n_rows
-
-    def put(self, places: Sequence[int], done: arms.Done, arm: arms.Arm) -> None:
-        """Note what an arm said of rows."""
-        n_rows = len(places)
-        label, name = [plan.label(arm.arm)] * n_rows, [arm.arm.name] * n_rows
-        answers = done.answers
-        if not self._is_number:  # what a correction answers may be a number or a text
-            answers = [one if one is None or type(one) is str else str(one) for one in answers]
-        given: list[Sequence[Any]] = [done.served, answers, label, name]
-        if n_rows == self._n_rows:
-            self._columns = [list(values) for values in given]
-            return
-        for column, values in zip(self._columns, given, strict=True):
-            for place, value in zip(places, values, strict=True):
-                column[place] = value
-
-    def drop(self, place: int) -> None:
-        """Forget what was said of a row."""
-        for column in self._columns:
-            column[place] = None
-
-    def table(self, problems: Mapping[int, str]) -> pl.DataFrame:
-        """Return all rows, with what is wrong with those that have no score."""
-        series = [
-            pl.Series(name, values, dtype=kind)
-            for name, values, kind in zip(RESULTS, self._columns, self._kinds, strict=True)
-        ]
-        said = [problems.get(at) for at in range(self._n_rows)] if problems else None
-        if said is None:
-            empty = pl.repeat(None, self._n_rows, dtype=pl.String(), eager=True)
-            return pl.DataFrame([*series, empty.alias(PROBLEM)])
-        return pl.DataFrame([*series, pl.Series(PROBLEM, said, dtype=pl.String())])

@@ -18,11 +18,11 @@ import polars as pl
 from homeostat.foundation import clock, errors, ids
 from homeostat.lifecycle.data import batches, writing
 from homeostat.lifecycle.predictions import frames
-from homeostat.lifecycle.serving import batched, bundled, spread
+from homeostat.lifecycle.serving import batched, bundled, results, spread
 
 BadRows = Literal["fail", "skip", "keep"]
 SEGMENT_ROWS = 10_000
-_RESERVED = (*batched.RESULTS, batched.PROBLEM)
+_RESERVED = (*results.RESULTS, results.PROBLEM)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +195,7 @@ def _result(frame: pl.DataFrame, rows: pl.DataFrame, asked: Asked) -> pl.DataFra
     together = pl.concat([frame.select(asked.keep), rows], how="horizontal")
     if asked.bad_rows == "keep":
         return together
-    return together.filter(pl.col(batched.PROBLEM).is_null()).drop(batched.PROBLEM)
+    return together.filter(pl.col(results.PROBLEM).is_null()).drop(results.PROBLEM)
 
 
 class _Bad:
@@ -212,7 +212,7 @@ class _Bad:
 
     def tell(self, batch: batches.Batch, rows: pl.DataFrame) -> int:
         """Write down the bad rows of a batch, or refuse the first one."""
-        problems = rows[batched.PROBLEM]
+        problems = rows[results.PROBLEM]
         if problems.null_count() == len(problems):
             return 0
         places = problems.is_not_null().arg_true().to_list()

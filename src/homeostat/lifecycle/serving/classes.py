@@ -13,6 +13,7 @@ import msgspec
 
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.predictions import labelling
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import adopted
 from homeostat.lifecycle.registry import format as folder
@@ -30,6 +31,12 @@ class Unsealing(Protocol):
 
 class _Known(msgspec.Struct):
     classes: tuple[str, ...] = ()
+    task: str = ""
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Which labels it may get."""
+        return labelling.A_NUMBER if self.task == "regression" else self.classes
 
 
 def champion(tx: Transaction, actor: access.Actor, name: str) -> Version:
@@ -67,12 +74,13 @@ def known(house: Unsealing, version: Version, *, project: str) -> tuple[str, ...
     Returns
     -------
     tuple of str
-        In the model's order, as text; empty when its files do not say.
+        In the model's order, as text; empty when its files do not say, and
+        `labelling.A_NUMBER` of a regression.
     """
     for file in version.files:
         if file.path == folder.DESCRIPTION:
             described = house.get_blob(version.owner, file.digest, project=project)
-            return msgspec.json.decode(described, type=_Known).classes
+            return msgspec.json.decode(described, type=_Known).takes
     return ()
 
 
@@ -127,7 +135,7 @@ def _classes(house: Unsealing, how: adopted.Loadable, project: str) -> tuple[str
     if digest and which not in _read:
         try:
             described = house.get_blob(owner, digest, project=project)
-            found = msgspec.json.decode(described, type=_Known).classes
+            found = msgspec.json.decode(described, type=_Known).takes
         except (errors.HomeostatError, msgspec.MsgspecError):
             return ()  # whoever loads the version is told why
         if len(_read) >= _READ_AT_MOST:

@@ -48,13 +48,16 @@ class Fault(NamedTuple):
 class Scored(NamedTuple):
     """Scores of a batch; a row with a fault has a score of NaN.
 
-    `outcome` is what corrections made of them; None without any.
+    `outcome` is what corrections made of them; None without any. `chances` has shape
+    ``(n_rows, classes)`` where there are several, see `several`; else None.
     """
 
     scores: NDArray[np.float64]
     member_scores: NDArray[np.float64]
     faults: dict[int, Fault]
     outcome: compiled.Outcome | None = None
+    corrected: NDArray[np.float64] | None = None
+    chances: NDArray[np.float64] | None = None
 
 
 def score(seats: Sequence[Seat], columns: Columns, n_rows: int) -> Scored:
@@ -78,7 +81,7 @@ def score(seats: Sequence[Seat], columns: Columns, n_rows: int) -> Scored:
     faults: dict[int, Fault] = {}
     member_scores = np.full((len(seats), n_rows), np.nan)
     for index, seat in enumerate(seats):
-        _fill(seat, columns, member_scores[index], faults)
+        fill(seat, columns, member_scores[index], faults)
     return Scored(mean(member_scores, [seat.weight for seat in seats]), member_scores, faults)
 
 
@@ -126,10 +129,22 @@ def mean(member_scores: NDArray[np.float64], weights: Sequence[float]) -> NDArra
     return total
 
 
-def _fill(
+def fill(
     seat: Seat, columns: Columns, target: NDArray[np.float64], faults: dict[int, Fault]
 ) -> None:
-    """Score all rows at once; after a failure halve, so that good rows keep their answer."""
+    """Score all rows at once; after a failure halve, so that good rows keep their answer.
+
+    Parameters
+    ----------
+    seat
+        The member.
+    columns
+        As for `score`.
+    target
+        Gets its scores, shape ``(n_rows,)``, or ``(n_rows, classes)`` of several.
+    faults
+        Gets the fault of each row that it failed on.
+    """
     todo = [(0, len(target))]
     tries = 0
     while todo:
@@ -138,10 +153,11 @@ def _fill(
         part = columns
         if end - start < len(target):
             part = {name: values[start:end] for name, values in columns.items()}
-        got = _call(seat, part, end - start)
+        got = _call(seat, part, (end - start, *target.shape[1:]))
         if not isinstance(got, Fault):
             target[start:end] = got
-            for row in np.flatnonzero(~np.isfinite(got)):
+            bad = ~np.isfinite(got)
+            for row in np.flatnonzero(bad if bad.ndim == 1 else bad.any(axis=1)):
                 sentence = f"version {seat.version} answered {got[row]} where a number is due"
                 faults[start + int(row)] = Fault(seat.version, "not-finite", sentence)
         elif got.kind == "raised" and end - start > 1 and tries < _TRIES:
@@ -151,7 +167,7 @@ def _fill(
             faults.update(dict.fromkeys(range(start, end), got))
 
 
-def _call(seat: Seat, columns: Columns, n_rows: int) -> NDArray[np.float64] | Fault:
+def _call(seat: Seat, columns: Columns, shape: tuple[int, ...]) -> NDArray[np.float64] | Fault:
     try:
         got = np.asarray(seat.predictor.scores(columns), dtype=np.float64)
     except errors.HomeostatError as error:
@@ -159,7 +175,7 @@ def _call(seat: Seat, columns: Columns, n_rows: int) -> NDArray[np.float64] | Fa
     except BaseException as error:  # noqa: BLE001 - a model is the user's code, SystemExit too
         kind = type(error).__name__
         return Fault(seat.version, "raised", f"version {seat.version} raised {kind}: {error}")
-    if got.shape != (n_rows,):
-        sentence = f"version {seat.version} answered shape {got.shape}, not ({n_rows},)"
+    if got.shape != shape:
+        sentence = f"version {seat.version} answered shape {got.shape}, not {shape}"
         return Fault(seat.version, "shape", sentence)
     return got

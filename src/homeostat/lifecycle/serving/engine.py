@@ -346,7 +346,7 @@ class Engine:
         """
         held = self.holds(name)
         classes = self._cold.get(name, ()) if held is None else held.classes
-        classes = classes or (await self.reach(name)).classes  # without loading, where told
+        classes = classes or (await self.reach(name)).takes  # without loading, where told
         known = labelling.meant([one.label for one in labels], classes, deployment=name)
         frame = frames.Labels(
             clock.now_ms(),

@@ -57,11 +57,12 @@ def load(files: Mapping[str, bytes], *, is_trusted: bool = False) -> served.Load
     return served.Loaded(
         predictor=predictor,
         classes=classes,
-        labels=_labels(classes, about.positive),
+        labels=_labels(classes, about.positive) if about.task == "binary" else None,
         columns=tuple((column.name, column.kind) for column in about.schema.columns),
         validate=rows.compile_row(about.schema),
         read=rows.compile_columns(about.schema),
         unseen=rows.compile_unseen(about.schema),
+        task=about.task,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from homeostat.foundation import errors, ids
-from homeostat.lifecycle.predictions import frames
+from homeostat.lifecycle.predictions import frames, labelling
 from homeostat.lifecycle.predictions import keys as known_by
 from homeostat.lifecycle.serving import (
     answering,
@@ -17,8 +17,10 @@ from homeostat.lifecycle.serving import (
     corrected,
     entities,
     plan,
+    residuals,
     router,
     rules,
+    several,
     shadowing,
 )
 
@@ -32,7 +34,8 @@ class Loaded(NamedTuple):
     on; both empty for a regression. `columns` are its features as (name, kind of the schema);
     ``validate(row, index)`` returns a request's row with the types of the schema or raises
     InvalidInputError naming its path; ``read(names, columns, n_rows)`` does so for columns.
-    ``unseen(columns)`` names the categories among them that training never saw.
+    ``unseen(columns)`` names the categories among them that training never saw. `task` says
+    what a score is, as the description of the version does.
     """
 
     predictor: composite.Predictor
@@ -42,6 +45,17 @@ class Loaded(NamedTuple):
     validate: Callable[..., dict[str, Any]]
     read: Callable[..., list[list[Any]]]
     unseen: Callable[[list[list[Any]]], dict[str, list[str]]] | None = None
+    task: str = "binary"
+
+    @property
+    def is_several(self) -> bool:
+        """Whether each class has a score."""
+        return self.task == "multiclass"
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Which labels it may get: its classes, or any number."""
+        return labelling.A_NUMBER if self.task == "regression" else self.classes
 
 
 class Served:
@@ -58,6 +72,10 @@ class Served:
 
     Attributes
     ----------
+    several
+        The classes that it scores, where each has a score; none for two classes, or a number.
+    takes
+        The labels it may get.
     asked
         Which request of its process it answered last; the engine's to set.
     form
@@ -74,8 +92,11 @@ class Served:
         self.document = document
         self.asked = 0
         self.form: Any = None
-        champion = loaded[plan.champion(document.plan)]
+        first = plan.champion(document.plan)
+        champion = loaded[first]
         self.classes = champion.classes
+        self.takes = champion.takes
+        self.several = several.classes_of(loaded, first=first)
         self.columns = champion.columns
         self._validate = champion.validate
         self._read = champion.read
@@ -86,7 +107,10 @@ class Served:
         self._aside = frozenset({*self._context, document.key, ""}.difference(features, [""]))
         self._key_at = features.index(document.key) if document.key in features else None
         layout = frames.Layout(
-            features, tuple(kind for _, kind in champion.columns), self._context
+            features,
+            tuple(kind for _, kind in champion.columns),
+            self._context,
+            self.several,
         )
         place = rules.Place(features, self._context, document.key)
         self._router = router.Router(document.plan, place=place)
@@ -345,11 +369,7 @@ def _arm(
     loaded: Mapping[int, Loaded],
     post: answering.Post,
 ) -> answering.AnsweringArm:
-    members = sorted(arm.members, key=lambda member: member.version)
-    seats = [
-        composite.Seat(one.version, one.weight, loaded[one.version].predictor)
-        for one in members
-    ]
+    seats = several.seats(arm.members, loaded, layout.classes)
     place = answering.Place(
         document.deployment,
         document.plan.generation,
@@ -359,10 +379,15 @@ def _arm(
         layout,
         arm.share,
     )
-    first = members[0].version
+    first = seats[0].version
     corrections = corrected.of_arm(document.corrections, loaded, place, first=first)
     return answering.AnsweringArm(
-        place, seats, labels=loaded[first].labels, post=post, corrections=corrections
+        place,
+        seats,
+        labels=loaded[first].labels,
+        post=post,
+        corrections=corrections,
+        corrector=residuals.of_arm(document, arm.name),
     )
 
 
