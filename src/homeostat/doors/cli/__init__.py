@@ -43,6 +43,7 @@ COMMANDS: dict[str, Entry] = {
         "homeostat.doors.cli.predictions:predictions", "Export the prediction log."
     ),
     "monitor": Entry("homeostat.doors.cli.monitor:monitor", "Show what monitoring has found."),
+    "loop": Entry("homeostat.doors.cli.loops:loop", "Ask a loop for a fit; see how it stands."),
     "alerts": Entry("homeostat.doors.cli.alerts:alerts", "Answer alerts; silence them."),
     "backtest": Entry(
         "homeostat.doors.cli.backtest:backtest", "Replay history under a policy."

@@ -87,6 +87,35 @@ def instant(at: int | None) -> str:
     return NOTHING if at is None else clock.short(at)
 
 
+def moment(text: str | None) -> int | None:
+    """Read an instant that a person wrote, UTC unless it says otherwise; ms UTC.
+
+    Raises
+    ------
+    InvalidInputError
+        When it is no time.
+
+    Examples
+    --------
+    >>> moment("1970-01-02"), moment("86400000")
+    (86400000, 86400000)
+    """
+    import datetime as dt
+
+    if text is None:
+        return None
+    if text.isdecimal():
+        return int(text)
+    try:
+        read = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise errors.InvalidInputError(
+            f"{text!r} is no time", hint="write it such as 2026-04-05T10:31:07"
+        ) from None
+    known = read if read.tzinfo else read.replace(tzinfo=dt.UTC)
+    return round(known.timestamp() * 1000)
+
+
 def check_place(path: Path, *, option: str) -> None:
     """Refuse a file that cannot be written before the work, not after it.
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
 import click
 
 from homeostat.doors.cli import output, session
-from homeostat.foundation import errors
 
 
 @click.group()
@@ -49,9 +47,9 @@ def export(
         size = client.predictions.export(
             deployment,
             path,
-            as_of=_instant(as_of),
-            since=_instant(since),
-            until=_instant(until),
+            as_of=output.moment(as_of),
+            since=output.moment(since),
+            until=output.moment(until),
             versions=versions,
             columns=columns,
             with_labels=labels,
@@ -59,18 +57,3 @@ def export(
         )
     told = {"path": str(path), "size_bytes": size}
     output.emit(told, as_json=as_json, show=lambda: f"{path}: {size:,} bytes")
-
-
-def _instant(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if text.isdecimal():
-        return int(text)
-    try:
-        read = dt.datetime.fromisoformat(text)
-    except ValueError:
-        raise errors.InvalidInputError(
-            f"{text!r} is no time", hint="write it such as 2026-04-05T10:31:07"
-        ) from None
-    known = read if read.tzinfo else read.replace(tzinfo=dt.UTC)
-    return round(known.timestamp() * 1000)

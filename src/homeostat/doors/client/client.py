@@ -21,6 +21,7 @@ from homeostat.doors.client import (
     jobs,
     labels,
     lineage,
+    loops,
     models,
     monitoring,
     predictions,
@@ -75,6 +76,7 @@ class Client:
         self.imports = imports.Imports(speaking)
         self.jobs = jobs.Jobs(speaking)
         self.labels = labels.Labels(speaking)
+        self.loops = loops.Loops(speaking)
         self.models = models.Models(speaking)
         self.monitoring = monitoring.Monitoring(speaking)
         self.predictions = predictions.Predictions(speaking)

@@ -58,11 +58,25 @@ class Decisions:
             "GET", "/api/decisions", answer=list[entities.Decision], query=query
         )
 
-    def every(self, *, deployment: str = "") -> Iterator[entities.Decision]:
-        """Yield all decisions, newest first, page by page."""
+    def every(
+        self, *, deployment: str = "", since: int | None = None, until: int | None = None
+    ) -> Iterator[entities.Decision]:
+        """Yield all decisions, newest first, page by page.
+
+        Parameters
+        ----------
+        deployment
+            Only of this one; of all when empty.
+        since, until
+            Only those made from the one instant on and before the other; ms UTC.
+        """
         before = ""
         while page := self.list(deployment=deployment, before=before, limit=PAGE):
-            yield from page
+            for one in page:
+                if since is not None and one.at < since:
+                    return
+                if until is None or one.at < until:
+                    yield one
             before = page[-1].id
 
     def get(self, decision: str) -> entities.Decision:

@@ -16,6 +16,9 @@ from homeostat.lifecycle.serving.entities import Arm, Member
 
 FIT = "loop.fit"
 EXAM = "loop.exam"
+CORRECTOR = "loop.corrector"
+APPROVAL = "approval"
+"""Kind of the alert that asks a person to let a version in."""
 
 
 def carry_out(
@@ -76,9 +79,22 @@ def _do(
         case entities.ResolveAlert():
             watching.clear(tx, actor, deployment=deployment, kind=act.alert, column=act.column)
         case entities.FitCorrector():
-            # Only a state that began with a corrector asks for one; live ones begin without.
-            pass
-        case entities.KeepOut() | entities.AskApproval() | entities.Retire():
+            payload = {"deployment": deployment, "rows": list(act.rows)}
+            key = f"{deployment}:corrector:{act.rows[1]}"
+            jobs.enqueue(tx, actor, CORRECTOR, payload=payload, key=key)
+        case entities.SwitchCorrector():
+            _switch(tx, actor, decision, act, deployment=deployment)
+        case entities.AskApproval():
+            watching.open_alert(
+                tx,
+                actor,
+                deployment=deployment,
+                kind=APPROVAL,
+                cause=APPROVAL,
+                sentence=f"{decision.sentence}: homeostat model approve",
+                evidence=_told(decision),
+            )
+        case entities.KeepOut() | entities.Retire():
             # The state itself remembers these; the event of the decision tells whoever waits.
             pass
 
@@ -103,6 +119,26 @@ def _serve(
     else:
         arms = [Arm(plans.STABLE, 1.0, _members(act.stable))]
     plan = plans.following(before.plan, arms)
+    serving.set_plan(tx, actor, deployment, plan, reason=f"decision:{decision.id}")
+
+
+def _switch(
+    tx: Transaction,
+    actor: access.Actor,
+    decision: entities.Decision,
+    act: entities.SwitchCorrector,
+    *,
+    deployment: str,
+) -> None:
+    """Give the answers of the corrector that the plan names, or give them no more."""
+    before = serving.get_deployment(tx, actor, deployment).plan
+    named = before.corrector
+    if named is None or named.answers == act.answers:
+        return
+    named = msgspec.structs.replace(
+        named, answers=act.answers, since=tx.at if act.answers else 0
+    )
+    plan = msgspec.structs.replace(before, generation=before.generation + 1, corrector=named)
     serving.set_plan(tx, actor, deployment, plan, reason=f"decision:{decision.id}")
 
 

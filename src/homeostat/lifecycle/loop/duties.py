@@ -27,6 +27,7 @@ from homeostat.lifecycle.loop import (
     carrying,
     checking,
     entities,
+    enveloping,
     gating,
     judging,
     lessons,
@@ -34,6 +35,7 @@ from homeostat.lifecycle.loop import (
     observing,
     places,
     prompting,
+    renewing,
     scoring,
     triggers,
     wanting,
@@ -61,6 +63,7 @@ class Bench:
         self._actor = access.system("loop")
         self._scorer = scoring.Scorer(house)
         self._loop = live.Loop(house, self._actor, self._scorer)
+        self._renewing = renewing.Renewing(house, self._actor, self._loop)
         self._hourly = checking.Hourly(house, self._actor)
         self._judging = judging.Judging(house, self._actor, self._scorer)
         self._workshop = candidates.Workshop(house, self._actor)
@@ -75,6 +78,7 @@ class Bench:
             triggers.ADVANCE: self.advance,
             triggers.ASK: self.ask,
             carrying.EXAM: self.exam,
+            carrying.CORRECTOR: self._renewing.learn,
             correcting.EXPIRE: self.expire,
         }
 
@@ -254,7 +258,7 @@ class Bench:
             champion=f"deployment:{name}",
         )
         number = None
-        needs_approval = False
+        needs_approval, is_outside, told = False, False, None
         if examined.passed:
             version = gating.register(
                 tx,
@@ -267,7 +271,9 @@ class Bench:
             )
             number = version.number
             places.number(tx, name, candidate.label, version=number)
-            needs_approval = gating.needs_approval(tx, version, policy)
+            told = enveloping.judge(tx, name, version, report=report, policy=policy)
+            is_outside = told is not None and not told.inside
+            needs_approval = is_outside or gating.needs_approval(tx, version, policy)
         event = entities.GateJudged(
             version=candidate.label,
             registered=None if number is None else str(number),
@@ -275,6 +281,8 @@ class Bench:
             report=f"report:{report.id}",
             sentence=examined.judged.sentence,
             needs_approval=needs_approval,
+            envelope=msgspec.UNSET if told is None else f"envelope:{told.id}",
+            outside=told.sentence if told is not None and is_outside else msgspec.UNSET,
         )
         self._loop.record(tx, seen, event)
         return {"candidate": candidate.label, "version": number, "report": report.id}

@@ -229,7 +229,8 @@ class GateJudged(msgspec.Struct, frozen=True, kw_only=True, tag="gate-judged"):
     """Evaluation has judged a candidate on its exam block.
 
     `registered` is the version's number where the candidate was known by another label so
-    far. `needs_approval` says that the policy's tier asks a person before it answers.
+    far. `needs_approval` says that the policy's tier or its envelope asks a person before it
+    answers; `envelope` is the report on it, `outside` what lies outside, in words.
     """
 
     version: str
@@ -238,6 +239,8 @@ class GateJudged(msgspec.Struct, frozen=True, kw_only=True, tag="gate-judged"):
     sentence: str = ""
     needs_approval: bool = False
     registered: str | None = None
+    envelope: str | msgspec.UnsetType = msgspec.UNSET
+    outside: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Approved(msgspec.Struct, frozen=True, kw_only=True, tag="approved"):

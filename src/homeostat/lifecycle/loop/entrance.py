@@ -6,6 +6,7 @@ everybody else; after it only weights move.
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import structs
 
 from homeostat.lifecycle.loop import cooling, correcting, duels, entities, rollout, weights
@@ -107,11 +108,14 @@ def pass_gates(
         return state, (verdict,)
     version = event.registered or event.version
     evidence["version"] = version
+    if event.envelope is not msgspec.UNSET:
+        evidence["envelope"] = event.envelope
     state = _renamed(state, event.version, version)
     if event.needs_approval:
+        why = f": {event.outside}" if event.outside else ""
         verdict = entities.Verdict(
             kind="ask",
-            sentence=f"version {version} passed its gates; a person must approve it",
+            sentence=f"version {version} passed its gates; a person must approve it{why}",
             evidence=evidence,
             acts=(entities.AskApproval(version=version),),
         )

@@ -88,6 +88,12 @@ def changed(folder: Path, codes: list[Code]) -> Change | None:
     return first
 
 
+def differing(one: recorded.Recipe, other: recorded.Recipe) -> tuple[str, ...]:
+    """Return the files whose code differs between two runs, or that only one of them has."""
+    then, now = ({file.path: _tree(file.text) for file in each.files} for each in (one, other))
+    return tuple(path for path in sorted({*then, *now}) if then.get(path) != now.get(path))
+
+
 def _read(path: Path) -> str:
     try:
         return _tree(path.read_text(encoding="utf-8"))

@@ -35,6 +35,16 @@ decisions = sa.Table(
     sa.Column("document", sa.Text, nullable=False),
     sa.Index("decisions_deployment", "project", "deployment", "id"),
 )
+envelope_reports = sa.Table(
+    "envelope_reports",
+    metadata,
+    sa.Column("project", sa.Text, primary_key=True),
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("deployment", sa.Text, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index("envelope_reports_deployment", "project", "deployment", "id"),
+)
 places = sa.Table(
     "loop_places",
     metadata,
@@ -145,3 +155,20 @@ def newest_first(
     if before:
         query = query.where(decisions.c.id < before)
     return query.order_by(decisions.c.id.desc()).limit(limit)
+
+
+INSERT_ENVELOPE = sa.insert(envelope_reports)
+FIND_ENVELOPE = sa.select(envelope_reports.c.body).where(
+    envelope_reports.c.project == sa.bindparam("in_project"),
+    envelope_reports.c.id == sa.bindparam("in_id"),
+)
+LIST_ENVELOPES = (
+    sa.select(envelope_reports.c.body)
+    .where(
+        envelope_reports.c.project == sa.bindparam("in_project"),
+        envelope_reports.c.deployment == sa.bindparam("in_deployment"),
+        envelope_reports.c.id < sa.bindparam("in_before"),
+    )
+    .order_by(envelope_reports.c.id.desc())
+    .limit(sa.bindparam("in_limit"))
+)

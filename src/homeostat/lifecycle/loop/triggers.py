@@ -11,7 +11,7 @@ import msgspec
 
 from homeostat.foundation import access, events, jobs
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.alerting import telling
+from homeostat.lifecycle.alerting import telling, watching
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.loop import actions, carrying, entities, upstream, wanting
 from homeostat.lifecycle.serving import actions as serving
@@ -116,6 +116,10 @@ def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None
         waits = any(m.version == number and m.standing == "approval" for m in state.members)
         if waits:
             _tell(tx, actor, deployment.name, entities.Approved(version=number, by=event.actor))
+            left = actions.state(tx, deployment.name).members
+            if all(member.standing != "approval" for member in left):
+                name, kind = deployment.name, carrying.APPROVAL
+                watching.clear(tx, actor, deployment=name, kind=kind)
 
 
 def _lost(tx: Transaction, actor: access.Actor, event: events.Event) -> None:

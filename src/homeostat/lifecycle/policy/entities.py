@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from homeostat.lifecycle.policy import spans
+from homeostat.lifecycle.policy.limits import Envelope, Selection
 from homeostat.lifecycle.policy.promised import Kpi, Metric, Objective
 
 CLASSIFICATION_METRICS = (
@@ -16,6 +17,7 @@ CLASSIFICATION_METRICS = (
     "accuracy",
     "balanced_accuracy",
     "f1",
+    "macro_f1",
     "precision",
     "recall",
     "log_loss",
@@ -129,7 +131,9 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     Attributes
     ----------
     metric
-        What is measured; ``roc_auc`` or ``r2`` by task when not given.
+        What is measured; ``roc_auc`` or ``r2`` by task when not given. Of several classes
+        ``f1``, ``precision``, ``recall`` and ``roc_auc`` are means over classes; of a
+        regression ``mae``, ``rmse`` and ``pinball@0.9`` are losses.
     at_least
         Smallest value of `metric` (largest, for a metric of loss).
     margin
@@ -217,6 +221,9 @@ class Retraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         How many fits: ``normal``, ``low`` or ``minimal``.
     members
         Models that may answer together; 1 where exactly one must.
+    corrector
+        Whether a small model learned every few blocks may correct what the members say, while
+        that is shown to gain. Never where the tier is high: nobody approves it.
     schedule
         Cron expression, for the cause ``schedule``.
     new_rows
@@ -238,6 +245,7 @@ class Retraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     on: tuple[Reason, ...] = ("harm", "refresh")
     budget: Budget = "normal"
     members: Annotated[int, Meta(ge=1, le=8, description="a whole number from 1 to 8")] = 3
+    corrector: Annotated[bool, Meta(description="true or false")] = True
     schedule: Text | None = None
     new_rows: Count = 10_000
     cooldown: str = "6h"
@@ -359,6 +367,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     retraining: Retraining = Retraining()
     explain: Explain = Explain()
     alerts: Alerts = Alerts()
+    envelope: Envelope = Envelope()
+    selection: Selection = Selection()
     slices: dict[Name, Text] = {}
     metrics: dict[Name, Metric] = {}
     kpis: dict[Name, Kpi] = {}

@@ -19,6 +19,7 @@ import msgspec
 from homeostat.foundation.errors import InvalidInputError, NotFoundError
 from homeostat.lifecycle.policy import rules
 from homeostat.lifecycle.policy.entities import Alerts, Explain, Policy, Retraining, Serving
+from homeostat.lifecycle.policy.limits import Envelope, Selection
 from homeostat.lifecycle.policy.promised import Kpi, Metric, Objective
 
 _SECTIONS: dict[str, type[msgspec.Struct]] = {
@@ -35,7 +36,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # Read by the settings of a process, not by a policy; allowed in the same file.
 _OTHERS = ("server",)
 # Keys of [retraining] that came later: unsaid, they do not count in the digest of a policy.
-_LATER = ("debounce", "fits_per_day", "compute_per_day", "upstream")
+_LATER = ("corrector", "debounce", "fits_per_day", "compute_per_day", "upstream")
 _KINDS = {str: "some text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -129,6 +130,10 @@ def digest(policy: Policy) -> str:
         policy = msgspec.structs.replace(policy, alerts=msgspec.UNSET)
     if policy.explain == Explain():
         policy = msgspec.structs.replace(policy, explain=msgspec.UNSET)
+    if policy.envelope == Envelope():
+        policy = msgspec.structs.replace(policy, envelope=msgspec.UNSET)
+    if policy.selection == Selection():
+        policy = msgspec.structs.replace(policy, selection=msgspec.UNSET)
     if policy.serving == Serving():
         policy = msgspec.structs.replace(policy, serving=msgspec.UNSET)
     unsaid = {

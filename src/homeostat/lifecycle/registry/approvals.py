@@ -95,6 +95,12 @@ def need_fit(
         )
 
 
+def latest_approved(tx: Transaction, model: str, *, before: int) -> int | None:
+    """Return the number of the newest version, older than `before`, that a person let in."""
+    given = records.list_approvals(tx, model)
+    return max((one.number for one in given if one.number < before), default=None)
+
+
 def trainers(version: Version) -> tuple[str, str]:
     """Return who must not approve the version where four eyes are needed."""
     return version.trained_by, version.registered_by
