@@ -26,6 +26,7 @@ REFERENCE_ROWS = 3000
 SURPRISE_ROWS = 10_000
 CELLS_PER_DECADE = 10
 SCORE = "score"
+ANSWER = "answer"
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +36,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     them (for categories: in the order of the bins, then all others), then the missing.
     `magnitudes` counts log10 of the absolute values in tenths of a decade from
     `lowest_magnitude` up. `dependence` is how much more the groups of a window vary than
-    those of independent rows; it is seen only where the reference is in time order.
+    those of independent rows, `missing_effect` the same of the missing values; both are seen
+    only where the reference is in time order.
     """
 
     is_number: bool
@@ -51,6 +53,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     longest_run: int
     rare: int = 0
     dependence: noise.Design = noise.Design()
+    missing_effect: float = 1.0
 
     @property
     def missing_share(self) -> float:
@@ -100,6 +103,8 @@ def freeze(
     score: str | None = None,
     label: str | None = None,
     threshold: float = 0.5,
+    answer: str | None = None,
+    wrong: NDArray[np.bool_] | None = None,
 ) -> Baseline:
     """Freeze a baseline from the rows a model is trained on, or held out beside them.
 
@@ -110,13 +115,18 @@ def freeze(
     features
         Columns that are served.
     score
-        Column of the probability of the positive class, best from rows the model was not
-        fitted on; None when there is none.
+        Column of the probability of the positive class, or of the answer where there are
+        several, or of the number itself, best from rows the model was not fitted on; None when
+        there is none.
     label
         Column of the outcome: 0 and 1, booleans, or two classes of which the later in the
         alphabet is positive; None when there is none.
     threshold
         Scores from here up are answered positive.
+    answer
+        Column of the answer, of several classes; None otherwise.
+    wrong
+        Shape ``(n,)``, which rows were answered wrongly, where no label of two classes says it.
 
     Returns
     -------
@@ -140,6 +150,8 @@ def freeze(
     kept = frame.select(features)
     if score:
         kept = kept.with_columns(frame[score].cast(pl.Float64).alias(SCORE))
+    if answer:
+        kept = kept.with_columns(frame[answer].alias(ANSWER))
     frozen = bins.freeze_table(kept)
     seen = summary.summarise_table(kept, frozen)
     profiles = {
@@ -150,12 +162,14 @@ def freeze(
         )
         for column in kept
     }
-    codes = wrong = b""
+    codes = mistakes = b""
     if score and label:
+        answered = frame[score].cast(pl.Float64).to_numpy() >= threshold
+        wrong = answered != _positive(frame[label])
+    if wrong is not None:
         step = -(-frame.height // REFERENCE_ROWS)
         rows = frame[::step]
-        answered = rows[score].cast(pl.Float64).to_numpy() >= threshold
-        wrong = (answered != _positive(rows[label])).astype(np.uint8).tobytes()
+        mistakes = wrong[::step].astype(np.uint8).tobytes()
         columns = [group(rows[name], profiles[name], frozen.columns[name]) for name in features]
         codes = np.column_stack(columns).astype("<u2").tobytes() if columns else b""
     return Baseline(
@@ -166,7 +180,7 @@ def freeze(
         profiles=profiles,
         has_score=score is not None,
         codes=codes,
-        wrong=wrong,
+        wrong=mistakes,
         surprise=_surprise(
             kept[:: -(-frame.height // SURPRISE_ROWS)].select(features), frozen, seen
         ),
@@ -278,8 +292,12 @@ def _with_dependence(values: pl.Series, profile: Profile, kept: bins.Bins) -> Pr
     codes = group(values, profile, kept)
     n_groups = len(profile.grouped) - 1
     known = codes[codes < n_groups]
-    dependence = noise.design(known, n_groups=n_groups)
-    return msgspec.structs.replace(profile, dependence=dependence)
+    missing = noise.design((codes == n_groups).astype(np.uint8), n_groups=2)
+    return msgspec.structs.replace(
+        profile,
+        dependence=noise.design(known, n_groups=n_groups),
+        missing_effect=missing.effect,
+    )
 
 
 def _category_profile(

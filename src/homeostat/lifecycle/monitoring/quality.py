@@ -49,9 +49,10 @@ def null_burst(missing: Flags, profile: baseline.Profile) -> Stretch | None:
     -------
     Stretch or None
         Where at least nine in ten rows miss it, with 20 nats or more against the
-        baseline's share.
+        baseline's share; values that used to vanish together count less, by their effect.
     """
-    if int(missing.sum()) < _LEAST_ROWS:
+    least = _LEAST_ROWS * profile.missing_effect
+    if int(missing.sum()) < least:
         return None
     before = (profile.grouped[-1] + 0.5) / (profile.n + 1)
     if before >= 0.5:  # noqa: PLR2004 - a column that is mostly missing cannot burst
@@ -62,7 +63,7 @@ def null_burst(missing: Flags, profile: baseline.Profile) -> Stretch | None:
     rise = totals - np.minimum.accumulate(totals)
     end = int(np.argmax(rise))
     first = end - int(np.argmin(totals[: end + 1][::-1]))
-    if end - first < _LEAST_ROWS or rise[end] < _LEAST_NATS:
+    if end - first < least or rise[end] < _LEAST_NATS * profile.missing_effect:
         return None
     if float(missing[first:end].mean()) < _LEAST_SHARE:
         return None
@@ -100,9 +101,17 @@ def stuck(x: Floats, profile: baseline.Profile) -> Stretch | None:
 
 
 def missing_chance(missing: Flags, profile: baseline.Profile) -> float:
-    """Return the chance of so many missing values or more, at the baseline's share."""
-    before = (profile.grouped[-1] + 1) / (profile.n + 2)
-    return at_least(int(missing.sum()), len(missing), before)
+    """Return the chance of so many missing values or more, as the baseline misses them.
+
+    Values that vanish together count as one for every `profile.missing_effect` of them; the
+    baseline's share is known from its rows only, so the count is beta-binomial.
+    """
+    gone, weight = int(missing.sum()), profile.missing_effect
+    if not gone:
+        return 1.0
+    k, n = (max(1, round(m / weight)) for m in (gone, len(missing)))
+    before, known = profile.grouped[-1] / weight, (profile.n - profile.grouped[-1]) / weight
+    return distributions.beta_binomial_tail(k, n, before + 1, max(1.0, known))
 
 
 def outside(x: Floats, profile: baseline.Profile) -> tuple[int, float]:
@@ -133,13 +142,20 @@ def outside(x: Floats, profile: baseline.Profile) -> tuple[int, float]:
 def unseen_chance(n_unseen: int, n: int, profile: baseline.Profile) -> float:
     """Return the chance of so many unseen categories or more.
 
+    Rows that depend on each other are new together: they count as one for every
+    `profile.dependence.effect` of them.
+
     References
     ----------
     .. [1] I. J. Good, "The population frequencies of species and the estimation of
        population parameters", Biometrika 40, 1953: the chance that the next row is of a new
        category is about the share of categories seen once.
     """
-    return at_least(n_unseen, n, (profile.rare + 1) / (profile.n + 1))
+    if not n_unseen:
+        return 1.0
+    weight = profile.dependence.effect
+    k, rows = (max(1, round(m / weight)) for m in (n_unseen, n))
+    return at_least(k, rows, (profile.rare + 1) / (profile.n + 1))
 
 
 def at_least(k: int, n: int, share: float) -> float:

@@ -136,7 +136,10 @@ def _pair(frame: pl.DataFrame, frozen: baseline.Baseline, one: str, other: str) 
     end = int(np.argmax(rise))
     first = end - int(np.argmin(totals[: end + 1][::-1]))
     n = end - first
-    if n < _LEAST_ROWS or rise[end] < max(_LEAST_TOTAL, _LEAST_MEAN * n):
+    # Rows that follow each other wander together, and tell less than as many others.
+    weight = max(frozen.profiles[name].dependence.effect for name in (one, other))
+    least = max(_LEAST_TOTAL * weight, _LEAST_MEAN * n)
+    if n < _LEAST_ROWS * weight or rise[end] < least:
         return None
     if not (
         _fits(x[first:end], frozen, one, other) and _fits(y[first:end], frozen, other, one)
