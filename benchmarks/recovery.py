@@ -31,7 +31,6 @@ from homeostat.lifecycle.loop import (
     backtest,
     clocked,
     correcting,
-    corrector,
     estimators,
     history,
     looped,
@@ -39,6 +38,7 @@ from homeostat.lifecycle.loop import (
     testbed,
 )
 from homeostat.lifecycle.policy import entities as policies
+from homeostat.measures import residual
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 REAL = {
@@ -232,7 +232,7 @@ def _lived(
         for version, weight in life.state.stable.items():
             chances += weight * known[version]
         if life.corrector is not None and correcting.is_in_force(life.state):
-            chances = corrector.corrected(life.corrector, matrix, chances)
+            chances = residual.corrected(life.corrector, matrix, chances)
         initial = np.mean((known["1"] >= 0.5) == truth)
         lost.append(float(initial - np.mean((chances >= 0.5) == truth)))
     return life, lost

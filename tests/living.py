@@ -23,7 +23,8 @@ from homeostat.lifecycle.predictions import frames
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import adopted
 from homeostat.lifecycle.serving import actions as serving
-from homeostat.lifecycle.serving import router
+from homeostat.lifecycle.serving import residuals, router
+from homeostat.measures import residual
 
 NAME = "credit"
 KINDS = ("number", "number", "number", "number", "category")
@@ -110,6 +111,7 @@ class Living:
             each = [self.scores(member.version, part) for member in arm.members]
             weights = [member.weight for member in arm.members]
             mixed = np.average(each, axis=0, weights=weights) if score is None else score(part)
+            served = self._corrected(plan, part, mixed)
             yield frames.Batch(
                 served_at=clock.now_ms(),
                 generation=plan.generation,
@@ -121,10 +123,18 @@ class Living:
                 features=[part[name].to_list() for name in lender.FEATURES],
                 context=[part["sex"].to_list()],
                 scores=[float(value) for value in mixed],
-                answers=[int(value >= 0.5) for value in mixed],
+                answers=[int(value >= 0.5) for value in served],
                 members=[str(member.version) for member in arm.members],
                 member_scores=[[float(value) for value in one] for one in each],
+                served=[float(value) for value in served],
             )
+
+    def _corrected(self, plan, rows, mixed):
+        if plan.corrector is None or not plan.corrector.answers:
+            return mixed
+        found = residuals.read(self.house, NAME, plan.corrector.digest)
+        columns = {name: rows[name].to_list() for name in lender.FEATURES}
+        return residual.Applied(found).corrected(columns, np.asarray(mixed))
 
     def scores(self, version, rows):
         found = self.house.read(lambda tx: registry.get_version(tx, self.owner, NAME, version))

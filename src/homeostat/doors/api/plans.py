@@ -11,7 +11,7 @@ import msgspec
 
 from homeostat.doors.api import routing
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.serving import actions, classes
+from homeostat.lifecycle.serving import actions, classes, residuals
 from homeostat.lifecycle.serving.entities import PlanDocument
 
 LONGEST_WAIT_S = 55.0
@@ -48,7 +48,7 @@ async def get_plan(call: routing.Call) -> PlanDocument:
         lambda found: found[0].plan.generation > known.after,
         timeout_s=known.wait_s,
     )
-    (whole,) = await _with_classes(call, [told])
+    (whole,) = await _whole(call, [told])
     return whole
 
 
@@ -61,8 +61,14 @@ async def changed_plans(call: routing.Call) -> list[PlanDocument]:
         return [classes.of_plan(tx, call.actor, one) for one in changed]
 
     told = await call.read_until(fetch, bool, timeout_s=known.wait_s)
-    return await _with_classes(call, told)
+    return await _whole(call, told)
 
 
-async def _with_classes(call: routing.Call, told: list[classes.Told]) -> list[PlanDocument]:
-    return await call.work(lambda: classes.with_classes(call.house, told, project=call.project))
+async def _whole(call: routing.Call, told: list[classes.Told]) -> list[PlanDocument]:
+    def bring() -> list[PlanDocument]:
+        found = classes.with_classes(call.house, told, project=call.project)
+        return [
+            residuals.with_corrector(call.house, one, project=call.project) for one in found
+        ]
+
+    return await call.work(bring)

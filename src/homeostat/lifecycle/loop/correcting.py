@@ -1,4 +1,8 @@
-"""Is the residual corrector worth its answers, and when is it fitted anew? `learn` calls it."""
+"""Is the residual corrector worth its answers, and when is it fitted anew? `learn` calls it.
+
+The same in a backtest and live. A corrector that gains nothing is expelled by the evidence that
+let it in: its answers end with the block that shows it, and an alarm ends them at once.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +35,18 @@ def is_in_force(state: entities.LoopState) -> bool:
     return told is not msgspec.UNSET and told.evidence > SWITCH
 
 
+def is_wanted(policy: policies.Policy) -> bool:
+    """Say whether a corrector may answer under a policy, in a backtest and live alike.
+
+    Parameters
+    ----------
+    policy
+        Of two classes or not: whoever scores rows sees that. Where its tier is high, nobody
+        answers whom no person approved, so no corrector does.
+    """
+    return policy.retraining.corrector and policy.model.tier != "high"
+
+
 def weigh(state: entities.LoopState, event: entities.BlockLabelled) -> entities.LoopState:
     """Add what a block says of the corrector.
 
@@ -39,12 +55,13 @@ def weigh(state: entities.LoopState, event: entities.BlockLabelled) -> entities.
     state
         What was known before.
     event
-        Its `growth`; unset or empty where no corrector looked at the rows.
+        Its `growth`; zeros where no corrector looked at the rows. Unset where none may answer:
+        what was known of one is forgotten.
 
     Returns
     -------
     LoopState
-        The same where there is no corrector to speak of.
+        With a corrector's record from the first block on that may have one.
 
     Notes
     -----
@@ -52,14 +69,36 @@ def weigh(state: entities.LoopState, event: entities.BlockLabelled) -> entities.
     sum of their logs, discounted and kept within bounds, is a fast switch, not a test: the
     bounds and the discount give its level away.
     """
-    told = state.correction
-    if told is msgspec.UNSET:
-        return state
-    gained = 0.0
-    if event.growth is not msgspec.UNSET and event.growth:
-        gained = evidence.log_mean_exp(event.growth)
+    if event.growth is msgspec.UNSET:
+        if state.correction is msgspec.UNSET:
+            return state
+        return structs.replace(state, correction=msgspec.UNSET)
+    told = entities.Correction() if state.correction is msgspec.UNSET else state.correction
+    gained = evidence.log_mean_exp(event.growth) if event.growth else 0.0
     total = min(LARGEST, max(-LARGEST, DECAY * told.evidence + gained))
     return structs.replace(state, correction=structs.replace(told, evidence=total))
+
+
+def switch(before: entities.LoopState, after: entities.LoopState) -> Verdicts:
+    """Say that the corrector begins to answer, or ends; nothing where neither is so.
+
+    Parameters
+    ----------
+    before, after
+        State before an event, and after all that followed from it.
+    """
+    answers = is_in_force(after)
+    if is_in_force(before) == answers:
+        return ()
+    told = 0.0 if after.correction is msgspec.UNSET else after.correction.evidence
+    word = "answers, corrected" if answers else "answers are not corrected any more"
+    verdict = entities.Verdict(
+        kind="none",
+        sentence=f"{word}: evidence for the corrector is {told:.2f} nats, {SWITCH:g} needed",
+        evidence={"evidence": told, "needed": SWITCH},
+        acts=(entities.SwitchCorrector(answers=answers),),
+    )
+    return (verdict,)
 
 
 def doubt(state: entities.LoopState) -> entities.LoopState:

@@ -1,7 +1,7 @@
-"""The residual corrector: a few small trees that go on from the logit that was served.
+"""Learns the residual corrector: a line, and a few small trees, from the logit that was given.
 
-Called by the backtest. A corrector is a document of plain numbers (no pickle, no library is
-needed to answer with it). It learns on rows that were answered before their labels were
+Called by the backtest and, live, by `relearning`. What is learned is a document of numbers,
+which `measures.residual` applies. It learns on rows that were answered before their labels were
 known, so that what it goes on from is out of sample and nothing has to be held out.
 Whether its answers are given is decided by evidence, in `learn`.
 """
@@ -15,6 +15,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from homeostat.measures import residual
+
 TREES = 10
 LEAVES = 7
 RATE = 0.1
@@ -22,12 +24,7 @@ PENALTY = 5.0
 LEAST_ROWS = 20
 BINS = 63
 LINE_PENALTY = 50.0
-LINE_CLIP = 4.0
 NEWTON_STEPS = 4
-LARGEST_LOGIT = 30.0
-LARGEST_VALUE = 1e100
-"""Squares and their sums must stay finite."""
-CLIP = 0.001
 BETS = (0.05, 0.15, 0.45, 0.9)
 _LEAST_GAIN = 1e-12
 
@@ -35,48 +32,7 @@ Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 
-class Tree(msgspec.Struct, frozen=True, array_like=True):
-    """Nodes in the order they were made; node 0 is the root.
-
-    A row goes left where ``column[node]`` is at most ``threshold[node]``; a missing value
-    goes left where ``missing_left[node]``. ``column`` is -1 in a leaf, which adds ``value``.
-    """
-
-    column: tuple[int, ...]
-    threshold: tuple[float, ...]
-    missing_left: tuple[bool, ...]
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-    value: tuple[float, ...]
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """``intercept + sum slope * clip((x - centre) / spread)``; a missing value adds nothing."""
-
-    centre: tuple[float, ...]
-    spread: tuple[float, ...]
-    slope: tuple[float, ...]
-    intercept: float
-
-
-class Corrector(msgspec.Struct, frozen=True, kw_only=True):
-    """What is added to the logit that was served: a line, then trees.
-
-    Columns are the features and, as the last one, the logit of what was served.
-    """
-
-    n_columns: int
-    line: Line
-    trees: tuple[Tree, ...]
-
-
-def logit(chances: Floats) -> Floats:
-    """Return the logits of probabilities, which are clipped to 0.001 to 0.999 before."""
-    clipped = np.clip(chances, CLIP, 1 - CLIP)
-    return np.asarray(np.log(clipped / (1 - clipped)), dtype=np.float64)
-
-
-def fit(features: Floats, chances: Floats, labels: NDArray[np.int8]) -> Corrector:
+def fit(features: Floats, chances: Floats, labels: NDArray[np.int8]) -> residual.Corrector:
     """Learn how far what was served is off.
 
     Parameters
@@ -110,47 +66,22 @@ def fit(features: Floats, chances: Floats, labels: NDArray[np.int8]) -> Correcto
     >>> x = np.linspace(-1, 1, 400)[:, None]
     >>> labels = (x[:, 0] > 0).astype(np.int8)
     >>> made = fit(x, np.full(400, 0.5), labels)
-    >>> bool(corrected(made, x, np.full(400, 0.5))[-1] > 0.6)
+    >>> bool(residual.corrected(made, x, np.full(400, 0.5))[-1] > 0.6)
     True
     """
-    columns = _columns(features, logit(chances))
+    columns = residual.with_start(features, residual.logit(chances))
     codes, edges = _binned(columns)
     line = _line(columns, labels)
-    margin = columns[:, -1] + _along(line, columns)
-    trees: list[Tree] = []
+    margin = columns[:, -1] + residual.along(line, columns)
+    trees: list[residual.Tree] = []
     for _ in range(TREES):
-        chance = _chances(margin)
+        chance = residual.chance(margin)
         tree, leaves = _grow(codes, edges, chance - labels, chance * (1 - chance))
         if len(tree.column) == 1:
             break
         trees.append(tree)
         margin += np.asarray(tree.value)[leaves]
-    return Corrector(n_columns=columns.shape[1], line=line, trees=tuple(trees))
-
-
-def corrected(corrector: Corrector, features: Floats, chances: Floats) -> Floats:
-    """Return the corrected probabilities of rows.
-
-    Parameters
-    ----------
-    corrector
-        From `fit`.
-    features
-        Shape ``(n, d)`` with the columns it was fitted on.
-    chances
-        Shape ``(n,)``, what the composite says of these rows.
-
-    Returns
-    -------
-    NDArray
-        Shape ``(n,)``, inside (0, 1).
-    """
-    start = logit(chances)
-    columns = _columns(features, start)
-    margin = start + _along(corrector.line, columns)
-    for tree in corrector.trees:
-        margin += np.asarray(tree.value)[_leaves(tree, columns)]
-    return _chances(margin)
+    return residual.Corrector(n_columns=columns.shape[1], line=line, trees=tuple(trees))
 
 
 def growth(before: Floats, after: Floats, labels: NDArray[np.int8]) -> tuple[float, ...]:
@@ -179,47 +110,28 @@ def growth(before: Floats, after: Floats, labels: NDArray[np.int8]) -> tuple[flo
     return tuple(math.fsum(math.log1p(bet * gain) for gain in gains) for bet in BETS)
 
 
-def _columns(features: Floats, start: Floats) -> Floats:
-    return np.column_stack([np.clip(features, -LARGEST_VALUE, LARGEST_VALUE), start])
-
-
-def _chances(margin: Floats) -> Floats:
-    clipped = np.clip(margin, -LARGEST_LOGIT, LARGEST_LOGIT)
-    return np.asarray(1 / (1 + np.exp(-clipped)), dtype=np.float64)
-
-
-def _line(columns: Floats, labels: NDArray[np.int8]) -> Line:
+def _line(columns: Floats, labels: NDArray[np.int8]) -> residual.Line:
     """Fit the line by damped Newton steps; the intercept is penalised least."""
     known = ~np.isnan(columns)
     n_known = np.maximum(known.sum(axis=0), 1)
     centre = np.where(known, columns, 0.0).sum(axis=0) / n_known
     spread = np.sqrt(np.where(known, (columns - centre) ** 2, 0.0).sum(axis=0) / n_known)
     spread = np.where(spread > 0, spread, np.inf)
-    design = np.column_stack([_scaled(columns, centre, spread), np.ones(len(columns))])
+    design = np.column_stack([residual.scaled(columns, centre, spread), np.ones(len(columns))])
     penalty = np.full(design.shape[1], LINE_PENALTY)
     penalty[-1] = 1.0
     beta = np.zeros(design.shape[1])
     for _ in range(NEWTON_STEPS):
-        chance = _chances(columns[:, -1] + design @ beta)
+        chance = residual.chance(columns[:, -1] + design @ beta)
         slope = design.T @ (chance - labels) + penalty * beta
         bend = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(penalty)
         beta -= np.linalg.solve(bend, slope)
-    return Line(
+    return residual.Line(
         centre=tuple(centre.tolist()),
         spread=tuple(np.minimum(spread, sys.float_info.max).tolist()),
         slope=tuple(beta[:-1].tolist()),
         intercept=float(beta[-1]),
     )
-
-
-def _along(line: Line, columns: Floats) -> Floats:
-    scaled = _scaled(columns, np.asarray(line.centre), np.asarray(line.spread))
-    return np.asarray(scaled @ np.asarray(line.slope) + line.intercept, dtype=np.float64)
-
-
-def _scaled(columns: Floats, centre: Floats, spread: Floats) -> Floats:
-    scaled = np.clip((columns - centre) / spread, -LINE_CLIP, LINE_CLIP)
-    return np.where(np.isnan(scaled), 0.0, scaled)
 
 
 def _binned(columns: Floats) -> tuple[Codes, list[Floats]]:
@@ -247,7 +159,9 @@ class _Split(msgspec.Struct, frozen=True):
     missing_left: bool
 
 
-def _grow(codes: Codes, edges: list[Floats], g: Floats, h: Floats) -> tuple[Tree, Codes]:
+def _grow(
+    codes: Codes, edges: list[Floats], g: Floats, h: Floats
+) -> tuple[residual.Tree, Codes]:
     """Split the leaf with the largest gain until there are `LEAVES`."""
     place = np.zeros(len(g), dtype=np.intp)
     column, threshold, missing, left, right = [-1], [0.0], [False], [-1], [-1]
@@ -274,7 +188,7 @@ def _grow(codes: Codes, edges: list[Floats], g: Floats, h: Floats) -> tuple[Tree
             open_leaves[node] = _best_split(codes[rows], g[rows], h[rows])
     sums = np.bincount(place, g, len(column)), np.bincount(place, h, len(column))
     value = np.where(np.array(column) < 0, -RATE * sums[0] / (sums[1] + PENALTY), 0.0)
-    tree = Tree(
+    tree = residual.Tree(
         tuple(column),
         tuple(threshold),
         tuple(missing),
@@ -319,18 +233,3 @@ def _best_split(codes: Codes, g: Floats, h: Floats) -> _Split:
         if gain.flat[at] > best.gain:
             best = _Split(float(gain.flat[at]), at // width, at % width, missing_left)
     return best
-
-
-def _leaves(tree: Tree, columns: Floats) -> Codes:
-    """Return the leaf of each row; a node's children come after it."""
-    place = np.zeros(len(columns), dtype=np.intp)
-    for node, column in enumerate(tree.column):
-        if column < 0:
-            continue
-        inside = np.flatnonzero(place == node)
-        values = columns[inside, column]
-        goes_left = np.where(
-            np.isnan(values), tree.missing_left[node], values <= tree.threshold[node]
-        )
-        place[inside] = np.where(goes_left, tree.left[node], tree.right[node])
-    return place

@@ -26,6 +26,7 @@ from homeostat.lifecycle.loop import (
 from homeostat.lifecycle.monitoring import baseline, judge
 from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.lifecycle.policy import entities as policies
+from homeostat.measures import residual
 
 
 def answer(
@@ -46,7 +47,8 @@ def answer(
     policy
         What `decide` follows; `retraining.block` is the batch of `bed`.
     has_corrector
-        Whether a residual corrector may answer, where there are two classes.
+        Whether a residual corrector may answer, where there are two classes and the policy
+        wants one.
     progress
         Is told rows answered and rows to answer.
     """
@@ -77,18 +79,16 @@ class Life:
     ) -> None:
         self.bed = bed
         self.policy = policy
-        self.state = decide.begin(
-            "1",
-            rows=(0, bed.rows.warmup),
-            origin_row=0,
-            has_corrector=has_corrector and bed.rows.task == "binary",
+        self.state = decide.begin("1", rows=(0, bed.rows.warmup), origin_row=0)
+        self._may_correct = (
+            has_corrector and bed.rows.task == "binary" and correcting.is_wanted(policy)
         )
         self.models: dict[str, testbed.Member] = {"1": bed.first}
         self.trained_on: dict[str, NDArray[np.int64]] = {"1": np.arange(bed.rows.warmup)}
         self.chances = foretold.blank(bed.rows)
         self.mixed = foretold.blank(bed.rows)
         self.corrected = foretold.blank(bed.rows)
-        self.corrector: corrector.Corrector | None = None
+        self.corrector: residual.Corrector | None = None
         self.n_corrector_fits = 0
         self.kept_out = np.zeros(bed.n_rows, dtype=bool)
         self.promotions: list[testbed.Promotion] = []
@@ -113,7 +113,7 @@ class Life:
         self.mixed[first:end] = self.corrected[first:end] = self.chances[first:end] = total
         if self.corrector is not None:
             part = self.bed.matrix[first:end]
-            self.corrected[first:end] = corrector.corrected(self.corrector, part, total)
+            self.corrected[first:end] = residual.corrected(self.corrector, part, total)
             if correcting.is_in_force(self.state):
                 self.chances[first:end] = self.corrected[first:end]
 
@@ -199,7 +199,7 @@ class Life:
         )
         if rows.task == "regression":
             return structs.replace(event, losses=tuple(wrong.tolist()))
-        if rows.task == "multiclass":
+        if not self._may_correct:
             return event
         growth = corrector.growth(self.mixed[block], self.corrected[block], rows.labels[block])
         return structs.replace(event, growth=growth)

@@ -13,7 +13,7 @@ from homeostat.foundation import access, events, jobs
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.alerting import telling, watching
 from homeostat.lifecycle.data import actions as data
-from homeostat.lifecycle.loop import actions, carrying, entities, upstream, wanting
+from homeostat.lifecycle.loop import actions, carrying, entities, measuring, upstream, wanting
 from homeostat.lifecycle.serving import actions as serving
 
 Trigger = Callable[[Transaction, access.Actor, events.Event], None]
@@ -67,11 +67,18 @@ def _set_clocks(tx: Transaction, actor: access.Actor, name: str) -> None:
             ADVANCE,
             {"deployment": name},
         ),
+        f"measure:{name}": (
+            measuring.CLOCK if measuring.is_wanted(tx, actor, name) else None,
+            measuring.MEASURE,
+            {"deployment": name},
+        ),
     }
     set_before = {one.name for one in jobs.schedules(tx)}
     for clock, (when, kind, payload) in wanted.items():
         if when is not None:
             jobs.schedule(tx, actor, clock, cron=when, kind=kind, payload=payload)
+            if kind == measuring.MEASURE:  # what is promised is first looked at now
+                jobs.enqueue(tx, actor, kind, payload=payload, key=f"schedule:{clock}")
         elif clock in set_before:
             jobs.unschedule(tx, actor, clock)
     if policy.alerts.no_data_after is not None:
@@ -102,6 +109,13 @@ def _snapshot_added(tx: Transaction, actor: access.Actor, event: events.Event) -
             by=event.actor,
             facts=facts,
         )
+
+
+def _class_changed(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    """Any deployment may be in a class now, or in none any more."""
+    del event
+    for deployment in serving.list_deployments(tx, actor, limit=1000):
+        _set_clocks(tx, actor, deployment.name)
 
 
 def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
@@ -174,6 +188,8 @@ TRIGGERS: dict[str, Trigger] = {
     "version.approved": _approved,
     "job.failed": _lost,
     "policy.changed": _policy_changed,
+    "class.set": _class_changed,
+    "class.removed": _class_changed,
     "plan.changed": _plan_set,
     **telling.TRIGGERS,
 }

@@ -128,7 +128,8 @@ class Corrections:
         """
         applied, now = self._applied, clock.now_ms()
         seen = {**columns, **dict(zip(self._context, context, strict=True))}
-        scores: list[float] = scored.scores.tolist()
+        told = scored.scores if scored.corrected is None else scored.corrected
+        scores: list[float] = told.tolist()
         outcome = applied.apply(scores, seen, now)
         if outcome.to_fallback:
             said = self._ask(outcome.to_fallback, columns)
@@ -162,12 +163,13 @@ def of_arm(
     loaded
         Every version that it names.
     place
-        The arm. A shadow is not corrected; an arm that is not the stable one is answered for
+        The arm. A shadow is not corrected, nor are several classes, for which no correction
+        can be made; an arm that is not the stable one is answered for
         by that where it fails, before any fallback.
     first
         The member whose labels the arm answers.
     """
-    if not corrections or not place.answered:
+    if not corrections or not place.answered or place.layout.classes:
         return None
     labels = loaded[first].labels
     applied = compiled.compile(

@@ -117,6 +117,8 @@ def check(plan: entities.Plan) -> entities.Plan:
     rules.check(plan.rules, arms=names)
     if plan.override is not None and not all(map(_DIGEST.fullmatch, plan.override.tokens)):
         raise _wrong("a token of its override is named by its SHA-256, 64 hexadecimal digits")
+    if plan.corrector is not None and not _DIGEST.fullmatch(plan.corrector.digest):
+        raise _wrong("its corrector is named by the BLAKE3 of its file, 64 hexadecimal digits")
     return plan
 
 
@@ -133,8 +135,8 @@ def following(before: entities.Plan, arms: Iterable[entities.Arm]) -> entities.P
     Returns
     -------
     Plan
-        Of the next generation. Shadows, salt and override stay, as do arms that only rules
-        reach; a rule to an arm that is gone goes too, so its rows are dealt as all others.
+        Of the next generation. Shadows, salt, override and corrector stay, as do arms that only
+        rules reach; a rule to an arm that is gone goes too, so its rows are dealt as all others.
     """
     coming = tuple(arms)
     names = {arm.name for arm in coming}

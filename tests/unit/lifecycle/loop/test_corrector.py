@@ -10,6 +10,7 @@ import pytest
 
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.loop import correcting, corrector, decide, entities
+from homeostat.measures import residual
 
 POLICY = policies.Policy(
     model=policies.Model(name="credit", target="defaulted"),
@@ -52,7 +53,7 @@ def brier(chances, labels):
 def test_it_learns_what_was_missed():
     made = corrector.fit(*moved())
     x, before, labels = moved(seed=1)
-    after = corrector.corrected(made, x, before)
+    after = residual.corrected(made, x, before)
     assert brier(after, labels) < 0.5 * brier(before, labels)
 
 
@@ -62,7 +63,7 @@ def test_it_leaves_alone_what_was_right():
     chances = rng.uniform(0.1, 0.9, 2000)
     labels = (rng.random(2000) < chances).astype(np.int8)
     made = corrector.fit(x[:1000], chances[:1000], labels[:1000])
-    after = corrector.corrected(made, x[1000:], chances[1000:])
+    after = residual.corrected(made, x[1000:], chances[1000:])
     assert brier(after, labels[1000:]) < brier(chances[1000:], labels[1000:]) + 0.01
 
 
@@ -72,14 +73,14 @@ def test_missing_values_and_extreme_scores_are_taken():
     x[:, 3] = np.nan
     chances[:50], x[50, 0] = 1.0, 1e300
     made = corrector.fit(x, chances, labels)
-    assert np.isfinite(corrector.corrected(made, x, chances)).all()
+    assert np.isfinite(residual.corrected(made, x, chances)).all()
 
 
 def test_a_split_between_missing_and_known_has_a_threshold_that_json_can_write():
     x = np.where(np.arange(400) % 2, 1.0, np.nan)[:, None]
     labels = (np.arange(400) % 2).astype(np.int8)
     made = corrector.fit(x, np.full(400, 0.5), labels)
-    again = msgspec.json.decode(msgspec.json.encode(made), type=corrector.Corrector)
+    again = msgspec.json.decode(msgspec.json.encode(made), type=residual.Corrector)
     assert again == made
     assert max(made.trees[0].threshold) == sys.float_info.max
 
@@ -91,13 +92,13 @@ def test_the_same_rows_give_the_same_corrector():
 @pytest.mark.parametrize("gains", [True, False])
 def test_bets_grow_only_where_something_is_gained(gains):
     x, before, labels = moved()
-    after = corrector.corrected(corrector.fit(x, before, labels), x, before)
+    after = residual.corrected(corrector.fit(x, before, labels), x, before)
     pair = (before, after) if gains else (after, before)
     assert (max(corrector.growth(*pair, labels)) > 0) == gains
 
 
 def start():
-    return decide.begin("1", rows=(0, 0), origin_row=0, has_corrector=True)
+    return decide.begin("1", rows=(0, 0), origin_row=0)
 
 
 def with_growth(number, growth, **facts):
