@@ -7,12 +7,15 @@ all other statements go through `Transaction.execute`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import psycopg
 from sqlalchemy.dialects.sqlite import pysqlite
+
+from homeostat.foundation.database.metadata import metadata
 
 # Both drivers take values by name in these two styles, and by place in the other two.
 _DIALECTS: Final[dict[str, sa.Dialect]] = {
@@ -23,6 +26,7 @@ _BY_PLACE: Final[dict[str, sa.Dialect]] = {
     "sqlite": pysqlite.dialect(paramstyle="qmark"),
     "postgresql": psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
 }
+_WORD: Final = re.compile(r"\w+")
 
 
 class Cursor(Protocol):
@@ -47,14 +51,30 @@ class Prepared:
     statement
         With named parameters of plain types (text, numbers, bytes) only, none expanding; or
         one for each dialect, by its name. An insert without values takes every column.
+
+    Attributes
+    ----------
+    is_write
+        Whether it changes something.
+    is_plain
+        Whether it only adds rows and never changes one that is there.
+    target
+        Table it writes to; empty for one that reads.
     """
 
-    __slots__ = ("_statement", "_texts", "_texts_by_place", "is_write")
+    __slots__ = (
+        *("_statement", "_tables", "_texts", "_texts_by_place"),
+        *("is_plain", "is_write", "target"),
+    )
 
     def __init__(self, statement: sa.Executable | Mapping[str, sa.Executable]) -> None:
         self._statement = statement
         kinds = statement.values() if isinstance(statement, Mapping) else (statement,)
-        self.is_write = any(kind.is_dml for kind in kinds)
+        first: Any = next(iter(kinds))
+        self.is_write = bool(first.is_dml)
+        self.target: str = first.table.name if self.is_write else ""
+        self.is_plain = isinstance(statement, sa.Insert)
+        self._tables: frozenset[str] | None = None
         self._texts: dict[str, str] = {}
         self._texts_by_place: dict[str, str] = {}
 
@@ -75,6 +95,24 @@ class Prepared:
         if found is None:
             found = self._texts[dialect] = str(self._compiled(dialect, _DIALECTS))
         return found
+
+    def tables(self, dialect: str) -> frozenset[str]:
+        """Return the tables it may look at or write to.
+
+        Parameters
+        ----------
+        dialect
+            ``sqlite`` or ``postgresql``.
+
+        Returns
+        -------
+        frozenset of str
+            Those whose names stand in its text, whether as a table or as something else.
+        """
+        if self._tables is None:
+            words = _WORD.findall(self.text(dialect))
+            self._tables = frozenset(words).intersection(metadata.tables)
+        return self._tables
 
     def text_by_place(self, dialect: str) -> str:
         """Return the statement for rows that are plain tuples; compiled on first use.

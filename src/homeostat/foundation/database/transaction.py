@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from homeostat.foundation import clock
 from homeostat.foundation.database import failures, prepared
+from homeostat.foundation.database.shared import Shared
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 _PUT_OFF: Final = "put-off"
@@ -36,8 +37,8 @@ class Transaction:
         Namespace every statement must keep to.
     signer
         Key of the installation; None where nothing can be signed.
-    memo
-        Shared by the transactions of one commit; a new one when None.
+    shared
+        With the other transactions of its commit; a new one when None.
 
     Attributes
     ----------
@@ -52,11 +53,13 @@ class Transaction:
     memo
         What was read and can only change through transactions of this commit, which must
         then correct it; what a request added is forgotten when the request is undone.
+    known
+        Rows that were read, of any commit; writes to their table make them forgotten.
     """
 
     __slots__ = (
-        *("_callbacks", "_connection", "_raw"),
-        *("at", "dialect", "has_marks", "is_broken", "memo", "project", "signer"),
+        *("_callbacks", "_connection", "_pending", "_raw"),
+        *("at", "dialect", "has_marks", "is_broken", "known", "memo", "project", "signer"),
     )
 
     def __init__(
@@ -65,7 +68,7 @@ class Transaction:
         *,
         project: str,
         signer: Signer | None = None,
-        memo: dict[Any, Any] | None = None,
+        shared: Shared | None = None,
     ) -> None:
         self._connection = connection
         self._callbacks: list[Callable[[], None]] = []
@@ -76,7 +79,10 @@ class Transaction:
         self.at = clock.now_ms()
         self.is_broken = False
         self.has_marks = False
-        self.memo = {} if memo is None else memo
+        shared = shared or Shared()
+        self.memo = shared.memo
+        self.known = shared.known
+        self._pending = shared.pending
 
     def execute(
         self, statement: sa.Executable, parameters: Parameters | None = None
@@ -102,7 +108,11 @@ class Transaction:
         UnavailableError
             When the database gave out: full disk, lock held too long, connection lost.
         """
-        self.has_marks = self.has_marks or not statement.is_select
+        if self._pending.tables:
+            self.flush()
+        if not statement.is_select:
+            self.has_marks = True
+            self.known.drop(statement.table.name if statement.is_dml else None)  # type: ignore[attr-defined]
         try:
             return self._connection.execute(statement, parameters)
         except sa.exc.DBAPIError as error:
@@ -134,8 +144,7 @@ class Transaction:
             As `execute`.
         """
         text = statement.text(self.dialect)
-        if statement.is_write:
-            self.has_marks = True
+        self._prepare(statement)
         if parameters is None or isinstance(parameters, Mapping):
             return self._driven(text, parameters or {}, is_many=False)
         return self._driven(text, parameters, is_many=True)
@@ -162,8 +171,49 @@ class Transaction:
         ConflictError, UnavailableError
             As `execute`.
         """
-        self.has_marks = True
+        self._prepare(statement)
         return self._driven(statement.text_by_place(self.dialect), rows, is_many=True)
+
+    def insert_later(
+        self, statement: prepared.Prepared, rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Insert rows together with those of the commit's other requests.
+
+        They are written before the next statement that may look at their table, and at the
+        latest before the commit; what the database says against them is raised there.
+
+        Parameters
+        ----------
+        statement, rows
+            As for `insert_rows`.
+        """
+        self.has_marks = True
+        if not statement.is_plain:
+            self.known.drop(statement.target)
+        self._pending.add(statement, rows)
+
+    def flush(self) -> None:
+        """Write what `insert_later` let wait; raises as `execute`."""
+        pending = self._pending
+        if pending.error is not None:
+            raise pending.error
+        try:
+            for statement, rows in pending.take():
+                self._driven(statement.text_by_place(self.dialect), rows, is_many=True)
+        except Exception as error:
+            # Whoever catches it has not lost the rows of others by that.
+            pending.error = error
+            raise
+
+    def _prepare(self, statement: prepared.Prepared) -> None:
+        """Bring the database and what is known to where a statement may run."""
+        pending = self._pending
+        if pending.tables and not pending.tables.isdisjoint(statement.tables(self.dialect)):
+            self.flush()
+        if statement.is_write:
+            self.has_marks = True
+            if not statement.is_plain:
+                self.known.drop(statement.target)
 
     def _driven(self, text: str, parameters: Any, *, is_many: bool) -> prepared.Cursor:
         if self._raw is None:
@@ -208,6 +258,7 @@ class Transaction:
         """Do now what was put off; for those who read what it writes."""
         for name in [name for name in self.memo if name[:2] == (_PUT_OFF, self.project)]:
             self.memo.pop(name)(self)
+        self.flush()
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call `callback` once the work is safe on disk; never when it is rolled back.
@@ -224,17 +275,18 @@ class Transaction:
         return self._callbacks
 
 
-def settle(connection: sa.Connection, memo: dict[Any, Any], *, signer: Signer | None) -> None:
+def settle(connection: sa.Connection, shared: Shared, *, signer: Signer | None) -> None:
     """Do what the transactions of a commit have put off; called right before it.
 
     Parameters
     ----------
     connection
         The commit's.
-    memo
-        Shared by its transactions.
+    shared
+        By its transactions.
     signer
         As they had it.
     """
-    for project in {name[1] for name in memo if name[0] == _PUT_OFF}:
-        Transaction(connection, project=project, signer=signer, memo=memo).settle()
+    projects = {name[1] for name in shared.memo if name[0] == _PUT_OFF} or {""}
+    for project in projects:
+        Transaction(connection, project=project, signer=signer, shared=shared).settle()

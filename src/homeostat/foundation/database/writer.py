@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import sqlalchemy as sa
 
 from homeostat.foundation import errors, log
-from homeostat.foundation.database import borders, engine, transaction
+from homeostat.foundation.database import borders, engine, shared, transaction
 from homeostat.foundation.database.transaction import Transaction
 
 T = TypeVar("T")
@@ -88,6 +88,7 @@ class Writer:
         self._is_closed = False
         self._wanted = 1
         self._n_careful = 0
+        self._known = shared.Known()
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
@@ -229,13 +230,9 @@ class Writer:
     def _serve(self, group: list[_Request]) -> None:
         failed: list[_Outcome] = []
         try:
-            with self._database.group() as connection:
-                done = self._work(connection, group, failed)
-                if done:
-                    borders.commit(connection)
-                else:
-                    borders.give_up(connection)
+            done = self._commit(group, failed)
         except Exception as error:  # noqa: BLE001 - the thread must outlive every failure
+            self._known.drop(None)
             told = {id(outcome.request) for outcome in failed}
             _settle([*failed, *_undone([r for r in group if id(r) not in told], error)])
             return
@@ -244,25 +241,34 @@ class Writer:
             borders.call_back(item.tx)
         _settle([*failed, *(_Outcome(item.request, item.result, None) for item in done)])
 
-    def _work(
-        self, connection: sa.Connection, group: list[_Request], failed: list[_Outcome]
-    ) -> list[_Done]:
-        """Do the work of a group; what fails is undone alone."""
-        # Straight to the driver: both drivers have `execute`, and three statements a request
-        # through SQLAlchemy would cost as much as the work itself.
-        mark = connection.connection.dbapi_connection.execute  # type: ignore[union-attr]
+    def _commit(self, group: list[_Request], failed: list[_Outcome]) -> list[_Done]:
+        """Do the work of a group and commit it; what fails is undone alone."""
         is_shared = len(group) > 1
         if is_shared and self._n_careful == 0 and all(r.may_repeat for r in group):
-            mark("SAVEPOINT all_requests")
-            done = self._do(connection, group, failed, mark=None)
+            done = self._attempt(group, failed, is_careful=False)
             if done is not None:
                 return done
-            mark("ROLLBACK TO SAVEPOINT all_requests")
             failed.clear()
             self._n_careful = CAREFUL_GROUPS
         self._n_careful = max(0, self._n_careful - 1)
-        done = self._do(connection, group, failed, mark=mark if is_shared else None)
+        done = self._attempt(group, failed, is_careful=is_shared)
         assert done is not None
+        return done
+
+    def _attempt(
+        self, group: list[_Request], failed: list[_Outcome], *, is_careful: bool
+    ) -> list[_Done] | None:
+        """Do the work of a group in one transaction; None, and undone, as `_do` says."""
+        with self._database.group() as connection:
+            # Straight to the driver: both have `execute`, and three statements a request
+            # through SQLAlchemy would cost as much as the work itself.
+            raw: Any = connection.connection.dbapi_connection
+            self._known.begin(raw, is_sqlite=self._database.is_sqlite)
+            done = self._do(connection, group, failed, mark=raw.execute if is_careful else None)
+            if done:
+                borders.commit(connection)
+            else:
+                borders.give_up(connection)
         return done
 
     def _do(
@@ -279,33 +285,55 @@ class Writer:
         savepoints cost a quarter of a small write and are needed by few groups.
         """
         done: list[_Done] = []
-        memo: dict[Any, Any] = {}
+        common = shared.Shared(self._known)
         signer = self._database.signer
+        is_joint = mark is None and len(group) > 1
         for request in group:
             if mark:
                 mark("SAVEPOINT request")
-            known = dict(memo)
-            tx = Transaction(connection, project=request.project, signer=signer, memo=memo)
+            before = dict(common.memo)
+            tx = Transaction(connection, project=request.project, signer=signer, shared=common)
             try:
                 result = request.work(tx)
+                if not is_joint:
+                    tx.flush()
             except Exception as error:
                 if tx.is_broken:
                     # The database itself gave out: no savepoint can be trusted any more.
                     raise
+                if is_joint and tx.has_marks:
+                    self._known.drop(None)
+                    return None
                 if mark:
                     mark("ROLLBACK TO SAVEPOINT request")
-                    mark("RELEASE SAVEPOINT request")
-                elif tx.has_marks and len(group) > 1:
-                    return None
-                memo.clear()
-                memo.update(known)
+                self._forget(tx, common, before)
                 failed.append(_Outcome(request, None, error))
             else:
-                if mark:
-                    mark("RELEASE SAVEPOINT request")
                 done.append(_Done(request, tx, result))
-        transaction.settle(connection, memo, signer=signer)
-        return done
+            if mark:
+                mark("RELEASE SAVEPOINT request")
+        return done if self._settled(connection, common, is_joint=is_joint) else None
+
+    def _forget(self, tx: Transaction, common: shared.Shared, before: dict[Any, Any]) -> None:
+        """Forget what a request left that failed."""
+        if tx.has_marks:
+            self._known.drop(None)
+            common.pending.clear()
+        common.memo.clear()
+        common.memo.update(before)
+
+    def _settled(
+        self, connection: sa.Connection, common: shared.Shared, *, is_joint: bool
+    ) -> bool:
+        """Do what was put off; False when a row that waited was refused, nobody knows whose."""
+        try:
+            transaction.settle(connection, common, signer=self._database.signer)
+        except errors.HomeostatError as error:
+            if not is_joint or isinstance(error, errors.UnavailableError):
+                raise
+            self._known.drop(None)
+            return False
+        return True
 
 
 def _is_wanted(request: _Request) -> bool:

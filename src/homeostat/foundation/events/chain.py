@@ -41,6 +41,10 @@ def canonical(value: Any) -> str:
     '{"a":[1.5,null],"b":1}'
     """
     try:
+        if _is_flat(value):
+            # As most facts are; the encoder would take five times as long.
+            pairs = [f"{_text(name)}:{_text(value[name])}" for name in sorted(value)]
+            return f"{{{','.join(pairs)}}}"
         return _ENCODER.encode(value)
     except (TypeError, ValueError) as error:
         raise errors.InvalidInputError(
@@ -61,18 +65,17 @@ def digest(fields: dict[str, Any]) -> str:
     str
         BLAKE3 of their canonical JSON; 64 hexadecimal digits.
     """
-    return digest_of(fields, facts=canonical(fields["facts"]))
+    written = {**fields, "facts": canonical(fields["facts"])}
+    return digest_of(tuple(written[name] for name in FIELDS))
 
 
-def digest_of(fields: dict[str, Any], *, facts: str) -> str:
+def digest_of(values: tuple[Any, ...]) -> str:
     """Return the digest of an event whose facts were written as canonical JSON before.
 
     Parameters
     ----------
-    fields
-        As for `digest`.
-    facts
-        ``canonical(fields["facts"])``.
+    values
+        In the order of `FIELDS`; the facts as ``canonical`` wrote them.
 
     Returns
     -------
@@ -83,15 +86,16 @@ def digest_of(fields: dict[str, Any], *, facts: str) -> str:
     --------
     >>> fields = dict.fromkeys(FIELDS, "x") | {"seq": 1, "at": 2, "facts": {"b": 1}}
     >>> same = blake3.blake3(canonical(fields).encode()).hexdigest()
-    >>> digest_of(fields, facts=canonical(fields["facts"])) == same
+    >>> digest_of(("x", 1, 2, "x", "x", "x", '{"b":1}', "x")) == same
     True
     """
+    project, seq, at, actor, kind, subject, facts, previous = values
     # Canonical JSON of a dict with these keys, whose one nested value is known.
     text = (
-        f'{{"actor":{_text(fields["actor"])},"at":{fields["at"]},"facts":{facts},'
-        f'"kind":{_text(fields["kind"])},"previous":"{fields["previous"]}",'
-        f'"project":{_text(fields["project"])},"seq":{fields["seq"]},'
-        f'"subject":{_text(fields["subject"])}}}'
+        f'{{"actor":{_text(actor)},"at":{at},"facts":{facts},'
+        f'"kind":{_text(kind)},"previous":"{previous}",'
+        f'"project":{_text(project)},"seq":{seq},'
+        f'"subject":{_text(subject)}}}'
     )
     return blake3.blake3(text.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -113,3 +117,10 @@ def statement(*, project: str, seq: int, at: int, digest: str) -> bytes:
     """
     facts = {"at": at, "digest": digest, "is": "checkpoint", "project": project, "seq": seq}
     return canonical(facts).encode()
+
+
+def _is_flat(value: Any) -> bool:
+    """Say whether a value is a dict of texts, by their very types."""
+    return type(value) is dict and all(
+        type(name) is str and type(item) is str for name, item in value.items()
+    )

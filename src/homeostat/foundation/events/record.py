@@ -11,6 +11,7 @@ from homeostat.foundation.events.entities import Checkpoint, Event
 
 CHECKPOINT_EVERY = 100
 _HEAD: Final = "head of the events"
+_HEADS: Final = records.heads.name
 
 
 def record(
@@ -44,23 +45,25 @@ def record(
     text = chain.canonical(facts)
     seq, previous = _head(tx)
     seq += 1
-    fields: dict[str, Any] = {
-        "project": tx.project,
-        "seq": seq,
-        "at": tx.at,
-        "actor": actor.name,
-        "kind": kind,
-        "subject": subject,
-        "facts": facts,
-        "previous": previous,
-    }
-    digest = chain.digest_of(fields, facts=text)
-    tx.run(records.INSERT_EVENT, {**fields, "facts": text, "digest": digest})
+    made = (tx.project, seq, tx.at, actor.name, kind, subject, text, previous)
+    digest = chain.digest_of(made)
+    tx.insert_later(records.INSERT_EVENT, [(*made, digest)])
     tx.memo[_HEAD, tx.project] = (seq, digest)
     tx.put_off(_write_head)
     if tx.signer is not None and seq % CHECKPOINT_EVERY == 0:
-        checkpoint(tx)
-    return Event(**fields, digest=digest)
+        row = _signed(tx, seq, digest)
+        tx.insert_later(records.INSERT_CHECKPOINT, [tuple(row.values())])
+    return Event(
+        seq=seq,
+        at=tx.at,
+        actor=actor.name,
+        kind=kind,
+        subject=subject,
+        facts=facts,
+        previous=previous,
+        digest=digest,
+        project=tx.project,
+    )
 
 
 def checkpoint(tx: Transaction) -> Checkpoint | None:
@@ -92,22 +95,30 @@ def checkpoint(tx: Transaction) -> Checkpoint | None:
     known = tx.execute(records.CHECKPOINT_AT, which).mappings().first()
     if known is not None:
         return Checkpoint(**known)
-    data = chain.statement(project=tx.project, seq=head.seq, at=tx.at, digest=head.digest)
-    made = {
+    made = _signed(tx, head.seq, head.digest)
+    tx.run(records.INSERT_CHECKPOINT, made)
+    return Checkpoint(**made)
+
+
+def _signed(tx: Transaction, seq: int, digest: str) -> dict[str, Any]:
+    """Return a new checkpoint as its row."""
+    assert tx.signer is not None
+    data = chain.statement(project=tx.project, seq=seq, at=tx.at, digest=digest)
+    return {
         "project": tx.project,
-        "seq": head.seq,
+        "seq": seq,
         "at": tx.at,
-        "digest": head.digest,
+        "digest": digest,
         "public_key": tx.signer.public_key.hex(),
         "signature": tx.signer.sign(data).hex(),
     }
-    tx.execute(records.INSERT_CHECKPOINT, made)
-    return Checkpoint(**made)
 
 
 def _head(tx: Transaction) -> tuple[int, str]:
     """Return place and digest of the newest event; read once for all of a commit."""
     known: tuple[int, str] | None = tx.memo.get((_HEAD, tx.project))
+    if known is None:
+        known = tx.known.get(_HEADS, tx.project)
     if known is not None:
         return known
     row = tx.run(records.HEAD_NOW, {"in_project": tx.project}).fetchone()
@@ -118,3 +129,4 @@ def _write_head(tx: Transaction) -> None:
     """Write the newest event's place once for all of a commit."""
     seq, digest = tx.memo[_HEAD, tx.project]
     tx.run(records.PUT_HEAD, {"project": tx.project, "seq": seq, "digest": digest})
+    tx.known.put(_HEADS, tx.project, (seq, digest))

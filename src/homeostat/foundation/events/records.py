@@ -110,7 +110,7 @@ MOVE_CURSOR = (
     .values(seq=sa.bindparam("to_seq"), at=sa.bindparam("to_at"))
 )
 
-INSERT_CHECKPOINT = checkpoints.insert()
+INSERT_CHECKPOINT = Prepared(checkpoints.insert())
 CHECKPOINT_AT = sa.select(checkpoints).where(
     checkpoints.c.project == IN_PROJECT, checkpoints.c.seq == sa.bindparam("in_seq")
 )

@@ -158,8 +158,8 @@ def insert_points(tx: Transaction, run: Standing, points: Sequence[entities.Metr
         known = latest.get(key)
         if known is None or (step, at, value) >= known[:3]:
             latest[key] = (step, at, value, kind)
-    tx.insert_rows(records.INSERT_POINTS, rows)
-    tx.insert_rows(
+    tx.insert_later(records.INSERT_POINTS, rows)
+    tx.insert_later(
         records.UPSERT_LATEST,
         [
             (project, run_id, key, experiment_id, value, kind, at, step)
@@ -193,7 +193,7 @@ def insert_tags(
 ) -> None:
     """Write tags of a run that may be written to; see `log_batch`."""
     kept = {key: limits.cut_tag(value) for key, value in values.items()}
-    tx.insert_rows(records.UPSERT_TAGS, _text_rows(tx, run, kept))
+    tx.insert_later(records.UPSERT_TAGS, _text_rows(tx, run, kept))
 
 
 def _put_tags(

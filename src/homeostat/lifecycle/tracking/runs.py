@@ -109,7 +109,7 @@ def new_run(
 def insert_run(tx: Transaction, run: entities.Run) -> None:
     """Write a run whose id is not in use; the caller records the event."""
     run_id, experiment_id, *rest = msgspec.structs.astuple(run)
-    tx.insert_rows(records.INSERT_RUN, [(tx.project, run_id, int(experiment_id), *rest)])
+    tx.insert_later(records.INSERT_RUN, [(tx.project, run_id, int(experiment_id), *rest)])
 
 
 def find_run(tx: Transaction, actor: access.Actor, run_id: str) -> entities.Run | None:
