@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 import living
+from homeostat.doors import cli
 from homeostat.foundation import house, jobs, settings
 from homeostat.lifecycle.data import inspection, intake, tables
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop import cooling, wanting
+from homeostat.lifecycle.registry import actions as registry
 
 ON = ("harm", "code", "new-data", "upstream")
 
@@ -20,6 +23,7 @@ def life(tmp_path, home):
         one = living.Living(opened, on=ON)
         limits = '[retraining]\nupstream = ["rates"]\ncooldown = "6h"'
         one.policy = one.policy.replace("[retraining]", limits)
+        one.policy += "\n[envelope]\nrows_at_least = 2000\n"
         one.train()
         one.deploy()
         one.live(600)
@@ -44,7 +48,14 @@ def started(life):
     return [one for one in life.decisions() if one.kind == "retrain"]
 
 
-def test_each_cause_leads_to_a_decision_with_its_evidence(life):
+def says(life, capsys, *words):
+    code = cli.invoke(["--home", str(life.house.settings.home), "loop", *words, "--json"])
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    return msgspec.json.decode(told.out)
+
+
+def test_causes_ask_for_fits_and_what_leaves_the_envelope_waits_for_a_person(life, capsys):
     look_at_code(life)
     assert started(life) == []  # the same code
     pipeline = life.house.settings.code / "pipeline.py"
@@ -79,6 +90,34 @@ def test_each_cause_leads_to_a_decision_with_its_evidence(life):
     spent = cooling.pace(life.state()).fits
     assert [one.reason for one in spent] == ["code", "person"]
     assert all(one.seconds for one in spent)
+    # Outside of the envelope the version waits, an alert asks a person, a report is signed.
+    life.live(800)
+    (asks,) = [one for one in life.decisions() if one.kind == "ask"]
+    assert "data window 1500, allowed at least 2000" in asks.sentence
+    number = asks.evidence["version"]
+    standing = {one.version: one.standing for one in life.state().members}
+    assert standing[number] == "approval"
+    assert [one.state for one in life.alerts() if one.kind == "approval"] == ["open"]
+    (report,) = says(life, capsys, "reports", living.NAME)
+    assert (report["inside"], report["compared"]) == (False, 1)
+    assert asks.evidence["envelope"] == f"envelope:{report['id']}"
+    assert says(life, capsys, "verify", report["id"])["sentence"] == report["sentence"]
+    life.house.write(lambda tx: registry.approve(tx, life.owner, living.NAME, int(number)))
+    life.work()
+    standing = {one.version: one.standing for one in life.state().members}
+    assert standing[number] == "admitted"
+    assert [one.state for one in life.alerts() if one.kind == "approval"] == ["resolved"]
+
+    told = says(life, capsys, "status", living.NAME)
+    assert (told["blind_since_row"], told["unknown"]) == (None, [])
+    assert told["budget"]["fits"] == 2
+    life.log(life.lender.applications(2500))
+    life.work()
+    told = says(life, capsys, "status", living.NAME)
+    assert told["blind_since_row"] == life.state().history[-1].end_row
+    assert told["blind_since"] is not None
+    assert any("harm is seen in labels alone" in one for one in told["unknown"])
+
     for one in life.decisions():
         again = life.house.read(
             lambda tx, which=one.id: loop.replay_decision(tx, life.owner, which)
