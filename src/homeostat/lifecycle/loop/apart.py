@@ -137,7 +137,9 @@ class Apart:
             assert self._worker is not None
             found = self._ask(self._worker, order, timeout_s=SCORE_S)
         assert isinstance(found, Scored)
-        return np.frombuffer(found.scores, dtype="<f8")
+        scores = np.frombuffer(found.scores, dtype="<f8")
+        several = self.description.task == "multiclass"
+        return scores.reshape(-1, len(self.description.classes)) if several else scores
 
     def close(self) -> None:
         """End the process."""

@@ -13,11 +13,12 @@ import time
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from homeostat.foundation import access
 from homeostat.foundation.house import House
 from homeostat.lifecycle.data.entities import Schema, Snapshot
-from homeostat.lifecycle.loop import fitting
+from homeostat.lifecycle.loop import aims, fitting
 from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.pipeline import recorders
 from homeostat.lifecycle.policy.entities import Policy
@@ -134,6 +135,7 @@ class Workshop:
             rows=rows.getvalue(),
             target=policy.model.target,
             apart=tuple(name for name in (*apart, *policy.data.protected) if name),
+            is_regression=policy.model.task == "regression",
         )
         recorder = recorders.DirectRecorder(
             self.house, self.actor, experiment=policy.model.name
@@ -223,8 +225,38 @@ def freeze(
     """Freeze the baseline: from held-out rows and scores, else from the training rows."""
     if held_out is None:
         return baseline.freeze(frame, features=names)
-    scored = held_out.with_columns(pl.Series(baseline.SCORE, predictor.scores(held_out)))
+    scores = predictor.scores(held_out)
+    if predictor.description.task == "regression":
+        scored = held_out.with_columns(pl.Series(baseline.SCORE, scores))
+        return baseline.freeze(scored, features=names, score=baseline.SCORE)
+    if predictor.description.task == "multiclass":
+        return _freeze_several(predictor, held_out, scores, names=names, target=target)
+    scored = held_out.with_columns(pl.Series(baseline.SCORE, scores))
     return baseline.freeze(scored, features=names, score=baseline.SCORE, label=target)
+
+
+def _freeze_several(
+    predictor: Predictor,
+    held_out: pl.DataFrame,
+    scores: NDArray[np.float64],
+    *,
+    names: list[str],
+    target: str,
+) -> baseline.Baseline:
+    """Freeze what is answered and how surely, of several classes."""
+    aim = aims.of([predictor.description])
+    chosen = scores.argmax(axis=1)
+    scored = held_out.with_columns(
+        pl.Series(baseline.SCORE, scores.max(axis=1)),
+        pl.Series(baseline.ANSWER, [aim.classes[at] for at in chosen]),
+    )
+    return baseline.freeze(
+        scored,
+        features=names,
+        score=baseline.SCORE,
+        answer=None if baseline.ANSWER in names else baseline.ANSWER,
+        wrong=chosen != aims.truth(held_out[target], aim),
+    )
 
 
 def latency(predictor: Predictor, rows: pl.DataFrame) -> float:

@@ -41,6 +41,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         Column the model predicts.
     apart
         Columns that are no features where the estimator does not name its own.
+    is_regression
+        Whether a number is predicted instead of a class.
     """
 
     pipeline: str
@@ -52,6 +54,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     rows: bytes
     target: str
     apart: tuple[str, ...]
+    is_regression: bool = False
 
 
 class Began(msgspec.Struct, frozen=True, tag=True):

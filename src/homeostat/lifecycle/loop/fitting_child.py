@@ -27,6 +27,8 @@ from homeostat.lifecycle.pipeline import cache as caches
 from homeostat.lifecycle.pipeline import drive, entities, failures, load, sources, steps
 from homeostat.lifecycle.registry import format as formats
 
+_HINT = 'return a fitted classifier, or say task = "regression" under [model]'
+
 Tell = Callable[[fitting.Message], None]
 
 
@@ -89,11 +91,12 @@ def _made(order: fitting.Order, cache: caches.Cache, tell: Tell) -> fitting.Made
         executor="inline",
     )
     estimator = outcome.result
-    if not hasattr(estimator, "predict_proba"):
+    asked = "predict" if order.is_regression else "predict_proba"
+    if not hasattr(estimator, asked):
         raise errors.UserCodeError(
             f"pipeline {order.pipeline!r} returned {type(estimator).__name__}, "
-            "which has no predict_proba",
-            hint="return a fitted classifier",
+            f"which has no {asked}",
+            hint="return a fitted regressor" if order.is_regression else _HINT,
         )
     features = rows.select(feature_names(estimator, rows, apart=order.apart))
     files = formats.pack(
@@ -102,6 +105,7 @@ def _made(order: fitting.Order, cache: caches.Cache, tell: Tell) -> fitting.Made
         example=features,
         target=order.target,
         run_id=outcome.run_id,
+        outcomes=rows[order.target] if order.is_regression else None,
     )
     return fitting.Made(outcome.run_id, files)
 

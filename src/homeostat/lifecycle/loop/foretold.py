@@ -13,11 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from homeostat.lifecycle.loop import history, observing
+from homeostat.lifecycle.evaluation import several
+from homeostat.lifecycle.loop import aims, history, observing
 
 Floats = NDArray[np.float64]
-LARGEST_ERROR = 2.0
-"""Errors are cut at this many standard deviations of the warm-up's target."""
 
 
 def blank(rows: history.History) -> Floats:
@@ -78,11 +77,8 @@ def member_loss(rows: history.History, chosen: NDArray[np.int64], foretold: Floa
         return observing.brier(foretold, truth.astype(bool))
     if rows.task == "regression":
         return float(np.mean(_bounded(rows, truth, foretold)))
-    meant = foretold.copy()
-    meant[np.arange(len(truth)), truth] -= 1
-    return float(np.mean(0.5 * (meant**2).sum(axis=1)))
+    return float(np.mean(several.losses("brier", truth, foretold)))
 
 
 def _bounded(rows: history.History, truth: Floats, foretold: Floats) -> Floats:
-    limit = LARGEST_ERROR * max(float(np.std(rows.labels[: rows.warmup])), 1e-12)
-    return np.asarray(np.minimum(((foretold - truth) / limit) ** 2, 1.0), dtype=np.float64)
+    return aims.bounded(foretold, truth, float(np.std(rows.labels[: rows.warmup])))

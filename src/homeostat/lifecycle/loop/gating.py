@@ -6,6 +6,7 @@ Called by `duties` (challengers, on logged rows) and for first models (on held-o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,8 @@ from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.evaluation import entities as evaluated
 from homeostat.lifecycle.evaluation import exam as exams
-from homeostat.lifecycle.evaluation import gates
+from homeostat.lifecycle.evaluation import gates, tasks
+from homeostat.lifecycle.loop import aims
 from homeostat.lifecycle.loop.candidates import Packed
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.registry import actions as registry
@@ -41,11 +43,12 @@ def examine(
     packed: Packed,
     policy: Policy,
     *,
-    truth: NDArray[np.bool_],
+    truth: NDArray[Any],
     scores: NDArray[np.float64],
     champion: NDArray[np.float64] | None,
     protected: Mapping[str, Sequence[str]],
     rows: str,
+    aim: aims.Aim = aims.TWO,
 ) -> Examined:
     """Judge a candidate on rows it has not seen.
 
@@ -56,32 +59,56 @@ def examine(
     policy
         Its gates.
     truth, scores, champion
-        Shape ``(n,)``: outcomes, the candidate's probabilities, and those that were served
-        on the same rows; None where nothing is served yet.
+        Outcomes as `aims.truth` gives them, what the candidate says, and what was served on
+        the same rows; None where nothing is served yet.
     protected
         Name to n categories.
     rows
         Which rows these are, for people.
+    aim
+        What is foretold.
 
     Returns
     -------
     Examined
         Pure: to be saved by `save`.
     """
-    found = exams.sit(
-        truth,
-        scores,
-        rows=rows,
-        champion=champion,
-        protected=protected,
-        metric=msgspec.convert(policy.gates.metric, evaluated.Metric),
-        slice_needed=policy.gates.worst_slice_at_least,
-        favourable=policy.model.favourable,
-    )
+    if aim.task == "binary":
+        found = exams.sit(
+            truth,
+            scores,
+            rows=rows,
+            champion=champion,
+            protected=protected,
+            metric=_of_two(policy.gates.metric),
+            slice_needed=policy.gates.worst_slice_at_least,
+            favourable=policy.model.favourable,
+        )
+    else:
+        found = tasks.sit(
+            aim.task,
+            truth,
+            scores,
+            rows=rows,
+            champion=champion,
+            protected=protected,
+            metric=policy.gates.metric,
+            slice_needed=policy.gates.worst_slice_at_least,
+        )
     measured = exams.measured(
         found, latency_p99_ms=packed.latency_p99_ms, size_bytes=packed.size_bytes
     )
     return Examined(measured, gates.judge(measured, policy.gates))
+
+
+def _of_two(metric: str) -> evaluated.Metric:
+    """Return the metric of two classes; their macro F1 is none that is kept here."""
+    if metric not in evaluated.METRICS:
+        raise errors.InvalidInputError(
+            f"[gates] metric {metric!r} is for three classes or more; the model has two",
+            hint=f"take one of {', '.join(evaluated.METRICS)}",
+        )
+    return metric
 
 
 def save(

@@ -8,6 +8,7 @@ the loop has come; whoever is killed between two steps goes on from the last one
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,12 +20,14 @@ from homeostat.foundation.house import House
 from homeostat.lifecycle.alerting import watching
 from homeostat.lifecycle.loop import (
     actions,
-    candidates,
+    aims,
     carrying,
     decide,
     entities,
+    members,
     observing,
     places,
+    relearning,
     scoring,
     summarising,
 )
@@ -33,9 +36,6 @@ from homeostat.lifecycle.monitoring import baseline, blame, judge
 from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import read
-from homeostat.lifecycle.registry import actions as registry
-from homeostat.lifecycle.registry import adopted
-from homeostat.lifecycle.registry.adopted import Loadable
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import plan as plans
 from homeostat.lifecycle.serving.entities import Deployment
@@ -79,7 +79,7 @@ class Loop:
     def __init__(self, house: House, actor: access.Actor, scorer: scoring.Scorer) -> None:
         self._house = house
         self._actor = actor
-        self._scorer = scorer
+        self.members = members.Members(house, actor, scorer)
         self._keeper = summarising.Keeper(house, actor)
         self._labels: dict[str, pl.DataFrame] = {}
         self._too_few: dict[str, tuple[int, places.Place]] = {}
@@ -212,7 +212,7 @@ class Loop:
     def _next_block(self, tx: Transaction, deployment: str) -> tuple[View, pl.DataFrame | None]:
         """Read the next block, or None while there are too few labels for one."""
         seen = self.view(tx, deployment)
-        known = self._known_labels(tx, deployment)
+        known = self.known_labels(tx, deployment)
         if self._too_few.get(deployment) == (known.height, seen.place):
             return seen, None
         n_block = seen.policy.retraining.block
@@ -230,7 +230,7 @@ class Loop:
             return seen, None
         return seen, rows
 
-    def _known_labels(self, tx: Transaction, deployment: str) -> pl.DataFrame:
+    def known_labels(self, tx: Transaction, deployment: str) -> pl.DataFrame:
         """Return all labels of a deployment; only those that are new are read."""
         before = self._labels.get(deployment)
         first = 0 if before is None else before.height
@@ -241,32 +241,47 @@ class Loop:
 
     def _block_event(self, seen: View, rows: pl.DataFrame) -> entities.BlockLabelled:
         first, end = int(rows["row"][0]), int(rows["row"][-1]) + 1
-        positive = self._positive(seen)
-        truth = observing.positives(rows, positive)
-        members = {}
+        pool = [member.version for member in seen.state.members]
+        aim = self.members.aim(seen.deployment, pool, rows)
+        truth = aims.truth(rows[observing.LABEL], aim)
+        losses = {}
         for member in seen.state.members:
             if member.rows[0] < end and member.rows[1] > first:
                 continue
             try:
-                scores = self._scores(seen, member.version, rows)
+                scores = self.members.placed(seen.deployment, member.version, rows, aim=aim)
             except (errors.ConflictError, errors.UnavailableError):
                 raise
             except errors.HomeostatError as error:
                 # A model that raises or no longer loads has no record here; the others have.
                 _log.warning("member cannot be scored", member=member.version, error=str(error))
                 continue
-            members[member.version] = observing.brier(scores, truth)
+            losses[member.version] = aims.loss(scores, truth, aim)
+        share, each = aims.wrong(rows, truth, aim)
         event = entities.BlockLabelled(
             first_row=first,
             end_row=end,
             n_rows=rows.height,
-            error=observing.share_wrong(rows, truth, positive),
-            mixture=observing.brier(rows["score"].to_numpy(), truth),
-            members=members,
+            error=share,
+            mixture=aims.loss(aims.said(rows, aim), truth, aim),
+            members=losses,
+            growth=self._growth(seen, rows, truth) if aim.task == "binary" else msgspec.UNSET,
+            losses=msgspec.UNSET if each is None else tuple(each.tolist()),
         )
         if not decide.raises_harm(seen.state, event):
             return event
         return self._blamed(seen, event, version_row=_new_version(rows))
+
+    def _growth(
+        self, seen: View, rows: pl.DataFrame, truth: np.ndarray[Any, np.dtype[np.bool_]]
+    ) -> tuple[float, ...] | msgspec.UnsetType:
+        """Return what the corrector gained on a block; unset where none may answer."""
+        if not relearning.may_correct(seen.deployment, seen.policy):
+            return msgspec.UNSET
+        correctors = self._house.read(
+            lambda tx: relearning.of_rows(tx, self._actor, seen.deployment.name, rows)
+        )
+        return relearning.growth(self._house, seen.deployment.model, rows, truth, correctors)
 
     def _blamed(
         self, seen: View, event: entities.BlockLabelled, *, version_row: int | None
@@ -293,46 +308,22 @@ class Loop:
             shift_loss=shifts[-1] if shifts else None,
         )
 
-    def _scores(
-        self, seen: View, label: str, rows: pl.DataFrame
-    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        if seen.deployment.kind == "watched":
-            return rows["score"].to_numpy()  # its only member is the one that answered
-        table = observing.features(rows)
-        return self._scorer.scores(self._loadable(seen, label), table)
-
-    def _loadable(self, seen: View, label: str) -> Loadable:
-        """Return how a member is loaded: a version by number, a candidate by its label."""
-        name, model = seen.deployment.name, seen.deployment.model
-        if label.isdigit():
-
-            def look(tx: Transaction) -> Loadable:
-                version = registry.get_version(tx, self._actor, model, int(label))
-                return adopted.loadable(tx, version)
-
-            return self._house.read(look)
-        candidate = self._house.read(lambda tx: places.candidate(tx, name, label))
-        return candidates.loadable(model, candidate.packed)
-
-    def _positive(self, seen: View) -> str:
-        """Return the positive class as text, as the first member was trained."""
-        first = self._loadable(seen, seen.state.members[0].version)
-        if seen.deployment.kind == "watched":
-            return scoring.positive_of(self._scorer.described(first))
-        return scoring.positive(self._scorer.predictor(first))
-
     # --- canary ----------------------------------------------------------------------------
 
     def _paired(self, seen: View, rows: pl.DataFrame) -> entities.RolloutObserved:
         """Compare the canary's composite with the stable one on freshly labelled rows."""
-        truth = observing.positives(rows, self._positive(seen)).astype(np.float64)
+        first = seen.state.members[0].version
+        asked = dict.fromkeys((first, *seen.state.weights, *seen.state.stable))
+        aim = self.members.aim(seen.deployment, list(asked), rows)
+        truth = aims.truth(rows[observing.LABEL], aim)
         losses = []
         try:
             for weights in (seen.state.weights, seen.state.stable):
-                chance = np.zeros(rows.height)
-                for label, weight in weights.items():
-                    chance += weight * self._scores(seen, label, rows)
-                losses.append((chance - truth) ** 2)
+                chance = sum(
+                    weight * self.members.placed(seen.deployment, label, rows, aim=aim)
+                    for label, weight in weights.items()
+                )
+                losses.append(aims.losses(np.asarray(chance), truth, aim))
         except errors.UserCodeError as error:
             _log.warning("canary cannot be compared", error=str(error))
             return entities.RolloutObserved(n_failed=rows.height)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle.loop import entities
+from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.lifecycle.policy.entities import Policy
-from homeostat.lifecycle.predictions import join, read
+from homeostat.lifecycle.predictions import join, read, segments
 from homeostat.lifecycle.predictions.entities import ABSTAINED
 
 FEATURE = "x."
@@ -76,9 +77,14 @@ def _answered(
 
 
 def features(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of the log with features as plain columns, beside ``score`` and ``row``."""
+    """Return rows of the log with features as plain columns, beside ``score`` and ``row``.
+
+    Of several classes what was answered stands beside them too.
+    """
     names = {n: n.removeprefix(FEATURE) for n in rows.columns if n.startswith(FEATURE)}
-    kept = [name for name in ("row", "score") if name in rows.columns]
+    kept: list[str] = [name for name in ("row", "score") if name in rows.columns]
+    if any(name.startswith(segments.CHANCE) for name in rows.columns):
+        kept.append(baseline.ANSWER)
     if "served_score" in rows.columns:
         # Where the model failed, a fallback's score is what there is.
         rows = rows.with_columns(pl.col("score").fill_nan(pl.col("served_score")))
@@ -191,7 +197,8 @@ def training_table(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        In log order; the target is a whole number where all labels are.
+        In log order; the target is a whole number where all labels are, and a number of a
+        regression.
     """
     names = [n for n in rows.columns if n.startswith((FEATURE, CONTEXT))]
     table = rows.select(
@@ -201,6 +208,8 @@ def training_table(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
     if policy.model.key and policy.model.key not in table.columns:
         table = table.with_columns(rows["key"].alias(policy.model.key))
     target = table[policy.model.target]
+    if policy.model.task == "regression":
+        return table.with_columns(target.cast(pl.Float64, strict=False))
     if target.dtype == pl.String:
         numbers = target.cast(pl.Int64, strict=False)
         if numbers.null_count() == target.null_count():
@@ -210,7 +219,7 @@ def training_table(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 
 def positives(rows: pl.DataFrame, positive: str) -> NDArray[np.bool_]:
     """Return where the label is the positive class, compared as text; shape ``(n,)``."""
-    return _as_text(rows[LABEL]).eq(positive).to_numpy()
+    return as_text(rows[LABEL]).eq(positive).to_numpy()
 
 
 def share_wrong(rows: pl.DataFrame, truth: NDArray[np.bool_], positive: str) -> float:
@@ -233,7 +242,7 @@ def share_wrong(rows: pl.DataFrame, truth: NDArray[np.bool_], positive: str) -> 
         0 to 1. Rows that were left to a person have no answer to be wrong; where every row was,
         what the scores would have said counts.
     """
-    said = _as_text(rows["answer"])
+    said = as_text(rows["answer"])
     given = said.ne_missing(ABSTAINED).to_numpy()
     answered = said.eq(positive).fill_null(value=False).to_numpy()
     if not given.any():
@@ -241,7 +250,8 @@ def share_wrong(rows: pl.DataFrame, truth: NDArray[np.bool_], positive: str) -> 
     return float(np.count_nonzero(answered[given] != truth[given])) / int(given.sum())
 
 
-def _as_text(labels: pl.Series) -> pl.Series:
+def as_text(labels: pl.Series) -> pl.Series:
+    """Return labels, or answers, as the text that labels are kept as."""
     if labels.dtype == pl.Boolean:
         return labels.cast(pl.Int8).cast(pl.String)
     if labels.dtype.is_float():

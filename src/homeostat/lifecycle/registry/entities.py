@@ -294,6 +294,9 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
         What a score is: the probability of the positive class (``binary``, also where there
         are more classes and one is meant), one probability for each class (``multiclass``), or
         the number itself (``regression``).
+    deviation
+        Of a regression: standard deviation of the target in its training rows, by which
+        errors are measured where losses must be bounded.
     """
 
     format: int
@@ -311,3 +314,4 @@ class Description(msgspec.Struct, frozen=True, kw_only=True):
     twin: Twin = Twin()
     reference: Reference | None = None
     task: Task = "binary"
+    deviation: float = 0.0

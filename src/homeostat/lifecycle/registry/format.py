@@ -51,7 +51,7 @@ def pack(
     target: str = "",
     positive: object = None,
     run_id: str = "",
-    is_regression: bool = False,
+    outcomes: pl.Series | None = None,
 ) -> dict[str, bytes]:
     """Write a fitted estimator as the files of a version.
 
@@ -72,8 +72,9 @@ def pack(
         every class has its score.
     run_id
         Run that made it.
-    is_regression
-        Whether it answers a number instead of a class.
+    outcomes
+        Of a regression the numbers it was fitted on, by which errors are measured later; None
+        for a classifier.
 
     Returns
     -------
@@ -89,6 +90,7 @@ def pack(
     UserCodeError
         When it cannot score the example.
     """
+    is_regression = outcomes is not None
     classes = [] if is_regression else classes_of(estimator)
     if is_regression:
         need_regressor(estimator)
@@ -108,6 +110,7 @@ def pack(
         packages={name: metadata.version(name) for name in PACKAGES},
         reference=reference.of(estimator, example, schema, by_name=by_name),
         task="regression" if is_regression else task_of(classes, positive),
+        deviation=0.0 if outcomes is None else deviation_of(outcomes),
     )
     opened = trust.loads(skops_file)
     original = predictor.Predictor(opened, draft)
@@ -174,6 +177,26 @@ def need_regressor(estimator: Any) -> None:
         f"{type(estimator).__name__} is no regressor, and the policy's task is regression",
         hint='fit a regressor, or say task = "classification" under [model]',
     )
+
+
+def deviation_of(outcomes: pl.Series) -> float:
+    """Return the standard deviation of the numbers a regressor was fitted on.
+
+    Raises
+    ------
+    InvalidInputError
+        When none of them is a finite number.
+
+    Examples
+    --------
+    >>> deviation_of(pl.Series("y", [1, 3, None]))
+    1.0
+    """
+    found = outcomes.cast(pl.Float64, strict=False).drop_nulls()
+    found = found.filter(found.is_finite())
+    if found.is_empty():
+        raise errors.InvalidInputError(f"column {outcomes.name!r} holds no number")
+    return float(found.to_numpy().std())
 
 
 def task_of(classes: list[Any], positive: object) -> Task:

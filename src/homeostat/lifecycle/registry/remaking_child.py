@@ -134,7 +134,7 @@ def _make(
         example=features,
         target=order.label,
         run_id=outcome.run_id,
-        is_regression=is_regression,
+        outcomes=tables[name][order.label] if is_regression else None,
     )
     formats.write_folder(files, folder / remaking.MODEL)
     return files, rows.select(order.features)

@@ -12,16 +12,26 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from homeostat.foundation import clock, errors, log
+from homeostat.foundation import clock
 from homeostat.lifecycle.corrections import compiled
 from homeostat.lifecycle.predictions import frames, spool
-from homeostat.lifecycle.serving import batcher, composite, corrected, meters, pace, threads
+from homeostat.lifecycle.serving import (
+    batcher,
+    composite,
+    corrected,
+    faulted,
+    meters,
+    pace,
+    residuals,
+    several,
+    threads,
+)
 from homeostat.lifecycle.serving import router as routers
+from homeostat.measures import residual
 
 REST_S: Final = 5.0
 """How long a composite that did not answer in time is not asked again."""
 _THRESHOLD: Final = 0.5
-_log = log.get(__name__)
 
 
 class Request:
@@ -85,12 +95,13 @@ class Request:
 
 
 class Answer(NamedTuple):
-    """What an arm says of a request; lists run over its rows."""
+    """What an arm says of a request; lists run over its rows; `chances` of several classes."""
 
     scores: list[float]
     answers: list[Any]
     arm: str
     version: str
+    chances: list[list[float]] | None = None
 
 
 class FaultedError(Exception):
@@ -101,6 +112,7 @@ class FaultedError(Exception):
         self.faults = faults
 
 
+Ask = Callable[[Sequence[composite.Seat], composite.Columns, int], composite.Scored]
 Deliver = Callable[[list[Answer | BaseException]], None]
 
 
@@ -142,6 +154,10 @@ class AnsweringArm:
         The log, threads and counts of this process.
     corrections
         What changes scores and answers; None for nothing.
+
+    Notes
+    -----
+    Where the layout has several classes, each has its score, and the largest one is answered.
     """
 
     def __init__(
@@ -152,9 +168,16 @@ class AnsweringArm:
         labels: tuple[str | None, str] | None,
         post: Post,
         corrections: corrected.Corrections | None = None,
+        corrector: residual.Applied | None = None,
     ) -> None:
         self.place = place
         self._seats = seats
+        self._classes = classes = place.layout.classes
+        self._ask: Ask = composite.score
+        if classes:
+            self._ask = functools.partial(several.score, n_classes=len(classes))
+        elif corrector is not None:
+            self._ask = functools.partial(residuals.score, corrector, composite.score)
         self._labels = labels
         self._members = [str(seat.version) for seat in seats]
         self._post = post
@@ -175,7 +198,7 @@ class AnsweringArm:
             table = [[value for one in batch for value in one.columns[at]] for at in places]
             n_rows = sum(one.n_rows for one in batch)
         columns = dict(zip(self.place.layout.features, table, strict=True))
-        work = functools.partial(composite.score, self._seats, columns, n_rows)
+        work = functools.partial(self._ask, self._seats, columns, n_rows)
         if self._corrections is not None:
             context = self._context(batch)
             work = functools.partial(self._corrections.score, work, columns, context)
@@ -253,7 +276,7 @@ class AnsweringArm:
                 faults = {at: faults[at] for at in scored.outcome.failed}
             answers, logged = self._share_out(batch, scored, faults)
             if scored.faults:
-                self._report(scored.faults)
+                faulted.report(scored.faults, self.place, self._post)
             if logged:
                 self._record(batch, table, scored, logged, faults)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait for the batch
@@ -275,9 +298,14 @@ class AnsweringArm:
         """Give each request its part; one that a member failed on gets its faults instead."""
         answers: list[Answer | BaseException] = []
         logged: list[Answer] = []
-        place, outcome = self.place, scored.outcome
-        if outcome is None:
+        place, outcome, chances = self.place, scored.outcome, None
+        if scored.chances is not None:
             scores: list[float] = scored.scores.tolist()
+            said: list[Any] = several.answers(scored.chances, self._classes)
+            chances = scored.chances.tolist()
+        elif outcome is None:
+            told = scored.scores if scored.corrected is None else scored.corrected
+            scores = told.tolist()
             said = [self._label(one) for one in scores]
         else:
             scores, said = outcome.scores, outcome.answers
@@ -294,6 +322,8 @@ class AnsweringArm:
             else:
                 part = slice(start, end)
                 answer = Answer(scores[part], said[part], place.arm, place.version)
+                if chances is not None:
+                    answer = answer._replace(chances=chances[part])
                 answers.append(answer)
                 logged.append(answer)
             start = end
@@ -319,14 +349,21 @@ class AnsweringArm:
         if len(logged) < len(batch):
             batch, rows = batcher.without(batch, faults)
             table = [[column[at] for at in rows] for column in table]
-            members = [[column[at] for at in rows] for column in members]
+            if scored.chances is None:
+                members = [[column[at] for at in rows] for column in members]
+            else:
+                shape = scored.chances.shape
+                members = [
+                    several.picked(one.reshape(shape), rows) for one in scored.member_scores
+                ]
         scores = [score for answer in logged for score in answer.scores]
         served: list[float] = []
         fired: list[str] = []
-        if scored.outcome is not None:
+        if scored.outcome is not None or scored.corrected is not None:
             raw: list[float] = scored.scores.tolist()
             served, scores = scores, raw if rows is None else [raw[at] for at in rows]
-            fired = self._fired(scored.outcome, rows)
+            if scored.outcome is not None:
+                fired = self._fired(scored.outcome, rows)
         frame = frames.Batch(
             served_at=clock.now_ms(),
             generation=place.generation,
@@ -344,6 +381,7 @@ class AnsweringArm:
             served=served,
             fired=fired,
             propensities=routers.propensities(batch, share=place.share),
+            chances=[] if scored.chances is None else several.picked(scored.chances, rows),
         )
         post.log.write(place.deployment, frame, layout=place.layout)
         post.meters.scored(
@@ -357,28 +395,6 @@ class AnsweringArm:
         if rows is None or not outcome.fired:
             return outcome.fired
         return [outcome.fired[at] for at in rows]
-
-    def _report(self, faults: dict[int, composite.Fault]) -> None:
-        """Count faults and tell the log of them, where the judge of a rollout finds them."""
-        place = self.place
-        groups: dict[tuple[int, str], list[composite.Fault]] = {}
-        for fault in faults.values():
-            groups.setdefault((fault.version, fault.kind), []).append(fault)
-        for (version, kind), found in groups.items():
-            self._post.meters.faults[place.deployment, str(version), kind] += len(found)
-            frame = frames.Failure(
-                clock.now_ms(),
-                place.generation,
-                place.arm,
-                str(version),
-                len(found),
-                kind,
-                found[0].sentence,
-            )
-            try:
-                self._post.log.write(place.deployment, frame)
-            except errors.UnavailableError as error:
-                _log.warning("fault-not-logged", deployment=place.deployment, why=str(error))
 
 
 def _spread(deliver: Deliver, n_requests: int, error: BaseException) -> None:

@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 
 from homeostat.foundation import clock
 from homeostat.lifecycle.corrections import compiled
-from homeostat.lifecycle.serving import composite, corrected, entities, plan, served
+from homeostat.lifecycle.serving import (
+    composite,
+    corrected,
+    entities,
+    plan,
+    residuals,
+    served,
+    several,
+)
+from homeostat.measures import residual
 
 
 class Batch(NamedTuple):
@@ -20,8 +29,9 @@ class Batch(NamedTuple):
 class Done(NamedTuple):
     """What an arm said; lists run over rows, but for `member_scores`: one list a member.
 
-    `scores` are the mixture, `served` what corrections made of it; `faults` says in words why
-    a row has neither.
+    `scores` are the mixture, `served` what corrector and corrections made of it; `faults` says
+    in words why a row has neither. Of several classes `chances` has a number for each, and a
+    member's list one such row after the other.
     """
 
     scores: list[float]
@@ -30,15 +40,18 @@ class Done(NamedTuple):
     fired: list[str]
     member_scores: list[list[float]]
     faults: dict[int, str]
+    chances: list[list[float]] | None = None
 
 
 class Arm(NamedTuple):
-    """Members, labels and corrections of one arm; made by `prepare`."""
+    """Members, labels, corrections and corrector of one arm; made by `prepare`."""
 
     arm: entities.Arm
     seats: list[composite.Seat]
     labels: tuple[str | None, str] | None
     corrections: corrected.Corrections | None
+    classes: tuple[str, ...] = ()
+    corrector: residual.Applied | None = None
 
     def score(self, batch: Batch, n_rows: int) -> Done:
         """Score rows, corrected as an answer would be.
@@ -55,19 +68,35 @@ class Arm(NamedTuple):
         Done
             A row that a member failed on has a fault.
         """
+        if self.classes:
+            return self._score_several(batch, n_rows)
         scored = composite.score(self.seats, batch.features, n_rows)
         scores: list[float] = scored.scores.tolist()
+        served = scores
+        if self.corrector is not None:
+            told = self.corrector.corrected(batch.features, scored.scores)
+            scored, served = scored._replace(corrected=told), told.tolist()
         members = scored.member_scores.tolist()
         faults = {at: why.sentence for at, why in scored.faults.items()}
         if self.corrections is None:
-            said = [None if at in faults else self._label(one) for at, one in enumerate(scores)]
-            return Done(scores, scores, said, [], members, faults)
+            said = [None if at in faults else self._label(one) for at, one in enumerate(served)]
+            return Done(scores, served, said, [], members, faults)
         context = list(batch.context.values())
         outcome = self.corrections.amend(scored, batch.features, context).outcome
         if outcome is None:
             raise AssertionError("corrections leave an outcome")
         failed = {at: faults.get(at, "the fallback failed") for at in outcome.failed}
         return Done(scores, outcome.scores, outcome.answers, outcome.fired, members, failed)
+
+    def _score_several(self, batch: Batch, n_rows: int) -> Done:
+        scored = several.score(self.seats, batch.features, n_rows, n_classes=len(self.classes))
+        assert scored.chances is not None, "several classes have chances"
+        faults = {at: why.sentence for at, why in scored.faults.items()}
+        said: list[Any] = several.answers(scored.chances, self.classes)
+        scores: list[float] = scored.scores.tolist()
+        members = scored.member_scores.tolist()
+        chances = scored.chances.tolist()
+        return Done(scores, scores, said, [], members, faults, chances)
 
     def _label(self, score: float) -> Any:
         return score if self.labels is None else self.labels[score >= compiled.EVEN]
@@ -94,12 +123,12 @@ def prepare(
     Arm
         Its members in the order of their numbers, as online.
     """
-    members = sorted(arm.members, key=lambda member: member.version)
-    seats = [
-        composite.Seat(one.version, one.weight, loaded[one.version].predictor)
-        for one in members
-    ]
-    first = loaded[members[0].version]
+    classes = several.classes_of(loaded, first=plan.champion(document.plan))
+    seats = several.seats(arm.members, loaded, classes)
+    first = loaded[seats[0].version]
+    if classes:
+        return Arm(arm, seats, None, None, classes=classes)
+    corrector = residuals.of_arm(document, arm.name)
     applied = compiled.compile(
         document.corrections,
         classes=first.classes,
@@ -108,9 +137,9 @@ def prepare(
         version=plan.label(arm),
     )
     if applied is None:
-        return Arm(arm, seats, first.labels, None)
+        return Arm(arm, seats, first.labels, None, corrector=corrector)
     others = {number: one.predictor for number, one in loaded.items()}
     features = {name for name, _ in first.columns}
     context = [name for name in document.protected if name not in features]
     changes = corrected.Corrections(applied, others=others, context=context)
-    return Arm(arm, seats, first.labels, changes)
+    return Arm(arm, seats, first.labels, changes, corrector=corrector)

@@ -1,0 +1,242 @@
+"""What a deployment foretells, and how far that is off, on labelled rows of its log.
+
+Called by `live`, `duties` and `judging`. The losses are those of a backtest (`foretold`), so
+that the same rows move weights, alarms and duels alike: in 0 to 1 whatever the task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.lifecycle.evaluation import several
+from homeostat.lifecycle.loop import observing
+from homeostat.lifecycle.predictions import segments
+from homeostat.lifecycle.predictions.entities import ABSTAINED
+from homeostat.lifecycle.registry.entities import Description, Task
+
+Floats = NDArray[np.float64]
+LARGEST_ERROR = 2.0
+"""Errors of a number are cut at this many standard deviations of the target at training."""
+
+
+class Aim(NamedTuple):
+    """What is foretold.
+
+    Attributes
+    ----------
+    task
+        As the description of a version says it.
+    classes
+        Of several classes: all that a member or the log has a score for.
+    positive
+        Of two classes: the one that scores are the probability of.
+    deviation
+        Of a number: the target's standard deviation where the first member was trained.
+    """
+
+    task: Task = "binary"
+    classes: tuple[str, ...] = ()
+    positive: str = ""
+    deviation: float = 0.0
+
+
+TWO = Aim()
+"""Of two classes; whoever gives outcomes and scores as they are needs no more."""
+
+
+def of(described: Sequence[Description], rows: pl.DataFrame | None = None) -> Aim:
+    """Return what versions foretell.
+
+    Parameters
+    ----------
+    described
+        What they say of themselves; the first one says what the task is.
+    rows
+        Of the log, whose classes count as well.
+    """
+    first = described[0]
+    if first.task == "regression":
+        return Aim("regression", deviation=first.deviation)
+    if first.task == "binary":
+        return Aim(positive=first.classes[first.positive])
+    logged = [] if rows is None else _logged(rows)
+    named = [*(name for one in described for name in one.classes), *logged]
+    return Aim("multiclass", tuple(dict.fromkeys(named)))
+
+
+def truth(labels: pl.Series, aim: Aim) -> NDArray[Any]:
+    """Return outcomes as they are judged.
+
+    Parameters
+    ----------
+    labels
+        As the log or a table has them.
+    aim
+        What is foretold.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n,)``: where the label is the positive class; places of classes, -1 for one
+        that nobody knows; or numbers, NaN where a label is none.
+
+    Examples
+    --------
+    >>> truth(pl.Series(["b", "c", "x"]), Aim("multiclass", ("a", "b", "c"))).tolist()
+    [1, 2, -1]
+    """
+    if aim.task == "regression":
+        numbers = labels.cast(pl.Float64, strict=False).fill_null(float("nan"))
+        return np.asarray(numbers.to_numpy(), dtype=np.float64)
+    text = observing.as_text(labels)
+    if aim.task == "binary":
+        return text.eq(aim.positive).to_numpy()
+    places = {name: at for at, name in enumerate(aim.classes)}
+    return np.array([places.get(name, -1) for name in text.to_list()], dtype=np.intp)
+
+
+def said(rows: pl.DataFrame, aim: Aim) -> Floats:
+    """Return what the composite said of rows of the log, before any correction.
+
+    Parameters
+    ----------
+    rows
+        From `observing.labelled`.
+    aim
+        What is foretold.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n,)``, of several classes ``(n, k)``; a class that was not asked for then has
+        probability 0.
+    """
+    if aim.task != "multiclass":
+        return np.asarray(rows["score"].to_numpy(), dtype=np.float64)
+    found = np.zeros((rows.height, len(aim.classes)))
+    for name in _logged(rows):
+        column = rows[segments.CHANCE + name].fill_null(0.0).to_numpy()
+        found[:, aim.classes.index(name)] = column
+    return found
+
+
+def placed(scores: Floats, described: Description, aim: Aim) -> Floats:
+    """Return a member's scores with its classes in the places of all.
+
+    Parameters
+    ----------
+    scores
+        As its predictor gives them.
+    described
+        What it says of itself.
+    aim
+        What is foretold.
+    """
+    if aim.task != "multiclass" or described.classes == aim.classes:
+        return scores
+    found = np.zeros((len(scores), len(aim.classes)))
+    found[:, [aim.classes.index(name) for name in described.classes]] = scores
+    return found
+
+
+def losses(foretold: Floats, outcomes: NDArray[Any], aim: Aim) -> Floats:
+    """Return what weights and canaries are judged by, for each row, in 0 to 1.
+
+    Parameters
+    ----------
+    foretold
+        Shape ``(n,)`` or ``(n, k)``.
+    outcomes
+        From `truth`.
+    aim
+        What is foretold.
+
+    Notes
+    -----
+    Two classes: the squared error of the probability. More: half the sum over classes. A
+    number: the squared error over the square of two standard deviations of the target at
+    training, 1 at most.
+
+    Examples
+    --------
+    >>> losses(np.array([3.0, 9.0]), np.array([1.0, 1.0]), Aim("regression", deviation=2.0))
+    array([0.25, 1.  ])
+    """
+    if aim.task == "regression":
+        return bounded(foretold, outcomes, aim.deviation)
+    if aim.task == "multiclass":
+        return several.losses("brier", outcomes, foretold)
+    return np.asarray((foretold - outcomes) ** 2)
+
+
+def bounded(foretold: Floats, outcomes: Floats, deviation: float) -> Floats:
+    """Return the bounded squared error of numbers; 1 where an outcome is no number.
+
+    Parameters
+    ----------
+    foretold, outcomes
+        Shape ``(n,)``.
+    deviation
+        That errors are measured by, 0 or more.
+    """
+    limit = LARGEST_ERROR * max(deviation, 1e-12)
+    found = np.minimum(((foretold - outcomes) / limit) ** 2, 1.0)
+    return np.asarray(np.where(np.isnan(found), 1.0, found), dtype=np.float64)
+
+
+def loss(foretold: Floats, outcomes: NDArray[Any], aim: Aim) -> float:
+    """Return the mean of `losses`; of two classes summed in the order of rows."""
+    if aim.task == "binary":
+        return observing.brier(foretold, outcomes)
+    return float(np.mean(losses(foretold, outcomes, aim)))
+
+
+def wrong(rows: pl.DataFrame, outcomes: NDArray[Any], aim: Aim) -> tuple[float, Floats | None]:
+    """Return how wrong the answers were that people got: what harm is judged by.
+
+    Parameters
+    ----------
+    rows
+        From `observing.labelled`, one or more.
+    outcomes
+        From `truth`.
+    aim
+        What is foretold.
+
+    Returns
+    -------
+    tuple
+        The share of wrong answers, or the mean bounded loss of a regression with that of each
+        row.
+    """
+    if aim.task == "binary":
+        return observing.share_wrong(rows, outcomes, aim.positive), None
+    if aim.task == "multiclass":
+        answers = observing.as_text(rows["answer"])
+        given = answers.ne_missing(ABSTAINED).to_numpy()
+        places = {name: at for at, name in enumerate(aim.classes)}
+        chosen = np.array([places.get(name, -2) for name in answers.to_list()], dtype=np.intp)
+        if not given.any():
+            given, chosen = ~given, said(rows, aim).argmax(axis=1)
+        return float(np.mean(chosen[given] != outcomes[given])), None
+    each = bounded(_answered(rows), outcomes, aim.deviation)
+    return float(np.mean(each)), each
+
+
+def _answered(rows: pl.DataFrame) -> Floats:
+    """Return the numbers people got; where a row was left to a person, what the model said."""
+    answers = rows["answer"].cast(pl.Float64, strict=False).fill_nan(None)
+    return np.asarray(answers.fill_null(rows["score"]).to_numpy(), dtype=np.float64)
+
+
+def _logged(rows: pl.DataFrame) -> list[str]:
+    return [
+        name.removeprefix(segments.CHANCE)
+        for name in rows.columns
+        if name.startswith(segments.CHANCE)
+    ]
