@@ -32,6 +32,7 @@ from homeostat.foundation import clock, house, settings
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.evaluation import exam, gates
+from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.predictions import read
 from homeostat.lifecycle.registry import files as trees
 from homeostat.lifecycle.registry import format as folder
@@ -92,8 +93,16 @@ def register(client, files):
         policy_digest=policies.digest(rules),
     )
     schema = folder.read(files).schema
-    made = client.models.register(processes.NAME, files, schema=schema, report_id=report.id)
+    made = client.models.register(
+        processes.NAME, files, schema=schema, report_id=report.id, baseline=frozen()
+    )
     client.models.approve(processes.NAME, made.number)
+
+
+def frozen():
+    """The monitoring baseline of applicants as the lender knows them."""
+    rows = lender.Lender(3).applications(2000)
+    return baseline.encode(baseline.freeze(rows, features=lender.FEATURES))
 
 
 @pytest.fixture(scope="module")
@@ -338,6 +347,19 @@ async def kill_a_worker(load, stage):
     await load.until(lambda: len(set(workers(stage)) - {victim}) == len(known))
     assert set(load.broken) <= cut, "a connection of another worker was cut"
     load.broken.clear()
+
+
+def test_one_decision_that_training_did_not_expect_is_an_alert_at_once(stage):
+    rows = processes.Applicants((500, {})).take(60)
+    strange = {**rows[0], "application_id": "strange", "income": rows[0]["income"] * 1e7}
+    url = f"{stage.predict_url}/v2/models/{processes.NAME}/infer"
+    for row in (*rows, strange):
+        httpx.post(url, json=processes.request([row]), trust_env=False).raise_for_status()
+    with local.open_client(settings.load(home=stage.home)) as client:
+        (alert,) = processes.until(lambda: client.alerts.list(deployment=processes.NAME))
+    assert (alert.kind, alert.column) == ("unexpected-decision", "income")
+    assert "strange" in alert.sentence
+    assert any(f"monitor unusual {processes.NAME}" in line for line in alert.evidence)
 
 
 def test_nobody_is_failed_by_changes_of_plans_and_killed_processes(stage):

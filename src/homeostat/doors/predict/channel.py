@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from homeostat.lifecycle.predictions import spool
-from homeostat.lifecycle.serving import meters
+from homeostat.lifecycle.serving import guarding, meters
 from homeostat.lifecycle.serving.entities import PlanDocument
 
 PAGE: Final = 100
@@ -125,8 +125,16 @@ class Worn(msgspec.Struct, frozen=True, tag=True):
     """Threads of this worker hang for good; another one should take its place."""
 
 
+class Seen(msgspec.Struct, frozen=True, tag=True):
+    """A decision that a person should hear of."""
+
+    told: guarding.Unexpected
+
+
 ToWorker = Begin | Plans | Known | Measure | Ping | Total | Drain
-ToSupervisor = Ready | Serving | Damaged | Measured | Pong | AskTotal | SegmentClosed | Worn
+ToSupervisor = (
+    Ready | Serving | Damaged | Measured | Pong | AskTotal | SegmentClosed | Worn | Seen
+)
 Heard = TypeVar("Heard")
 
 _encode = msgspec.msgpack.Encoder().encode

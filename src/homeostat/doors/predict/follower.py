@@ -295,6 +295,8 @@ class Follower:
         ]
         if version.description:
             wanted.append((f"{where}/description", version.description))
+        if version.baseline:
+            wanted.append((f"{where}/baseline", version.baseline))
         await asyncio.gather(*(self._have_file(*one) for one in wanted))
 
     async def _have_file(self, where: str, digest: str) -> None:
@@ -326,7 +328,7 @@ def _digests(document: entities.PlanDocument) -> set[str]:
     return {
         digest
         for version in document.versions
-        for digest in (*version.files.values(), version.description)
+        for digest in (*version.files.values(), version.description, version.baseline)
         if digest
     }
 

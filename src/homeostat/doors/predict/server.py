@@ -16,7 +16,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from homeostat.doors.predict import channel, control, follower, handover, sockets, supervisor
+from homeostat.doors.predict import (
+    channel,
+    control,
+    follower,
+    handover,
+    sockets,
+    supervisor,
+    warnings,
+)
 from homeostat.foundation import errors, log, settings
 from homeostat.lifecycle.predictions import spool, spooled
 from homeostat.lifecycle.serving import entities, meters
@@ -76,6 +84,7 @@ class _Server:
         self._follower = follower.Follower(self._control, folder=folder, deliver=self._deliver)
         self._spool = folder / "spool"
         self._handover = handover.Handover(self._spool, self._control)
+        self._warnings = warnings.Warnings(self._control)
         self._duties: list[asyncio.Task[None]] = []
         self._recovering: set[asyncio.Task[None]] = set()
         begin = channel.Begin(
@@ -94,6 +103,7 @@ class _Server:
             on_closed=self._handover.wake,
             on_ended=self._recover,
             on_damaged=self._follower.mend,
+            on_seen=self._warnings.tell,
             measured=self._measured,
         )
 
@@ -125,7 +135,13 @@ class _Server:
             await self._end()
 
     async def _start(self) -> None:
-        duties = (self._follow, self._handover.run, self._follower.prune, self._renew)
+        duties = (
+            self._follow,
+            self._handover.run,
+            self._warnings.run,
+            self._follower.prune,
+            self._renew,
+        )
         self._duties += [asyncio.create_task(one()) for one in duties]
         self._supervisor.know(is_ready=self._is_ready)
         await self._supervisor.start()

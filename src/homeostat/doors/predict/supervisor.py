@@ -15,7 +15,7 @@ from typing import Final
 
 from homeostat.doors.predict import channel, sockets, supervised
 from homeostat.foundation import errors, log
-from homeostat.lifecycle.serving import entities, meters
+from homeostat.lifecycle.serving import entities, guarding, meters
 
 MEASURE_S: Final = 0.2
 READY_S: Final = 60.0
@@ -61,6 +61,8 @@ class Supervisor:
         Called when a worker has ended; it may have left a segment open.
     on_damaged
         Called with a deployment whose files are not whole.
+    on_seen
+        Called with a decision that a person should hear of.
     measured
         What the supervisor's own process counts.
     """
@@ -74,6 +76,7 @@ class Supervisor:
         on_closed: Callable[[], None],
         on_ended: Callable[[], None],
         on_damaged: Callable[[str], None],
+        on_seen: Callable[[guarding.Unexpected], None],
         measured: Callable[[], Awaitable[meters.Snapshot]],
     ) -> None:
         self.restarts = 0
@@ -82,6 +85,7 @@ class Supervisor:
         self._on_closed = on_closed
         self._on_ended = on_ended
         self._on_damaged = on_damaged
+        self._on_seen = on_seen
         self._measured = measured
         self._documents: dict[str, entities.PlanDocument] = {}
         self._is_ready = False
@@ -315,6 +319,8 @@ class Supervisor:
                 self._on_closed()
             case channel.Damaged():
                 self._on_damaged(said.deployment)
+            case channel.Seen():
+                self._on_seen(said.told)
             case channel.AskTotal():
                 task = asyncio.create_task(self._answer(worker, said.number))
                 self._tasks.add(task)

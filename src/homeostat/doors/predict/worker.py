@@ -24,7 +24,7 @@ from homeostat.doors.predict import answers, app, channel, explaining, metrics
 from homeostat.doors.wire import listening as wire
 from homeostat.foundation import log
 from homeostat.lifecycle.predictions import spool
-from homeostat.lifecycle.serving import engine, entities, meters, warming
+from homeostat.lifecycle.serving import engine, entities, guarding, meters, warming
 
 DRAIN_S: Final = 10.0
 WARM_S: Final = 2.0
@@ -52,10 +52,16 @@ class Worker:
         self._n_workers = begin.n_workers
         self._asking: dict[int, asyncio.Future[meters.Snapshot]] = {}
         self._numbers = itertools.count(1)
+        self._guard = guarding.Guard(
+            folder / "files",
+            tell=lambda told: talk.send(channel.Seen(told)),
+            n_workers=begin.n_workers,
+        )
         self._log = spool.Spool(
             folder / "spool",
             durability=begin.durability,
             on_closed=lambda: _call(loop, lambda: talk.send(channel.SegmentClosed())),
+            on_batch=self._guard.see,
         )
         self._engine = engine.Engine(
             self._log, on_worn=lambda: _call(loop, lambda: talk.send(channel.Worn()))
@@ -102,6 +108,7 @@ class Worker:
                     return
                 case channel.Plans():
                     for document in said.documents:
+                        self._guard.know(document)
                         self._warmer.take(document)
                 case channel.Known():
                     self._standing.is_ready = said.is_ready
@@ -142,6 +149,7 @@ class Worker:
         await self._warmer.close()
         self._explains.close()
         await self._engine.close()
+        await self._guard.close()
         await asyncio.to_thread(self._log.close)
         self._talk.send(channel.Measured(0, self._measure()))
 

@@ -140,6 +140,8 @@ class Spool:
         When segments are closed.
     on_closed
         Called, from the background thread, whenever a segment was closed.
+    on_batch
+        Called with deployment, batch and layout when one was written; None for nobody.
 
     Notes
     -----
@@ -154,7 +156,9 @@ class Spool:
         durability: Durability = "process",
         limits: Limits = Limits(),  # noqa: B008 - immutable
         on_closed: Callable[[], None] = lambda: None,
+        on_batch: Callable[[str, frames.Batch, frames.Layout], None] | None = None,
     ) -> None:
+        self.on_batch = on_batch
         self.durability: Durability = durability
         self.lost_rows = 0
         self._folder = folder
@@ -213,6 +217,8 @@ class Spool:
                 self.lost_rows += n_rows
                 return
             raise _refused(self._folder, error) from error
+        if self.on_batch is not None and layout is not None and isinstance(frame, frames.Batch):
+            self.on_batch(deployment, frame, layout)
 
     def sync(self) -> None:
         """Force everything written so far to the disk; for durability ``ack``, in a thread.

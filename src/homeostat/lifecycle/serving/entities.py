@@ -8,7 +8,6 @@ import msgspec
 
 from homeostat.lifecycle.corrections.entities import Correction
 from homeostat.lifecycle.policy import Explain
-from homeostat.measures import residual
 
 MEMBERS_AT_MOST = 3
 
@@ -74,27 +73,6 @@ class Override(msgspec.Struct, frozen=True):
     tokens: tuple[str, ...] = ()
 
 
-class PlanCorrector(msgspec.Struct, frozen=True, kw_only=True):
-    """The corrector of a plan.
-
-    Attributes
-    ----------
-    digest
-        Of its file, a blob of the model.
-    answers
-        Whether what it makes of the members' mean is the answer; otherwise it is judged only.
-    since
-        When it last began to answer, ms UTC; 0 where it does not.
-    run
-        The run that learned it.
-    """
-
-    digest: str
-    answers: bool = False
-    since: int = 0
-    run: str = ""
-
-
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers whom. A plan is never changed: the next one has the next generation.
 
@@ -104,8 +82,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         The first that fits a row decides; the shares of the arms deal what no rule fits.
     override
         Who may name the arm that answers a request; None lets nobody.
-    corrector
-        What goes on from the mean of each arm's members; None for nothing.
     """
 
     generation: int
@@ -114,7 +90,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     salt: str = ""
     rules: tuple[Rule, ...] = ()
     override: Override | None = None
-    corrector: PlanCorrector | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,8 +186,6 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
         does not say, and for a regression.
     false_alarms_per_year
         As the policy says; a tenth of them may be of single decisions.
-    corrector
-        The corrector of the plan where it answers; None where it does not, or is gone.
     """
 
     deployment: str
@@ -228,4 +201,3 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     favourable: bool = True
     classes: tuple[str, ...] = ()
     false_alarms_per_year: float = 1.0
-    corrector: residual.Corrector | None = None

@@ -51,6 +51,7 @@ def document(tx: Transaction, actor: access.Actor, deployment: Deployment) -> Pl
         corrections=found,
         explain=policy.explain,
         favourable=policy.model.favourable,
+        false_alarms_per_year=policy.monitoring.false_alarms_per_year,
     )
 
 
@@ -81,4 +82,5 @@ def files(tx: Transaction, version: Version) -> VersionFiles:
         files={file.path: file.digest for file in version.files},
         description=how.description,
         is_trusted=how.is_trusted,
+        baseline=version.baseline,
     )
