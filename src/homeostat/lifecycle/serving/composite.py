@@ -5,6 +5,7 @@ Called by `engine` in a thread. A member that fails does so for the rows it fail
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -79,6 +80,14 @@ def score(seats: Sequence[Seat], columns: Columns, n_rows: int) -> Scored:
         the fault of each row that a member could not score.
     """
     faults: dict[int, Fault] = {}
+    if len(seats) == 1:
+        # A lone member's scores are the answer: nothing is copied and nothing is averaged.
+        got = _call(seats[0], columns, (n_rows,))
+        if not isinstance(got, Fault) and math.isfinite(float(got.sum())):
+            return Scored(got, got.reshape(1, n_rows), faults)
+        alone = np.full((1, n_rows), np.nan)
+        _settle(seats[0], columns, alone[0], faults, got)
+        return Scored(alone[0], alone, faults)
     member_scores = np.full((len(seats), n_rows), np.nan)
     for index, seat in enumerate(seats):
         fill(seat, columns, member_scores[index], faults)
@@ -145,15 +154,25 @@ def fill(
     faults
         Gets the fault of each row that it failed on.
     """
+    _settle(seat, columns, target, faults, _call(seat, columns, target.shape))
+
+
+def _settle(  # noqa: PLR0917 - as `fill`, and what it said first
+    seat: Seat,
+    columns: Columns,
+    target: NDArray[np.float64],
+    faults: dict[int, Fault],
+    got: NDArray[np.float64] | Fault,
+) -> None:
+    """Take what a member said of all rows; where it raised, ask again for the halves."""
     todo = [(0, len(target))]
     tries = 0
     while todo:
         start, end = todo.pop()
         tries += 1
-        part = columns
         if end - start < len(target):
             part = {name: values[start:end] for name, values in columns.items()}
-        got = _call(seat, part, (end - start, *target.shape[1:]))
+            got = _call(seat, part, (end - start, *target.shape[1:]))
         if not isinstance(got, Fault):
             target[start:end] = got
             bad = ~np.isfinite(got)

@@ -33,8 +33,57 @@ def slot(salt: str, key: str) -> int:
     >>> slot("a", "customer-1") == slot("a", "customer-1")
     True
     """
-    digest = hashlib.blake2b(f"{salt}\0{key}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % SLOTS
+    return Slots(salt).of(key)
+
+
+class Slots:
+    """The routing table of a salt, which is hashed once for all keys; see `slot`.
+
+    Parameters
+    ----------
+    salt
+        Of the plan.
+    """
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, salt: str) -> None:
+        self._begun = hashlib.blake2b(f"{salt}\0".encode(), digest_size=8)
+
+    def of(self, key: str) -> int:
+        """Return a key's place, in [0, 10,000)."""
+        hashed = self._begun.copy()
+        hashed.update(key.encode())
+        return int.from_bytes(hashed.digest(), "big") % SLOTS
+
+
+class Sample:
+    """The keys that a shadow scores; the same for the same arguments, everywhere.
+
+    Parameters
+    ----------
+    share
+        Share of keys, 0 to 1.
+    salt
+        Of the plan.
+    version
+        The shadow; two shadows sample independently.
+
+    Examples
+    --------
+    >>> Sample(1.0, salt="a", version=3).takes("customer-1")
+    True
+    """
+
+    __slots__ = ("_bound", "_of")
+
+    def __init__(self, share: float, *, salt: str, version: int) -> None:
+        self._bound = SLOTS if share >= 1 else round(share * SLOTS)
+        self._of = Slots(f"{salt}\0shadow\0{version}").of
+
+    def takes(self, key: str) -> bool:
+        """Tell whether the shadow scores the rows of `key`."""
+        return self._of(key) < self._bound
 
 
 class Router:
@@ -50,7 +99,7 @@ class Router:
     """
 
     def __init__(self, plan: entities.Plan, *, place: rules.Place | None = None) -> None:
-        self._salt = plan.salt
+        self._slot = Slots(plan.salt).of
         self._override = plan.override
         names = [arm.name for arm in plan.arms]
         self._rules = rules.compile_rules(plan.rules, arms=names, place=place or rules.Place())
@@ -77,7 +126,7 @@ class Router:
         """
         if not self._bounds:
             return 0
-        place = slot(self._salt, key)
+        place = self._slot(key)
         for index, bound in enumerate(self._bounds, start=1):
             if place < bound:
                 return index
@@ -208,6 +257,8 @@ def propensities(batch: Sequence[Dealt], *, share: float) -> list[float]:
     """
     if not 0.0 < share < 1.0:
         return []
+    if all([one.arm is None and one.ruled is None for one in batch]):  # noqa: C419 - each batch
+        return [share] * sum([one.n_rows for one in batch])
     return [
         1.0 if one.arm is not None or (one.ruled is not None and one.ruled[at]) else share
         for one in batch
@@ -224,25 +275,3 @@ def token_digest(token: str) -> str:
         At least 128 random bits as text; a digest of anything shorter could be guessed.
     """
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def sampled(share: float, *, salt: str, version: int, key: str) -> bool:
-    """Tell whether a shadow scores this key.
-
-    Parameters
-    ----------
-    share
-        Share of keys, 0 to 1.
-    salt
-        Of the plan.
-    version
-        The shadow; two shadows sample independently.
-    key
-        What the prediction is joined by.
-
-    Returns
-    -------
-    bool
-        The same for the same arguments, everywhere.
-    """
-    return share >= 1 or slot(f"{salt}\0shadow\0{version}", key) < round(share * SLOTS)

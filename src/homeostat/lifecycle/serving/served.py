@@ -120,8 +120,7 @@ class Served:
         )
         watchers = [
             shadowing.Watcher(
-                one.version,
-                one.share,
+                router.Sample(one.share, salt=document.plan.salt, version=one.version),
                 _arm(
                     document,
                     entities.Arm(plan.SHADOW, 0.0, (entities.Member(one.version, 1.0),)),
@@ -132,7 +131,7 @@ class Served:
             )
             for one in document.plan.shadow
         ]
-        self.shadows = shadowing.Shadows(watchers, salt=document.plan.salt, post=post)
+        self.shadows = shadowing.Shadows(watchers, post=post)
 
     def admit(
         self,

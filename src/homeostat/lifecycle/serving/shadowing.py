@@ -1,6 +1,8 @@
 """Scoring for comparison only: after the answer, on a sample, and never at its expense.
 
-Made by `served` for a plan with shadows. What does not fit the bound is dropped and counted.
+Rows gather for a moment, so that a shadow costs a batch now and then and not one beside every
+batch of answers. What does not fit the bound is dropped and counted. Made by `served` for a
+plan with shadows.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from homeostat.foundation import errors, log
 from homeostat.lifecycle.serving import answering, router
@@ -16,11 +18,15 @@ from homeostat.lifecycle.serving import answering, router
 _log = log.get(__name__)
 
 
-class Watcher(NamedTuple):
-    """A shadow version at its sample of the keys."""
+ROWS: Final = 64
+REST_S: Final = 0.05
+"""Rows gather until there are so many, or for so long."""
 
-    version: int
-    share: float
+
+class Watcher(NamedTuple):
+    """A shadow version and its sample of the keys."""
+
+    sample: router.Sample
     arm: answering.AnsweringArm
 
 
@@ -30,9 +36,7 @@ class Shadows:
     Parameters
     ----------
     watchers
-        Who scores what share.
-    salt
-        Of the plan.
+        Who scores what.
     post
         Its meters count what was dropped.
     max_waiting
@@ -43,15 +47,15 @@ class Shadows:
         self,
         watchers: Sequence[Watcher],
         *,
-        salt: str,
         post: answering.Post,
         max_waiting: int = 2_000,
     ) -> None:
         self._watchers = tuple(watchers)
-        self._salt = salt
         self._post = post
         self._max_waiting = max_waiting
         self._n_waiting = 0
+        self._gathered: list[tuple[Watcher, answering.Request]] = []
+        self._timer: asyncio.TimerHandle | None = None
         self._idlers: list[asyncio.Future[None]] = []
 
     @property
@@ -74,19 +78,18 @@ class Shadows:
         """
         keys = request.keys
         for watcher in self._watchers:
-            seen = functools.partial(
-                router.sampled, watcher.share, salt=self._salt, version=watcher.version
-            )
+            takes = watcher.sample.takes
             if len(keys) == 1:
-                if seen(key=keys[0]):
+                if takes(keys[0]):
                     self._watch(watcher, request)
                 continue
-            picked = [at for at, key in enumerate(keys) if seen(key=key)]
+            picked = [at for at, key in enumerate(keys) if takes(key)]
             if picked:
                 self._watch(watcher, request.pick(picked))
 
     async def idle(self) -> None:
         """Wait until every offered row is scored and logged."""
+        self._begin()
         while self._n_waiting:
             waiter = asyncio.get_running_loop().create_future()
             self._idlers.append(waiter)
@@ -98,18 +101,31 @@ class Shadows:
             place = watcher.arm.place
             self._post.meters.shadow_dropped[place.deployment, place.version] += n_rows
             return
-        try:
-            watcher.arm.lane.submit(request, functools.partial(self._seen, n_rows))
-        except errors.UnavailableError as error:
-            _log.warning("shadow-not-scored", why=str(error))
-            return
         self._n_waiting += n_rows
+        self._gathered.append((watcher, request))
+        if self._n_waiting >= ROWS:
+            self._begin()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(REST_S, self._begin)
+
+    def _begin(self) -> None:
+        """Let the shadows score what has gathered."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        gathered, self._gathered = self._gathered, []
+        for watcher, request in gathered:
+            n_rows = request.n_rows
+            try:
+                watcher.arm.lane.submit(request, functools.partial(self._seen, n_rows))
+            except errors.UnavailableError as error:
+                self._seen(n_rows, error)
 
     def _seen(self, n_rows: int, told: answering.Answer | BaseException) -> None:
         """Note that rows are done with; what a member failed on is in the log already."""
         self._n_waiting -= n_rows
         if isinstance(told, BaseException) and not isinstance(told, answering.FaultedError):
-            _log.warning("shadow-not-logged", why=str(told))
+            _log.warning("shadow-not-scored", why=str(told))
         if not self._n_waiting:
             idlers, self._idlers = self._idlers, []
             for waiter in idlers:

@@ -62,8 +62,9 @@ def test_another_process_gives_the_same_answer():
 def test_shadows_sample_independently_of_the_arms():
     keys = [str(i) for i in range(20_000)]
     table = router.Router(canary(0.3))
+    sample = router.Sample(0.2, salt="s", version=3)
     both = [0, 0, 0, 0]
     for key in keys:
-        seen = router.sampled(0.2, salt="s", version=3, key=key)
+        seen = sample.takes(key)
         both[2 * table.arm(key) + seen] += 1
     assert stats.chi2_contingency([both[:2], both[2:]]).pvalue > 1e-4
