@@ -38,7 +38,7 @@ class Living:
         self.house = house
         self.owner = access.local_owner("ada")
         self.bench = duties.Bench(house)
-        self.handlers = {**self.bench.quick(), **self.bench.slow()}
+        self.handlers = {**self.bench.quick(), **self.bench.slow(), **self.bench.aside()}
         self.scorer = scoring.Scorer(house)
         self.lender = lender.Lender(seed)
         self.late = deque()

@@ -1,9 +1,9 @@
 """The worker: follows events, takes jobs and does them; started by `homeostat worker`.
 
-Three lanes run side by side, so that a long fit never keeps windows and blocks from being
-judged, nor a receiver of alerts that does not answer. A job's last writes and its completion
-are one transaction: a worker that is killed leaves a lease that runs out, and whoever takes the
-job next starts from what was committed.
+Four lanes run side by side, so that a long fit never keeps windows and blocks from being
+judged, nor a user's metric that hangs, nor a receiver of alerts that does not answer.
+A job's last writes and its completion are one transaction: a worker that is killed leaves a
+lease that runs out, and whoever takes the job next starts from what was committed.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def run(told: settings.Settings) -> None:
         lanes = [
             Lane("judge", bench.quick(), opened, ending=ending),
             Lane("fit", bench.slow(), opened, ending=ending),
+            Lane("measure", bench.aside(), opened, ending=ending),
             Lane("tell", sending.Post(opened).handlers(), opened, ending=ending),
         ]
         for lane in lanes:

@@ -45,6 +45,9 @@ COMMANDS: dict[str, Entry] = {
     "monitor": Entry("homeostat.doors.cli.monitor:monitor", "Show what monitoring has found."),
     "loop": Entry("homeostat.doors.cli.loops:loop", "Ask a loop for a fit; see how it stands."),
     "alerts": Entry("homeostat.doors.cli.alerts:alerts", "Answer alerts; silence them."),
+    "objectives": Entry(
+        "homeostat.doors.cli.objectives:objectives", "Show what is promised, and its budget."
+    ),
     "backtest": Entry(
         "homeostat.doors.cli.backtest:backtest", "Replay history under a policy."
     ),

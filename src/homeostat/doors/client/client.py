@@ -24,6 +24,7 @@ from homeostat.doors.client import (
     loops,
     models,
     monitoring,
+    objectives,
     predictions,
     reports,
     reproductions,
@@ -79,6 +80,7 @@ class Client:
         self.loops = loops.Loops(speaking)
         self.models = models.Models(speaking)
         self.monitoring = monitoring.Monitoring(speaking)
+        self.objectives = objectives.Objectives(speaking)
         self.predictions = predictions.Predictions(speaking)
         self.reports = reports.Reports(speaking)
         self.reproductions = reproductions.Reproductions(self)

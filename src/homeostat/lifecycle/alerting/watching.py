@@ -217,6 +217,22 @@ def lose_sight(tx: Transaction, actor: access.Actor, deployment: str) -> None:
             _observe(tx, actor, found, "none", policy=policy, alert=alert)
 
 
+def lose_sight_of(tx: Transaction, actor: access.Actor, alert: Alert) -> None:
+    """Note that nothing is seen of what one alert is about: it is neither right nor over.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs the action ``alert.write``.
+    alert
+        As it stands.
+    """
+    access.require(actor, "alert.write")
+    policy = policy_of(tx, actor, alert.deployment)
+    found = _in_step(_find(tx, _place(alert)), alert)
+    _observe(tx, actor, found, "none", policy=policy, alert=alert)
+
+
 def _observe(
     tx: Transaction,
     actor: access.Actor,

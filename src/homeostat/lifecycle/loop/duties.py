@@ -22,6 +22,7 @@ from homeostat.lifecycle.data import intake, tables
 from homeostat.lifecycle.evaluation import entities as evaluated
 from homeostat.lifecycle.loop import (
     actions,
+    aims,
     asking,
     candidates,
     carrying,
@@ -30,8 +31,10 @@ from homeostat.lifecycle.loop import (
     enveloping,
     gating,
     judging,
+    learnable,
     lessons,
     live,
+    measuring,
     observing,
     places,
     prompting,
@@ -42,11 +45,11 @@ from homeostat.lifecycle.loop import (
 )
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import compaction
+from homeostat.lifecycle.registry.entities import Description
 from homeostat.lifecycle.serving import correcting
 
 Finish = Callable[[Transaction], Any]
 Handler = Callable[[jobs.Job], Finish]
-SMALLEST_TABLE = 20
 
 
 class Bench:
@@ -64,6 +67,7 @@ class Bench:
         self._scorer = scoring.Scorer(house)
         self._loop = live.Loop(house, self._actor, self._scorer)
         self._renewing = renewing.Renewing(house, self._actor, self._loop)
+        self._measuring = measuring.Measuring(house, self._actor)
         self._hourly = checking.Hourly(house, self._actor)
         self._judging = judging.Judging(house, self._actor, self._scorer)
         self._workshop = candidates.Workshop(house, self._actor)
@@ -81,6 +85,10 @@ class Bench:
             carrying.CORRECTOR: self._renewing.learn,
             correcting.EXPIRE: self.expire,
         }
+
+    def aside(self) -> dict[str, Handler]:
+        """Return the jobs that ask functions of the user for numbers, and may take long."""
+        return self._measuring.handlers()
 
     def slow(self) -> dict[str, Handler]:
         """Return the jobs that fit models."""
@@ -129,20 +137,26 @@ class Bench:
             return lambda _: {"fit": fit.id, "result": "not awaited any more"}
         began = time.perf_counter()
         try:
-            packed = self._packed(seen, fit)
+            lesson = lessons.of(self._house, self._actor, name, fit, policy=seen.policy)
+            packed = self._packed(seen.policy, lesson)
         except (errors.UserCodeError, errors.InvalidInputError, errors.NotFoundError) as error:
             # Without a pipeline, as for a model fitted elsewhere, the loop only watches.
             sentence = error.message
             return lambda tx: self._give_up(tx, seen, fit, sentence)
         scores = self._scored_meanwhile(name, fit, packed)
         took = round(time.perf_counter() - began, 3)
-        done = entities.FitFinished(fit=fit.id, version=fit.id, scores=scores, seconds=took)
+        done = entities.FitFinished(
+            fit=fit.id,
+            version=fit.id,
+            scores=scores,
+            selection=lesson.told or msgspec.UNSET,
+            seconds=took,
+        )
         return lambda tx: self._enter(tx, seen, fit, packed=packed, event=done)
 
-    def _packed(self, seen: live.View, fit: entities.Fit) -> candidates.Packed:
-        name, policy = seen.deployment.name, seen.policy
-        table, snapshot = lessons.of(self._house, self._actor, name, fit, policy=policy)
-        _refuse_hopeless(table, policy)
+    def _packed(self, policy: Policy, lesson: lessons.Lesson) -> candidates.Packed:
+        table, snapshot = lesson.table, lesson.snapshot
+        learnable.need(table, policy)
         fitted = self._workshop.fit(policy, snapshot, table)
         return candidates.pack(
             self._house, policy, fitted, frame=table, held_out=None, snapshot=snapshot
@@ -173,11 +187,23 @@ class Bench:
         seen, blocks = self._house.read(look)
         predictor = self._scorer.predictor(candidates.loadable(seen.deployment.model, packed))
         found = []
+        first_member = seen.state.members[0].version
         for first, rows in blocks:
+            aim = self._aim(seen, first_member, predictor.description, rows)
             scores = predictor.scores(observing.features(rows))
-            truth = observing.positives(rows, scoring.positive(predictor))
-            found.append((first, observing.brier(scores, truth)))
+            truth = aims.truth(rows[observing.LABEL], aim)
+            placed = aims.placed(scores, predictor.description, aim)
+            found.append((first, aims.loss(placed, truth, aim)))
         return tuple(found)
+
+    def _aim(
+        self, seen: live.View, member: str, about: Description, rows: pl.DataFrame
+    ) -> aims.Aim:
+        """Return what a candidate foretells, judged as the first member of the pool is."""
+        aim = self._loop.members.aim(seen.deployment, [member], rows)
+        if aim.task != "multiclass":
+            return aim
+        return aim._replace(classes=tuple(dict.fromkeys((*aim.classes, *about.classes))))
 
     def _give_up(
         self, tx: Transaction, seen: live.View, fit: entities.Fit, sentence: str
@@ -230,12 +256,15 @@ class Bench:
                 version=label, passed=False, report="", sentence=error.message
             )
             return lambda tx: self._loop.record(tx, seen, refused)
+        about = predictor.description
+        aim = self._aim(seen, seen.state.members[0].version, about, rows)
         examined = gating.examine(
             packed,
             policy,
-            truth=observing.positives(rows, scoring.positive(predictor)),
-            scores=scores,
-            champion=rows["score"].to_numpy(),
+            aim=aim,
+            truth=aims.truth(rows[observing.LABEL], aim),
+            scores=aims.placed(scores, about, aim),
+            champion=aims.said(rows, aim),
             protected=observing.contexts(rows),
             rows=f"rows {first} to {end} of deployment:{name}",
         )
@@ -298,20 +327,19 @@ class Bench:
         )
         frame = intake.read_snapshot(self._house, snapshot)
         tables.need_column(frame.columns, policy.model.target, role="target")
-        _refuse_hopeless(frame, policy)
+        learnable.need(frame, policy)
         past, latest = candidates.split(frame, policy)
         fitted = self._workshop.fit(policy, snapshot, past, part="/past")
         packed = candidates.pack(
             self._house, policy, fitted, frame=past, held_out=latest, snapshot=snapshot
         )
         predictor = self._scorer.predictor(candidates.loadable(policy.model.name, packed))
-        truth = observing.positives(
-            latest.rename({policy.model.target: observing.LABEL}), scoring.positive(predictor)
-        )
+        aim = aims.of([predictor.description])
         examined = gating.examine(
             packed,
             policy,
-            truth=truth,
+            aim=aim,
+            truth=aims.truth(latest[policy.model.target], aim),
             scores=predictor.scores(latest),
             champion=None,
             protected={
@@ -370,19 +398,3 @@ def _told(
         version=number,
         run=packed.run_id,
     )
-
-
-def _refuse_hopeless(table: pl.DataFrame, policy: Policy) -> None:
-    """Refuse rows that nothing can be learned from."""
-    target = policy.model.target
-    if table.height < SMALLEST_TABLE:
-        raise errors.InvalidInputError(
-            f"{table.height} labelled rows are too few to learn from; {SMALLEST_TABLE} needed"
-        )
-    classes = table[target].drop_nulls().unique().sort().to_list()
-    if len(classes) < 2:  # noqa: PLR2004 - two classes make a classification
-        raise errors.InvalidInputError(
-            f"column {target!r} holds one class only ({classes[0] if classes else 'nothing'}); "
-            "there is nothing to learn",
-            column=target,
-        )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
-from homeostat.lifecycle.loop import entities
+from homeostat.lifecycle.loop import entities, selecting
 from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.lifecycle.policy.entities import Policy
@@ -159,7 +159,8 @@ def labelled(
     else:
         span = (int(found["row"][0]), int(found["row"][-1]) + 1)
     whole = read.predictions(house, tx, deployment, first_row=span[0], end_row=span[1])
-    return whole.join(found, on="row", how="inner", maintain_order="left")
+    rows = whole.join(found, on="row", how="inner", maintain_order="left")
+    return selecting.drawn(tx, rows)
 
 
 def dealt(rows: pl.DataFrame) -> pl.DataFrame:
@@ -239,11 +240,13 @@ def share_wrong(rows: pl.DataFrame, truth: NDArray[np.bool_], positive: str) -> 
     Returns
     -------
     float
-        0 to 1. Rows that were left to a person have no answer to be wrong; where every row was,
-        what the scores would have said counts.
+        0 to 1. Rows that were left to a person have no answer to be wrong, nor have those that
+        were explored; where every row was, what the scores would have said counts.
     """
     said = as_text(rows["answer"])
     given = said.ne_missing(ABSTAINED).to_numpy()
+    if selecting.CHANCE in rows.columns:  # an explored answer is not what the scores say
+        given &= (rows[selecting.CHANCE] == 1.0).to_numpy()
     answered = said.eq(positive).fill_null(value=False).to_numpy()
     if not given.any():
         given, answered = ~given, rows["score"].to_numpy() >= 0.5  # noqa: PLR2004 - the even chance

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 
 import polars as pl
 
-from homeostat.foundation import access, errors
+from homeostat.foundation import access, errors, log
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
-from homeostat.lifecycle.loop import observing
-from homeostat.lifecycle.monitoring import baseline, stored
+from homeostat.lifecycle.loop import newest, observing
+from homeostat.lifecycle.monitoring import baseline, slicing, stored
+from homeostat.lifecycle.policy import slices
 from homeostat.lifecycle.predictions import read
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import adopted
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import plan as plans
+from homeostat.lifecycle.serving.entities import Deployment
 
 ROWS_AT_ONCE = 10_000
 SYSTEM = access.system("loop")
+
+_log = log.get(__name__)
 
 
 class Keeper:
@@ -54,21 +59,22 @@ class Keeper:
             When another worker added them; nothing is added twice.
         """
 
-        def look(tx: Transaction) -> tuple[str, int, pl.DataFrame]:
-            model = serving.get_deployment(tx, self._actor, deployment).model
+        def look(tx: Transaction) -> tuple[Deployment, int, pl.DataFrame]:
+            found = serving.get_deployment(tx, self._actor, deployment)
             first = stored.place(tx, deployment)
             end = first + ROWS_AT_ONCE
             rows = read.predictions(self._house, tx, deployment, first_row=first, end_row=end)
-            return model, first, rows
+            return found, first, rows
 
-        model, first, rows = self._house.read(look)
+        asked, first, rows = self._house.read(look)
         if rows.is_empty():
             return False
+        named = serving.get_policy(asked).slices
         found: list[tuple[stored.Place, int, bytes]] = []
         shadow = pl.when(pl.col("answered")).then(pl.col("arm")).otherwise(pl.lit(plans.SHADOW))
         cut = rows.with_columns(shadow.alias("role"))
         for (version, role), part in cut.group_by("version", "role", maintain_order=True):
-            frozen = self.baseline(model, str(version))
+            frozen = self.baseline(asked.model, str(version))
             if frozen is not None:
                 found += stored.summarise(
                     observing.features(part),
@@ -77,6 +83,7 @@ class Keeper:
                     version=str(version),
                     role=str(role),
                     parts=observing.contexts(part),
+                    slices=_inside(part, named),
                 )
         span = (first, int(rows["row"][-1]) + 1)
         self._house.write(lambda tx: stored.add(tx, self._actor, deployment, found, rows=span))
@@ -88,6 +95,17 @@ class Keeper:
         if digest and digest not in self._known:
             self._known[digest] = baseline.decode(self._house.get_blob(owner, digest))
         return self._known.get(digest)
+
+
+def _inside(rows: pl.DataFrame, named: Mapping[str, str]) -> dict[str, pl.Series]:
+    """Return which rows are in which slice; one that does not fit the rows is left out."""
+    found = {}
+    for name, text in named.items():
+        try:
+            found[name] = slicing.inside(newest.plain(rows), slices.parse(text))
+        except errors.InvalidInputError as error:
+            _log.warning("a slice does not fit the log", slice=name, error=str(error))
+    return found
 
 
 def show(

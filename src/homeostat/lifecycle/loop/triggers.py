@@ -77,10 +77,12 @@ def _set_clocks(tx: Transaction, actor: access.Actor, name: str) -> None:
     for clock, (when, kind, payload) in wanted.items():
         if when is not None:
             jobs.schedule(tx, actor, clock, cron=when, kind=kind, payload=payload)
-            if kind == measuring.MEASURE:  # what is promised is first looked at now
-                jobs.enqueue(tx, actor, kind, payload=payload, key=f"schedule:{clock}")
         elif clock in set_before:
             jobs.unschedule(tx, actor, clock)
+        else:
+            continue
+        if kind == measuring.MEASURE:  # looked at when promised, and when promised no more
+            jobs.enqueue(tx, actor, kind, payload=payload, key=f"schedule:{clock}")
     if policy.alerts.no_data_after is not None:
         telling.look_at(tx, actor, name)
 

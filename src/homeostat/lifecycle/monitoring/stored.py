@@ -2,14 +2,15 @@
 
 Every row of the log is counted once on the frozen bins of the version that answered, into the
 windows it belongs to, so that a month is drawn without a row being read again. Windows are kept
-by version, role and, for hours and days, by value of a protected column. Called by the loop's
-`summarising`.
+by version, role and, for hours and days, by value of a protected column and by slice. Called by
+the loop's `summarising`.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
@@ -17,7 +18,7 @@ import polars as pl
 
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.monitoring import baseline, drift, stored_records
+from homeostat.lifecycle.monitoring import baseline, drift, slicing, stored_records
 from homeostat.measures import bins as frozen_bins
 from homeostat.measures import summary, windows
 
@@ -99,6 +100,7 @@ def summarise(
     version: str,
     role: str,
     parts: Mapping[str, Sequence[str]],
+    slices: Mapping[str, pl.Series] = MappingProxyType({}),
 ) -> Iterator[tuple[Place, int, bytes]]:
     """Count rows of one version into their windows.
 
@@ -115,6 +117,8 @@ def summarise(
     parts
         Protected columns of the rows, whose values are parts of their own; the most frequent
         16 of all.
+    slices
+        Which rows are in which slice, by its name; each is a part of its own.
 
     Yields
     ------
@@ -130,10 +134,9 @@ def summarise(
         for (starts_at,), part in inside.group_by(start, maintain_order=True):
             place = Place(grain, int(str(starts_at)), version, role, EVERYBODY)
             yield place, part.height, _packed(part, frozen)
-    if not parts:
-        return
     named = whole.with_columns(pl.Series(f"_{name}", values) for name, values in parts.items())
-    for label, chosen in _largest(named, tuple(parts)):
+    sliced = ((slicing.label(name), whole.filter(inside)) for name, inside in slices.items())
+    for label, chosen in (*_largest(named, tuple(parts)), *sliced):
         for grain in ("hour", "day"):
             length = GRAINS[grain]
             start = pl.col("_at") // length * length
@@ -272,7 +275,8 @@ def latest(
     role
         What those that answered were.
     part
-        Value of a protected column, such as ``sex=f``; everybody when empty.
+        Value of a protected column, such as ``sex=f``, or a slice, such as ``slice=young``;
+        everybody when empty.
     limit
         At most this many, 1 to 1000.
 

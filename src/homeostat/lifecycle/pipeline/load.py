@@ -48,25 +48,10 @@ def pipeline(target: str, folder: str | pathlib.Path) -> steps.Pipeline[..., Any
     UserCodeError
         When importing the file raises, or tries to end the process.
     """
-    module_name, _, name = target.partition(":")
-    if not name or not all(part.isidentifier() for part in module_name.split(".")):
-        raise errors.InvalidInputError(
-            f"a pipeline is named MODULE:FUNCTION; got {target!r}",
-            hint="such as pipeline:credit",
-        )
-    home = pathlib.Path(folder).resolve()
-    path = home.joinpath(*module_name.split("."))
-    file = path.with_name(f"{path.name}.py")
-    if not file.is_file() and not (path / "__init__.py").is_file():
-        raise errors.NotFoundError(
-            f"there is no {file}", hint=f"{target!r} names it", path=str(file)
-        )
-    with _lock:
-        activate(home)
-        module = _imported(module_name, home)
+    module, file, name = _module(target, folder, what="pipeline")
     found = getattr(module, name, None)
     if isinstance(found, steps.Pipeline):
-        found.folder = str(home)
+        found.folder = str(pathlib.Path(folder).resolve())
         found.target = target
         return found
     if found is None:
@@ -78,6 +63,60 @@ def pipeline(target: str, folder: str | pathlib.Path) -> steps.Pipeline[..., Any
         f"{name!r} in {file} is a {type(found).__name__}, not a pipeline",
         hint="put @hs.pipeline on the function",
     )
+
+
+def function(target: str, folder: str | pathlib.Path) -> types.FunctionType:
+    """Import a plain function from a project's folder, as `pipeline` imports a pipeline.
+
+    Parameters
+    ----------
+    target
+        `module:name`, such as `metrics:approvals`.
+    folder
+        Where the module is.
+
+    Raises
+    ------
+    InvalidInputError
+        When the target is malformed or names something that is no function.
+    NotFoundError
+        When the file or the name is missing.
+    UserCodeError
+        When importing the file raises, or tries to end the process.
+    """
+    module, file, name = _module(target, folder, what="function")
+    found = getattr(module, name, None)
+    if isinstance(found, types.FunctionType):
+        return found
+    if found is None:
+        known = [n for n, item in vars(module).items() if isinstance(item, types.FunctionType)]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else ""
+        raise errors.NotFoundError(f"{file} has no {name!r}", hint=hint, name=name)
+    raise errors.InvalidInputError(
+        f"{name!r} in {file} is a {type(found).__name__}, not a function"
+    )
+
+
+def _module(
+    target: str, folder: str | pathlib.Path, *, what: str
+) -> tuple[types.ModuleType, pathlib.Path, str]:
+    module_name, _, name = target.partition(":")
+    if not name or not all(part.isidentifier() for part in module_name.split(".")):
+        raise errors.InvalidInputError(
+            f"a {what} is named MODULE:FUNCTION; got {target!r}",
+            hint="such as pipeline:credit",
+        )
+    home = pathlib.Path(folder).resolve()
+    path = home.joinpath(*module_name.split("."))
+    file = path.with_name(f"{path.name}.py")
+    if not file.is_file() and not (path / "__init__.py").is_file():
+        raise errors.NotFoundError(
+            f"there is no {file}", hint=f"{target!r} names it", path=str(file)
+        )
+    with _lock:
+        activate(home)
+        return _imported(module_name, home), file, name
 
 
 def activate(folder: str | pathlib.Path) -> None:
