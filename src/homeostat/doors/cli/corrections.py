@@ -50,6 +50,11 @@ def correction() -> None:
 @click.option("--block", metavar="LABEL", help="Answer this label where --when holds.")
 @click.option("--override", type=float, help="Take this score where --when holds.")
 @click.option("--abstain", metavar="LOW:HIGH", help="Leave scores in [LOW, HIGH) to a person.")
+@click.option(
+    "--explore", metavar="LABEL", help="Answer this label for a share of keys, to see theirs."
+)
+@click.option("--share", type=float, default=0.05, show_default=True, help="For --explore.")
+@click.option("--band", metavar="LOW:HIGH", help="For --explore: scores in [LOW, HIGH) only.")
 @click.option("--fallback", type=int, help="Version that answers where the model fails.")
 @click.option("--fallback-score", type=float, help="Score that is taken where it fails.")
 @click.option("--due-h", default=24.0, show_default=True, help="Hours until a case is due.")
@@ -175,7 +180,7 @@ def _body(told: dict[str, Any]) -> Any:
     when = tuple(_condition(text) for text in told["when"])
     kinds = (
         *("threshold", "group", "block", "override", "abstain"),
-        *("fallback", "fallback_score"),
+        *("explore", "fallback", "fallback_score"),
     )
     chosen = [name for name in kinds if told[name] is not None]
     if len(chosen) != 1 and not (not chosen and when):
@@ -196,6 +201,11 @@ def _body(told: dict[str, Any]) -> Any:
     if kind == "abstain":
         low, high = _range(value)
         return entities.Abstain(low=low, high=high, when=when, due_h=told["due_h"])
+    if kind == "explore":
+        low, high = _range(told["band"])
+        ends = {"low": low, "high": high}
+        band = {name: end for name, end in ends.items() if end is not None}
+        return entities.Explore(share=told["share"], answer=value, **band)
     version, score = (value, None) if kind == "fallback" else (None, value)
     return entities.Fallback(version=version, score=score, when=when)
 

@@ -19,6 +19,7 @@ from homeostat.lifecycle.corrections import checking, firing, stored
 from homeostat.lifecycle.corrections.entities import (
     Body,
     Correction,
+    Explore,
     Fallback,
     GroupThreshold,
     Recalibration,
@@ -29,7 +30,7 @@ from homeostat.lifecycle.corrections.entities import (
 
 EXPIRE = "correction.expire"
 IN_FORCE_AT_MOST = 100
-_ALONE = (Threshold, GroupThreshold, Recalibration, Fallback)
+_ALONE = (Threshold, GroupThreshold, Recalibration, Fallback, Explore)
 _SHORT_BYTES = 2000
 
 

@@ -13,6 +13,7 @@ from homeostat.lifecycle.corrections.entities import (
     Abstain,
     Body,
     Clause,
+    Explore,
     Fallback,
     GroupThreshold,
     Recalibration,
@@ -75,6 +76,9 @@ def check(body: Body, place: Place) -> None:
             _check_rule(body, place)
         case Abstain():
             _check_abstain(body, place)
+        case Explore():
+            _need_classes(body, place)
+            _check_exploring(body, place)
         case Fallback():
             if (body.version is None) == (body.score is None):
                 raise _wrong("a fallback names a version or a score, and not both")
@@ -147,6 +151,14 @@ def _check_abstain(body: Abstain, place: Place) -> None:
     if ABSTAINED in place.classes:
         raise _wrong(f"the model has a label {ABSTAINED!r}, which would not be told apart")
     _check_conditions(body.when, place)
+
+
+def _check_exploring(body: Explore, place: Place) -> None:
+    if not body.low < body.high:
+        raise _wrong(f"it explores scores in [low, high); seen [{body.low}, {body.high})")
+    if place.classes and body.answer not in place.classes:
+        known = ", ".join(place.classes)[:400]
+        raise _wrong(f"{body.answer!r} is no label of the model; it knows {known}")
 
 
 def _check_conditions(when: Sequence[Clause], place: Place) -> None:

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from homeostat.lifecycle.corrections import conditions, maps
+from homeostat.lifecycle.corrections import conditions, exploring, maps
 from homeostat.lifecycle.corrections.entities import (
     Abstain,
     Correction,
+    Explore,
     Fallback,
     GroupThreshold,
     Recalibration,
@@ -130,6 +131,8 @@ class Applied:
         mends: bool = True,
     ) -> None:
         self._all = sorted(corrections, key=lambda one: one.id)
+        self.explores = any(isinstance(one.body, Explore) for one in self._all)
+        """Whether keys must be known, now or later."""
         self._labels = labels
         self._mends = mends
         self._force = _Force([], labels, mends=mends)
@@ -207,6 +210,7 @@ class _Force:
         self.fallback_mark = ""
         self.fallback_when: conditions.Holds | None = None
         self.rules: list[tuple[conditions.Holds, Ruling, str]] = []
+        self.explore: tuple[Explore, str, str] | None = None
         self.abstains: list[tuple[conditions.Holds, float, float, str]] = []
         for one in working:
             self._take(one)
@@ -217,6 +221,7 @@ class _Force:
             and self.maps is None
             and not self.rules
             and not self.abstains
+            and self.explore is None
         )
 
     def _take(self, one: Correction) -> None:
@@ -234,6 +239,8 @@ class _Force:
                 below = math.inf if high is None else high
                 holds = conditions.compile_all(when)
                 self.abstains.append((holds, least, below, one.mark))
+            case Explore():
+                self.explore = one.body, one.id, one.mark
             case Fallback(when=when):
                 self.fallback, self.fallback_mark = one.body, one.mark
                 self.fallback_when = conditions.compile_all(when) if when else None
@@ -341,7 +348,15 @@ def _decided(  # noqa: PLR0917 - as `_scored`
         if low <= score < high and holds(at, columns):
             fired.append(mark)
             return score, math.nan if force.labels is None else ABSTAINED
-    return score, force.said(score, at, columns, fired)
+    given = force.said(score, at, columns, fired)
+    if force.explore is None:
+        return score, given
+    body, salt, mark = force.explore
+    keys = columns.get(exploring.KEY)
+    answer = exploring.answer(body, salt, None if keys is None else keys[at], score, given)
+    if answer != given:
+        fired.append(mark)
+    return score, answer
 
 
 def _fits(one: Correction, version: str, *, is_class: bool) -> bool:

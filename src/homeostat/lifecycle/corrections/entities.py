@@ -10,6 +10,7 @@ they work in a fixed order:
 3. A **threshold**, or for rows of a named group a **group threshold**, turns score to answer.
 4. **Rules** in the order they were made, blocking ones first; the first that holds decides.
 5. **Abstain** leaves what no rule decided to a person.
+6. **Explore** gives a share of what is left, drawn by key, the answer that reveals its label.
 
 A rule or a person is thus never overruled by a fallback.
 """
@@ -28,7 +29,9 @@ VALUES_AT_MOST = 1000
 KNOTS_AT_MOST = 1000
 
 Op = Literal["eq", "ne", "in", "lt", "le", "gt", "ge", "is_null"]
-Kind = Literal["threshold", "group-threshold", "recalibration", "rule", "abstain", "fallback"]
+Kind = Literal[
+    "threshold", "group-threshold", "recalibration", "rule", "abstain", "fallback", "explore"
+]
 Status = Literal["proposed", "approved", "active", "expired", "withdrawn", "replaced"]
 """``active`` and ``expired`` are ``approved`` (or ``proposed``) seen with a clock."""
 CaseState = Literal["open", "claimed", "decided"]
@@ -203,7 +206,29 @@ class Fallback(_Body, frozen=True, tag="fallback"):
     when: When = ()
 
 
-Body = Threshold | GroupThreshold | Recalibration | Ruling | Abstain | Fallback
+class Explore(_Body, frozen=True, tag="explore"):
+    """A share of rows gets the answer after which their label is seen (a loan granted).
+
+    The draw is by key, the same everywhere and always; a row without a key is left alone. Its
+    chance is in the log through the mark of this version, for fits to weigh rows by.
+
+    Attributes
+    ----------
+    share
+        Chance above 0, at most 0.5, with which a row of the band is answered so.
+    answer
+        The label that reveals: fits learn what the other answer hides.
+    low, high
+        Only scores in [low, high): how far from the decision chance may reach.
+    """
+
+    share: Annotated[float, Meta(gt=0, le=0.5)]
+    answer: Label
+    low: Share = 0.0
+    high: Annotated[float, Meta(ge=0, le=2)] = 1.0 + 1e-9
+
+
+Body = Threshold | GroupThreshold | Recalibration | Ruling | Abstain | Fallback | Explore
 
 
 class Correction(msgspec.Struct, frozen=True, kw_only=True):

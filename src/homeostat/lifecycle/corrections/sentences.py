@@ -8,6 +8,7 @@ from homeostat.lifecycle.corrections.entities import (
     Abstain,
     Body,
     Clause,
+    Explore,
     Fallback,
     GroupThreshold,
     Recalibration,
@@ -50,6 +51,9 @@ def told(body: Body) -> str:
             return f"{what} where {conditions(when)}"
         case Abstain():
             return _abstain(body)
+        case Explore(share=share, answer=answer, low=low, high=high):
+            band = f" with scores from {low:g} to below {min(high, 1.0):g}"
+            return f"answers {answer!r} for {share:.1%} of the keys{band}, to see their labels"
         case Fallback(version=version, score=score, when=when):
             who = f"a score of {score:g}" if version is None else f"version {version}"
             also = f" and where {conditions(when)}" if when else ""

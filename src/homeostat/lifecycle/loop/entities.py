@@ -215,6 +215,7 @@ class FitFinished(msgspec.Struct, frozen=True, kw_only=True, tag="fit-finished")
     fit: str
     version: str
     scores: tuple[tuple[int, float], ...] = ()
+    selection: str | msgspec.UnsetType = msgspec.UNSET
     seconds: float | msgspec.UnsetType = msgspec.UNSET
 
 

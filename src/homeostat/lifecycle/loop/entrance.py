@@ -57,7 +57,12 @@ def enter_exam(
     verdict = entities.Verdict(
         kind="none",
         sentence=f"version {event.version} ({fit.id}, {fit.reason}) sits its exam",
-        evidence={"version": event.version, "first_row": fit.rows[0], "end_row": fit.rows[1]},
+        evidence={
+            "version": event.version,
+            "first_row": fit.rows[0],
+            "end_row": fit.rows[1],
+            **({"selection": event.selection} if event.selection else {}),
+        },
         acts=acts,
     )
     return state, (verdict,)

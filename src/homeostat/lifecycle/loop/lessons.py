@@ -12,15 +12,16 @@ from homeostat.foundation.house import House
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import inspection, intake, tables
 from homeostat.lifecycle.data.entities import Snapshot
-from homeostat.lifecycle.loop import entities, observing
+from homeostat.lifecycle.loop import entities, observing, selecting
 from homeostat.lifecycle.policy.entities import Policy
 
 
 class Lesson(NamedTuple):
-    """A table as the pipeline takes it, and the snapshot that keeps it."""
+    """A table as the pipeline takes it, its snapshot, and what was done to selected labels."""
 
     table: pl.DataFrame
     snapshot: Snapshot
+    told: str = ""
 
 
 def of(
@@ -62,13 +63,15 @@ def of(
     rows = house.read(
         lambda tx: observing.labelled(house, tx, deployment, rows=fit.rows, without=fit.without)
     )
+    rows, told = selecting.weighed(rows, policy.selection)
     table = observing.training_table(rows, policy)
+    source = f"predictions of {deployment}, rows {fit.rows[0]} to {fit.rows[1]}"
     offer = inspection.Offer(
         data=tables.encode(table),
         format="parquet",
-        source=f"predictions of {deployment}, rows {fit.rows[0]} to {fit.rows[1]}",
+        source="; ".join(filter(None, (source, told))),
         key=None,
         time=None,
     )
     kept = intake.add(house, actor, f"{deployment}.log", offer, allow_schema_change=True)
-    return Lesson(table, kept)
+    return Lesson(table, kept, told)

@@ -159,8 +159,8 @@ def labelled(
     else:
         span = (int(found["row"][0]), int(found["row"][-1]) + 1)
     whole = read.predictions(house, tx, deployment, first_row=span[0], end_row=span[1])
-    rows = whole.join(found, on="row", how="inner", maintain_order="left")
-    return selecting.drawn(tx, rows)
+    kept = whole.join(found, on="row", how="inner", maintain_order="left")
+    return selecting.drawn(tx, kept)
 
 
 def dealt(rows: pl.DataFrame) -> pl.DataFrame:

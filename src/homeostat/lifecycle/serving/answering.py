@@ -201,7 +201,8 @@ class AnsweringArm:
         work = functools.partial(self._ask, self._seats, columns, n_rows)
         if self._corrections is not None:
             context = self._context(batch)
-            work = functools.partial(self._corrections.score, work, columns, context)
+            keys = [one.keys for one in batch]
+            work = functools.partial(self._corrections.score, work, columns, context, keys)
         then = functools.partial(self._scored, batch, table, deliver)
         if self._rests_until and time.monotonic() < self._rests_until:
             self._mend(batch, table, deliver, self._resting(n_rows))

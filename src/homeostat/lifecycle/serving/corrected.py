@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from homeostat.foundation import clock
-from homeostat.lifecycle.corrections import compiled
+from homeostat.lifecycle.corrections import compiled, exploring
 from homeostat.lifecycle.corrections.entities import Correction
 from homeostat.lifecycle.predictions import frames
 from homeostat.lifecycle.serving import composite, plan
@@ -87,6 +87,7 @@ class Corrections:
         work: Callable[[], composite.Scored],
         columns: composite.Columns,
         context: Sequence[Sequence[Any]],
+        keys: Sequence[Sequence[str]] = (),
     ) -> composite.Scored:
         """Let the members score a batch, and correct what they said.
 
@@ -98,19 +99,22 @@ class Corrections:
             Validated features by name.
         context
             Context columns.
+        keys
+            Of each request's rows; without them nothing is explored.
 
         Returns
         -------
         Scored
             With its outcome.
         """
-        return self.amend(work(), columns, context)
+        return self.amend(work(), columns, context, keys)
 
     def amend(
         self,
         scored: composite.Scored,
         columns: composite.Columns,
         context: Sequence[Sequence[Any]],
+        keys: Sequence[Sequence[str]] = (),
     ) -> composite.Scored:
         """Correct what members said, or did not say.
 
@@ -118,7 +122,7 @@ class Corrections:
         ----------
         scored
             NaN where they failed.
-        columns, context
+        columns, context, keys
             As for `score`.
 
         Returns
@@ -128,6 +132,8 @@ class Corrections:
         """
         applied, now = self._applied, clock.now_ms()
         seen = {**columns, **dict(zip(self._context, context, strict=True))}
+        if keys and applied.explores:
+            seen[exploring.KEY] = [one for part in keys for one in part]
         told = scored.scores if scored.corrected is None else scored.corrected
         scores: list[float] = told.tolist()
         outcome = applied.apply(scores, seen, now)

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeostat.lifecycle.corrections import compiled, maps
+from homeostat.lifecycle.corrections import compiled, exploring, maps
 from homeostat.lifecycle.corrections.entities import (
     Abstain,
     Clause,
     Correction,
+    Explore,
     Fallback,
     GroupThreshold,
     Recalibration,
@@ -244,3 +245,27 @@ def test_isotonic_stays_between_its_knots_and_keeps_the_order(points, scores):
     turned = [turn(one) for one in sorted(scores)]
     assert all(ys[0] - 1e-12 <= one <= ys[-1] + 1e-12 for one in turned)
     assert all(b - a >= -1e-12 for a, b in itertools.pairwise(turned))
+
+
+def test_exploring_answers_a_share_of_keys_the_same_at_every_time_and_marks_them():
+    body = Explore(share=0.5, answer="0", low=0.5, high=0.9)
+    keys = [f"k{at}" for at in range(40)]
+    columns = {exploring.KEY: keys, "age": [30] * 40}
+    first = applied(body, scores=[0.7] * 40, columns=columns)
+    again = ready(body).apply([0.7] * 40, columns, NOW + 5)
+    assert first.answers == again.answers
+    assert set(first.answers) == {"0", "1"}
+    assert [bool(mark) for mark in first.fired] == [one == "0" for one in first.answers]
+    beyond = applied(body, scores=[0.95, 0.2], columns={exploring.KEY: keys[:2]})
+    assert beyond.answers == ["1", "0"]
+    assert applied(body, scores=[0.7] * 40).answers == ["1"] * 40  # nobody said the keys
+
+
+def test_what_a_rule_or_a_person_decides_is_not_explored():
+    body = Explore(share=0.5, answer="0")
+    rule = Ruling(when=(Clause("age", "lt", 18),), answer="1")
+    keys = {exploring.KEY: [f"k{at}" for at in range(40)]}
+    ruled = applied(body, rule, scores=[0.7] * 40, columns={**keys, "age": [17] * 40})
+    assert ruled.answers == ["1"] * 40
+    left = applied(body, Abstain(low=0.6), scores=[0.7] * 40, columns=keys)
+    assert set(left.answers) == {"abstain"}
