@@ -22,6 +22,8 @@ from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry.entities import Version
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import consequences
+from homeostat.lifecycle.serving.entities import PlanChange
+from homeostat.lifecycle.serving.plan import SHADOW
 from homeostat.lifecycle.tracking import actions as tracking
 
 FACT = str | int | float | bool | None
@@ -162,8 +164,11 @@ def _prediction(
     given = Step(
         reference=f"deployment:{deployment}", sentence="it was given", facts=_flat(named)
     )
-    steps = [served, given, *_scores(deployment, row), *_corrections(tx, actor, row)]
-    steps += _plan(tx, actor, deployment, int(row["generation"]))
+    steps = [served, given, *_scores(deployment, row)]
+    plans = _plans(tx, actor, deployment, int(row["generation"]))
+    steps += [step for one in plans for step in _corrector(tx, actor, one, row)]
+    steps += _corrections(tx, actor, row)
+    steps += [_plan(deployment, one) for one in plans]
     model = serving.get_deployment(tx, actor, deployment).model
     for label in row["members"] or ():
         if str(label).isdigit():
@@ -207,17 +212,43 @@ def _corrections(tx: Transaction, actor: access.Actor, row: dict[str, Any]) -> l
     ]
 
 
-def _plan(tx: Transaction, actor: access.Actor, deployment: str, generation: int) -> list[Step]:
-    plans = serving.plan_history(tx, actor, deployment, before=generation + 1, limit=1)
-    return [
+def _plans(
+    tx: Transaction, actor: access.Actor, deployment: str, generation: int
+) -> list[PlanChange]:
+    return serving.plan_history(tx, actor, deployment, before=generation + 1, limit=1)
+
+
+def _plan(deployment: str, one: PlanChange) -> Step:
+    return Step(
+        reference=f"deployment:{deployment}",
+        sentence=f"under plan generation {one.plan.generation}: {one.reason}",
+        at=one.set_at,
+        facts={"set_by": one.set_by},
+    )
+
+
+def _corrector(
+    tx: Transaction, actor: access.Actor, plan: PlanChange, row: dict[str, Any]
+) -> list[Step]:
+    """Tell of the corrector that went on from what the members said, and of its own data."""
+    named = plan.plan.corrector
+    if named is None or not named.answers or row.get("arm") == SHADOW:
+        return []
+    changed = "" if row.get("corrections") else f" to {row['served_score']:.4g}"
+    steps = [
         Step(
-            reference=f"deployment:{deployment}",
-            sentence=f"under plan generation {one.plan.generation}: {one.reason}",
-            at=one.set_at,
-            facts={"set_by": one.set_by},
+            reference=f"corrector:{named.digest}",
+            sentence=f"the corrector moved the members' {row['score']:.4g}{changed}",
+            at=named.since,
+            facts={"digest": named.digest, "answers_since": named.since},
         )
-        for one in plans
     ]
+    run = tracking.find_run(tx, actor, named.run) if named.run else None
+    if run is not None:
+        first, end = named.rows
+        sentence = f"the corrector was learned from labelled rows {first} to {end} of the log"
+        steps.append(Step(reference=f"run:{run.id}", sentence=sentence, at=run.started_at))
+    return steps
 
 
 def _version(tx: Transaction, actor: access.Actor, version: Version) -> list[Step]:

@@ -128,6 +128,7 @@ def _standing(found: Any) -> Any:
         ("fits in 24 hours", _of(spent.fits, spent.fits_per_day)),
         ("seconds of fitting", _of(round(spent.seconds), spent.seconds_per_day)),
         ("newest label (UTC)", _when(found.last_label_at)),
+        ("corrector", _corrector(found.corrector)),
     ]
     if found.blind_since_row is not None:
         since = f"row {found.blind_since_row:,}, {_when(found.blind_since)}"
@@ -142,6 +143,11 @@ def _standing(found: Any) -> Any:
         ]
         parts.append(output.table(columns, rows))
     return Group(*parts)
+
+
+def _corrector(found: Any) -> str:
+    since = "" if found.since is None else f" since {output.instant(found.since)}"
+    return f"{found.word}{since}: {found.sentence}"
 
 
 def _of(seen: object, most: object) -> str:

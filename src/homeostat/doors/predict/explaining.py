@@ -137,6 +137,7 @@ class Explaining:
             favourable=document.favourable,
             options=options,
             thresholds=thresholds,
+            corrector=document.corrector,
         )
 
 

@@ -12,6 +12,7 @@ from homeostat.doors.web import corrections, home, progress, visit
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.loop import corrected
 from homeostat.lifecycle.loop.entities import Decision
 from homeostat.lifecycle.monitoring import alerts as monitoring
 from homeostat.lifecycle.predictions import actions as predictions
@@ -57,6 +58,7 @@ async def deployment(call: visit.Visit) -> Response:
         policy = serving.get_policy(found)
         return {
             **card,
+            "corrector": card["state"] and corrected.told(card["state"], found.plan),
             "chart": home.loss_chart(card["state"], marks=marks),
             "canary": progress.canary(card["state"], policy.rollout),
             "alerts": monitoring.list_alerts(tx, call.actor, deployment=name, limit=FEW),

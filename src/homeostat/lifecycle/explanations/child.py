@@ -24,6 +24,7 @@ import msgspec
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.explanations import contributions, explain, orders, original
+from homeostat.measures import residual
 
 IDLE_S: Final = 600.0
 KEPT: Final = 8
@@ -92,6 +93,7 @@ def answer(order: orders.Order, known: Known) -> orders.Reply:
             rules=rules,
             options=order.options,
             thresholds=order.thresholds,
+            corrector=None if order.corrector is None else residual.Applied(order.corrector),
         )
         return orders.Done(found)
     except errors.HomeostatError as error:

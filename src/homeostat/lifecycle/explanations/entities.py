@@ -96,7 +96,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     base
         What the model says on average, before anything is known of the row.
     contributions
-        How much each column moved it. ``base`` and their sum make ``margin``.
+        How much each column moved it, and ``corrector`` how much further the deployment's
+        corrector did, where it answers. ``base`` and their sum make ``margin``.
     margin
         What the model says of the row, in `space`.
     score

@@ -18,6 +18,7 @@ from homeostat.lifecycle.explanations import (
     sampled,
 )
 from homeostat.lifecycle.policy import Explain
+from homeostat.measures import residual
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any]]
@@ -48,6 +49,7 @@ def explain(
     rules: Rules,
     options: entities.Options,
     thresholds: Sequence[float] | None = None,
+    corrector: residual.Applied | None = None,
 ) -> list[entities.Explanation]:
     """Explain rows.
 
@@ -61,6 +63,8 @@ def explain(
         What may be said, and what is asked for.
     thresholds
         One per row; 0.5 when None. That of `options` goes before.
+    corrector
+        What goes on from the members' mean: one more part, that no reason names.
 
     Returns
     -------
@@ -74,6 +78,8 @@ def explain(
     """
     parts = [one.explainer.parts(columns) for one in members]
     mixed = mixture.mixed(parts, [one.weight for one in members])
+    if corrector is not None:
+        mixed = mixture.corrected(mixed, corrector.corrected(columns, mixed.scores))
     total = sum(one.weight for one in members)
     who = tuple(
         entities.MemberPart(
@@ -91,7 +97,9 @@ def explain(
         one = _one(at, mixed, who, rules=rules, options=options, threshold=threshold)
         if "counterfactual" in options.kinds:
             row = {name: values[at] for name, values in columns.items()}
-            changed, note = _changed(row, members, rules, threshold=threshold)
+            changed, note = _changed(
+                row, members, rules, threshold=threshold, corrector=corrector
+            )
             one = msgspec.structs.replace(one, counterfactuals=changed, note=note)
         found.append(one)
     return found
@@ -110,7 +118,7 @@ def _one(
     named: tuple[entities.Reason, ...] = ()
     if "reasons" in options.kinds:
         named = reasons.reasons(
-            moved,
+            {name: moved[name] for name in mixed.names if name != mixed.corrector},
             rules.explain,
             protected=rules.protected,
             favourable=rules.favourable,
@@ -132,14 +140,19 @@ def _one(
 
 
 def _changed(
-    row: Mapping[str, Any], members: Sequence[Member], rules: Rules, *, threshold: float
+    row: Mapping[str, Any],
+    members: Sequence[Member],
+    rules: Rules,
+    *,
+    threshold: float,
+    corrector: residual.Applied | None,
 ) -> tuple[tuple[entities.Counterfactual, ...], str]:
     total = sum(one.weight for one in members)
 
     def ask(columns: Columns) -> Floats:
         scores = [one.weight / total * one.explainer.of.scores(columns) for one in members]
         summed: Floats = np.sum(scores, axis=0)
-        return summed
+        return summed if corrector is None else corrector.corrected(columns, summed)
 
     decisive = max(members, key=lambda one: (one.weight, -one.version)).explainer.of.description
     return counterfactual.counterfactuals(

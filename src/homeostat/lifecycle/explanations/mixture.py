@@ -24,6 +24,7 @@ from homeostat.lifecycle.explanations import contributions, entities
 
 Floats = NDArray[np.float64]
 
+CORRECTOR = "corrector"
 _NEAR = 1e-9
 
 
@@ -31,6 +32,7 @@ class Mixed(NamedTuple):
     """Contributions to what is answered.
 
     `values` has shape ``(rows, columns)``; `margins`, `scores`, `gaps` have shape ``(rows,)``.
+    `corrector` names the part that is no column; empty where there is none.
     """
 
     space: entities.Space
@@ -40,6 +42,7 @@ class Mixed(NamedTuple):
     margins: Floats
     scores: Floats
     gaps: Floats
+    corrector: str = ""
 
 
 def mixed(parts: Sequence[contributions.Parts], weights: Sequence[float]) -> Mixed:
@@ -76,6 +79,38 @@ def mixed(parts: Sequence[contributions.Parts], weights: Sequence[float]) -> Mix
         scores += share * one.scores
     told = base + values.sum(axis=1)
     return Mixed("probability", names, base, values, told, scores, np.abs(told - scores))
+
+
+def corrected(before: Mixed, scores: Floats) -> Mixed:
+    """Add the part of a corrector to what members contribute.
+
+    Parameters
+    ----------
+    before
+        Of the members.
+    scores
+        What the corrector makes of their mean, shape ``(rows,)``.
+
+    Returns
+    -------
+    Mixed
+        One part more, called ``corrector``: how much further the answer is, in the same space,
+        than the members' own. All parts and the base add up to what is answered.
+    """
+    name = CORRECTOR
+    while name in before.names:  # a column is called so
+        name = f"({name})"
+    reached = scores
+    if before.space == "log-odds":
+        reached = np.log(scores / (1.0 - scores))
+    values = np.column_stack([before.values, reached - before.margins])
+    return before._replace(
+        names=(*before.names, name),
+        values=values,
+        margins=reached,
+        scores=scores,
+        corrector=name,
+    )
 
 
 def _rescaled(one: contributions.Parts) -> Floats:

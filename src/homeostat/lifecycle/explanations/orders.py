@@ -9,6 +9,7 @@ import msgspec
 from homeostat.foundation import errors
 from homeostat.lifecycle.explanations import entities
 from homeostat.lifecycle.policy import Explain
+from homeostat.measures import residual
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         What is asked for.
     thresholds
         From which score on the positive class is answered, by row.
+    corrector
+        What goes on from the members' mean; None for nothing.
     """
 
     folder: str
@@ -60,6 +63,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     favourable: bool
     options: entities.Options
     thresholds: list[float]
+    corrector: residual.Corrector | None = None
 
     @property
     def n_rows(self) -> int:

@@ -32,6 +32,7 @@ _NOT_AWAITED: Final = {"result": "not awaited any more"}
 
 class _Learned(msgspec.Struct, frozen=True):
     digest: str
+    rows: tuple[int, int]
     start: RunStart
     end: RunEnd
 
@@ -80,6 +81,7 @@ class Renewing:
     def _learned(self, seen: live.View, rows: pl.DataFrame) -> _Learned:
         """Learn, and store what was learned under its digest."""
         deployment, first = seen.deployment, seen.state.members[0].version
+        span = int(rows["row"][0]), int(rows["row"][-1]) + 1
         start = RunStart(
             run_id=ids.new_id(),
             pipeline=PIPELINE,
@@ -87,7 +89,7 @@ class Renewing:
             inputs=(RunInput(name="rows", digest=_digest(rows)),),
             parameters={
                 "deployment": deployment.name,
-                "rows": f"{rows['row'][0]} to {int(rows['row'][-1]) + 1}",
+                "rows": f"{span[0]} to {span[1]}",
                 "labelled": str(rows.height),
             },
         )
@@ -102,7 +104,7 @@ class Renewing:
             wall_s=time.monotonic() - began[0],
             cpu_s=time.thread_time() - began[1],
         )
-        return _Learned(digest, start, spent)
+        return _Learned(digest, span, start, spent)
 
     def _truth(self, seen: live.View, rows: pl.DataFrame) -> NDArray[np.bool_]:
         first = seen.state.members[0].version
@@ -126,7 +128,9 @@ class Renewing:
         )
         lineage.connect(tx, source=run, target=made, kind="made")
         lineage.connect(tx, source=made, target=found.reference, kind="corrects")
-        coming = PlanCorrector(digest=learned.digest, run=learned.start.run_id)
+        coming = PlanCorrector(
+            digest=learned.digest, run=learned.start.run_id, rows=learned.rows
+        )
         before, answers = found.plan.corrector, correcting.is_in_force(state)
         if before is not None and before.answers and answers:
             coming = msgspec.structs.replace(coming, answers=True, since=before.since)

@@ -11,7 +11,15 @@ import polars as pl
 from homeostat.foundation import access
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
-from homeostat.lifecycle.loop import actions, asked, cooling, entities, health, observing
+from homeostat.lifecycle.loop import (
+    actions,
+    asked,
+    cooling,
+    corrected,
+    entities,
+    health,
+    observing,
+)
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import actions as predictions
@@ -80,6 +88,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         For each answer how many rows have their label.
     unknown
         What the loop cannot know as things stand, in sentences; empty when it knows.
+    corrector
+        Whether answers are corrected, and since when.
     """
 
     deployment: str
@@ -94,6 +104,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     last_label_at: int | None
     labels: tuple[Selected, ...]
     unknown: tuple[str, ...]
+    corrector: corrected.Corrector
 
 
 def look(
@@ -121,7 +132,8 @@ def look(
 def _look(house: House, tx: Transaction, actor: access.Actor, deployment: str) -> Standing:
     access.require(actor, "deployment.read")
     state = actions.get_state(tx, actor, deployment)
-    policy = serving.get_policy(serving.get_deployment(tx, actor, deployment))
+    found = serving.get_deployment(tx, actor, deployment)
+    policy = serving.get_policy(found)
     part = access.system("loop")
     log = predictions.get_log(tx, part, deployment)
     alerts = monitoring.list_alerts(tx, part, deployment=deployment, limit=100)
@@ -144,6 +156,7 @@ def _look(house: House, tx: Transaction, actor: access.Actor, deployment: str) -
         last_label_at=None if labels.is_empty() else int(labels["known_at"][-1]),
         labels=selected,
         unknown=_unknown(state, policy, selected, sight=sight),
+        corrector=corrected.told(state, found.plan),
     )
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from homeostat.lifecycle.corrections.entities import Correction
 from homeostat.lifecycle.policy import Explain
+from homeostat.measures import residual
 
 MEMBERS_AT_MOST = 3
 
@@ -73,6 +74,28 @@ class Override(msgspec.Struct, frozen=True):
     tokens: tuple[str, ...] = ()
 
 
+class PlanCorrector(msgspec.Struct, frozen=True, kw_only=True):
+    """The corrector of a plan.
+
+    Attributes
+    ----------
+    digest
+        Of its file, a blob of the model.
+    answers
+        Whether what it makes of the members' mean is the answer; otherwise it is judged only.
+    since
+        When it last began to answer, ms UTC; 0 where it does not.
+    run, rows
+        The run that learned it; first row of the log it learned from, and the end of its rows.
+    """
+
+    digest: str
+    answers: bool = False
+    since: int = 0
+    run: str = ""
+    rows: tuple[int, int] = (0, 0)
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers whom. A plan is never changed: the next one has the next generation.
 
@@ -82,6 +105,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         The first that fits a row decides; the shares of the arms deal what no rule fits.
     override
         Who may name the arm that answers a request; None lets nobody.
+    corrector
+        What goes on from the mean of each arm's members; None for nothing.
     """
 
     generation: int
@@ -90,6 +115,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     salt: str = ""
     rules: tuple[Rule, ...] = ()
     override: Override | None = None
+    corrector: PlanCorrector | None = None
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,6 +212,8 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
         does not say, and for a regression.
     false_alarms_per_year
         As the policy says; a tenth of them may be of single decisions.
+    corrector
+        The corrector of the plan where it answers; None where it does not, or is gone.
     """
 
     deployment: str
@@ -201,3 +229,4 @@ class PlanDocument(msgspec.Struct, frozen=True, kw_only=True):
     favourable: bool = True
     classes: tuple[str, ...] = ()
     false_alarms_per_year: float = 1.0
+    corrector: residual.Corrector | None = None

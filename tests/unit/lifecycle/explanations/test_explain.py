@@ -17,6 +17,7 @@ from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.explanations import contributions, entities, explain, original, reasons
 from homeostat.lifecycle.policy import Explain
 from homeostat.lifecycle.registry import format as folder
+from homeostat.measures import residual
 
 N = 800
 ALL = entities.Options(kinds=("contributions", "reasons", "counterfactual"))
@@ -240,3 +241,32 @@ def test_the_threshold_decides_what_must_change(members):
     found = _explained(members, columns, options=strict).counterfactuals
     assert found
     assert all(one.score < score / 2 for one in found)
+
+
+@pytest.mark.parametrize("n", [1, 2], ids=["alone", "together"])
+def test_a_corrector_is_one_more_part_of_a_sum_that_stays_whole(members, n):
+    columns = _columns()
+    before = _explained(members[:n], columns)
+    line = residual.Line(
+        centre=(0.0, 0.0), spread=(1.0, 1.0), slope=(-0.25, 0.0), intercept=0.0
+    )
+    corrector = residual.Applied(
+        residual.Corrector(n_columns=2, line=line, trees=(), columns=(residual.Column("late"),))
+    )
+    (found,) = explain.explain(
+        members[:n],
+        columns,
+        rules=explain.Rules(RULES, ("sex",), favourable=False),
+        options=ALL,
+        corrector=corrector,
+    )
+    scored = np.array([before.score])
+    assert found.score == corrector.corrected(columns, scored)[0] < before.score
+    assert found.base + sum(found.contributions.values()) == pytest.approx(found.margin)
+    assert found.contributions.pop("corrector") < 0
+    assert found.contributions == pytest.approx(before.contributions)
+    assert found.reasons == before.reasons
+    for one in found.counterfactuals:
+        after = _after(columns, one)
+        asked = np.array([_scored(members[:n], after)])
+        assert one.score == pytest.approx(corrector.corrected(after, asked)[0])
