@@ -19,7 +19,7 @@ from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.alerting import watching
 from homeostat.lifecycle.evaluation import fairness
 from homeostat.lifecycle.loop import observing, scoring, summarising
-from homeostat.lifecycle.monitoring import checks, outcomes, stored, unusual
+from homeostat.lifecycle.monitoring import checks, measurements, outcomes, stored, unusual
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import read
@@ -35,12 +35,14 @@ HOURS_A_YEAR = 8766.0
 TWO = 2
 CAUSES = {
     "volume": "feed",
+    "freshness": "feed",
     "duplicates": "feed",
-    "prior-shift": "unknown",
-    "fairness": "unknown",
-    "staleness": "unknown",
 }
-"""Checks that a person is told of, and the cause that is named."""
+"""The cause that is named with an alert; unknown for the others."""
+UNTOLD = ("performance-without-labels",)
+"""Estimates: they open nothing."""
+CHECK = "monitoring.check"
+CLOCK = "23 * * * *"
 
 _log = log.get(__name__)
 
@@ -151,10 +153,9 @@ def rarest(
 
 
 class Hourly:
-    """Checks deployments while their logs grow, an hour apart, and tells people what is found.
+    """Checks deployments an hour apart, tells people what is found, and keeps it for pages.
 
-    The first check is an hour after a deployment was first seen. A log that has stopped growing
-    is noticed by the alert of missing data, not here.
+    The first check is an hour after a deployment was first seen, or when somebody asks.
 
     Parameters
     ----------
@@ -167,24 +168,31 @@ class Hourly:
         self._actor = actor
         self._seen: dict[str, int] = {}
 
-    def look(self, deployment: str) -> bool:
+    def look(self, deployment: str, *, is_asked: bool = False) -> bool:
         """Check a deployment if its hour is over; what fails is noted and tried an hour later.
 
         Parameters
         ----------
         deployment
             Its name.
+        is_asked
+            Whether somebody wants it now.
         """
         now = clock.now_ms()
-        if now - self._seen.setdefault(deployment, now) < checks.HOUR_MS:
+        is_over = now - self._seen.setdefault(deployment, now) >= checks.HOUR_MS
+        if not (is_over or is_asked):
             return False
         self._seen[deployment] = now
         try:
             found = run(self._house, self._actor, deployment)
-            self._house.write(lambda tx: tell(tx, self._actor, deployment, found))
+            self._house.write(lambda tx: self._keep(tx, deployment, found))
         except errors.HomeostatError as error:
             _log.warning("a deployment cannot be checked", name=deployment, error=str(error))
         return True
+
+    def _keep(self, tx: Transaction, deployment: str, found: Sequence[checks.Check]) -> None:
+        measurements.keep_checks(tx, self._actor, deployment, found)
+        tell(tx, self._actor, deployment, found)
 
 
 def tell(
@@ -199,13 +207,14 @@ def tell(
     deployment
         Its name.
     found
-        From `run`. An estimate without labels opens nothing, and neither does silence, which
-        has an alert of its own.
+        From `run`. An estimate without labels opens nothing, and neither does silence where
+        the policy has an alert of its own for it (`no_data_after`).
     """
+    has_own = watching.policy_of(tx, actor, deployment).no_data_after is not None
     for check in found:
         kind, _, column = check.name.partition(" by ")
         kind = kind.replace(" ", "-")
-        if kind not in CAUSES:
+        if kind in UNTOLD or (kind == "freshness" and has_own):
             continue
         if check.verdict == "found":
             numbers = (f"{name}: {one.value:.6g}" for name, one in check.numbers.items())
@@ -214,7 +223,7 @@ def tell(
                 actor,
                 deployment=deployment,
                 kind=kind,
-                cause=CAUSES[kind],
+                cause=CAUSES.get(kind, "unknown"),
                 column=column or None,
                 sentence=check.sentence,
                 evidence=(*numbers, f"shown by: {check.query}"),

@@ -67,8 +67,8 @@ class Bench:
         self._scorer = scoring.Scorer(house)
         self._loop = live.Loop(house, self._actor, self._scorer)
         self._renewing = renewing.Renewing(house, self._actor, self._loop)
-        self._measuring = measuring.Measuring(house, self._actor)
         self._hourly = checking.Hourly(house, self._actor)
+        self._measuring = measuring.Measuring(house, self._actor, self._hourly)
         self._judging = judging.Judging(house, self._actor, self._scorer)
         self._workshop = candidates.Workshop(house, self._actor)
 

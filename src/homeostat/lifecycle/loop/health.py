@@ -10,6 +10,8 @@ from homeostat.lifecycle.monitoring.entities import Alert
 
 BLIND_BLOCKS = 10
 """Blocks' worth of rows without one labelled block."""
+FAST, SLOW = "budget-fast", "budget-slow"
+"""Alerts of objectives whose budget burns."""
 GRAVE = ("concept-change", "new-version", "infrastructure")
 
 
@@ -37,10 +39,11 @@ def judge(
         whether they were answered well.
     """
     open_ones = [one for one in alerts if one.state == "open"]
-    worst = next((one for one in open_ones if one.cause in GRAVE), None)
+    worst = next((one for one in open_ones if _is_grave(one)), None)
     if worst is not None or (state is not None and state.harm_alert):
         sentence = worst.sentence if worst is not None else "answers are worse than accepted"
-        return Health("bad", "harm", sentence)
+        word = "budget burns" if worst is not None and worst.kind == FAST else "harm"
+        return Health("bad", word, sentence)
     if open_ones:
         return Health("warn", open_ones[0].kind, open_ones[0].sentence)
     if state is None:
@@ -53,6 +56,11 @@ def judge(
     if state.pending:
         return Health("calm", "fitting", "a challenger is being trained")
     return _of_labels(state, n_rows)
+
+
+def _is_grave(alert: Alert) -> bool:
+    """Say whether somebody should look now; a budget that burns slowly can wait for Monday."""
+    return alert.kind == FAST or (alert.cause in GRAVE and alert.kind != SLOW)
 
 
 def _of_labels(state: LoopState, n_rows: int | None) -> Health:

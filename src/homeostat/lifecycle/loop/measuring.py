@@ -16,7 +16,7 @@ from homeostat.foundation import access, errors, jobs
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle.alerting import watching
-from homeostat.lifecycle.loop import counting, metering, newest, service
+from homeostat.lifecycle.loop import checking, counting, metering, newest, service
 from homeostat.lifecycle.monitoring import (
     alerts,
     kpis,
@@ -146,15 +146,24 @@ class Measuring:
     ----------
     house, actor
         Open; a part of the system.
+    hourly
+        What checks, shared with the lane that judges.
     """
 
-    def __init__(self, house: House, actor: access.Actor) -> None:
+    def __init__(self, house: House, actor: access.Actor, hourly: checking.Hourly) -> None:
         self._house = house
         self._actor = actor
+        self._hourly = hourly
 
     def handlers(self) -> dict[str, Callable[[jobs.Job], Finish]]:
         """Return the jobs by kind; user code runs in them, so they have a lane of their own."""
-        return {MEASURE: self.measure}
+        return {MEASURE: self.measure, checking.CHECK: self.check}
+
+    def check(self, job: jobs.Job) -> Finish:
+        """Ask a deployment what its windows do not say, also while its log does not grow."""
+        name, is_asked = str(job.payload["deployment"]), bool(job.payload.get("is_asked"))
+        done = self._hourly.look(name, is_asked=is_asked)
+        return lambda _: {"checked": done}
 
     def measure(self, job: jobs.Job) -> Finish:
         """Look at a deployment: its objectives each time, metrics and indicators each hour."""
@@ -211,7 +220,7 @@ class Measuring:
 
 
 def ask(tx: Transaction, actor: access.Actor, deployment: str) -> jobs.Job:
-    """Have a deployment measured as soon as a worker can, metrics and indicators too.
+    """Have a deployment measured and checked as soon as a worker can.
 
     Parameters
     ----------
@@ -230,6 +239,7 @@ def ask(tx: Transaction, actor: access.Actor, deployment: str) -> jobs.Job:
     access.require(actor, "monitoring.write")
     serving.get_deployment(tx, actor, deployment)
     payload = {"deployment": deployment, "is_asked": True}
+    jobs.enqueue(tx, actor, checking.CHECK, payload=payload, key=f"asked:{deployment}")
     return jobs.enqueue(tx, actor, MEASURE, payload=payload, key=f"asked:{deployment}")
 
 

@@ -13,7 +13,15 @@ from homeostat.foundation import access, events, jobs
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.alerting import telling, watching
 from homeostat.lifecycle.data import actions as data
-from homeostat.lifecycle.loop import actions, carrying, entities, measuring, upstream, wanting
+from homeostat.lifecycle.loop import (
+    actions,
+    carrying,
+    checking,
+    entities,
+    measuring,
+    upstream,
+    wanting,
+)
 from homeostat.lifecycle.serving import actions as serving
 
 Trigger = Callable[[Transaction, access.Actor, events.Event], None]
@@ -67,6 +75,7 @@ def _set_clocks(tx: Transaction, actor: access.Actor, name: str) -> None:
             ADVANCE,
             {"deployment": name},
         ),
+        f"check:{name}": (checking.CLOCK, checking.CHECK, {"deployment": name}),
         f"measure:{name}": (
             measuring.CLOCK if measuring.is_wanted(tx, actor, name) else None,
             measuring.MEASURE,
