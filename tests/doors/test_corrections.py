@@ -17,9 +17,11 @@ import processes
 from homeostat.doors import cli, local
 from homeostat.foundation import access, clock, errors, house, ids, settings
 from homeostat.lifecycle import policy as policies
+from homeostat.lifecycle.corrections import exploring
 from homeostat.lifecycle.corrections.entities import (
     Abstain,
     Clause,
+    Explore,
     Fallback,
     Recalibration,
     Ruling,
@@ -27,6 +29,7 @@ from homeostat.lifecycle.corrections.entities import (
 )
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.evaluation import exam, gates
+from homeostat.lifecycle.loop import selecting
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import frames, read
 from homeostat.lifecycle.registry import files as trees
@@ -395,6 +398,29 @@ def test_what_was_left_to_a_person_is_decided_and_becomes_a_label(stage, client,
         assert "as they said" in browser.get(page).text
         assert other in browser.get("/reviews?state=decided").text
     assert client.reviews.get(other).is_label is False
+
+
+def test_explored_keys_are_those_of_the_draw_and_the_log_knows_their_chance(
+    stage, client, asking
+):
+    made = propose(client, Explore(share=0.4, answer="1", low=0.2, high=0.5))
+    client.corrections.approve(made.id)
+    keys = [f"explored-{at}" for at in range(12)]
+    drawn = {key for key in keys if exploring.share_of(made.id, key) < 0.4}
+    assert 0 < len(drawn) < len(keys)
+    asking.until(1, min(drawn))
+    assert {key for key in keys if asking.ask(key)["predictions"] == [1]} == drawn
+    client.corrections.withdraw(made.id, reason="enough")
+    asking.until(0, min(drawn))
+
+    def chances():
+        with house.open_house(stage.settings) as opened:
+            rows = opened.read(lambda tx: read.predictions(opened, tx, "credit"))
+            rows = rows.filter(pl.col("key").is_in(keys), pl.col("answer") == "1")
+            told = opened.read(lambda tx: selecting.drawn(tx, rows))
+        return dict(told.select("key", selecting.CHANCE).iter_rows()) or None
+
+    assert processes.until(chances) == dict.fromkeys(drawn, 0.4)
 
 
 def logged(stage):
