@@ -238,10 +238,8 @@ def _predictions(found: list[frames.Frame]) -> pl.DataFrame:
     return stack(parts) if parts else _table(_NO_LAYOUT, [])
 
 
-def _of_members(batch: frames.Batch, n_classes: int) -> list[list[float]]:
-    """Return what the members said by row: of several classes, member after member."""
-    if not n_classes:
-        return list(map(list, zip(*batch.member_scores, strict=True)))
+def _of_classes(batch: frames.Batch, n_classes: int) -> list[list[float]]:
+    """Return what the members said of several classes by row, member after member."""
     return [
         [score for one in batch.member_scores for score in one[start : start + n_classes]]
         for start in range(0, len(batch.keys) * n_classes, n_classes)
@@ -256,7 +254,11 @@ def _table(layout: frames.Layout, batches: list[frames.Batch]) -> pl.DataFrame:
     ]
     columns.append(_loose("answer", [value for one in batches for value in one.answers]))
     columns.append(_members(batches))
-    columns.append(_member_scores(batches))
+    if layout.classes:
+        said = _flat([_of_classes(one, len(layout.classes)) for one in batches])
+        columns.append(pl.Series("member_scores", said, dtype=_MEMBERS["member_scores"]))
+    else:
+        columns.append(_member_scores(batches))
     for at, name in enumerate(layout.classes):
         given = _flat([one.chances[at :: len(layout.classes)] for one in batches])
         columns.append(pl.Series(CHANCE + name, given, dtype=pl.Float64()))

@@ -159,7 +159,7 @@ def score(
         composite.fill(seat, columns, members[index], faults)
     flat = members.reshape(len(sitting), n_rows * n_classes)
     chances = composite.mean(flat, [seat.weight for seat in sitting]).reshape(n_rows, n_classes)
-    return composite.Scored(chances.max(axis=1), flat, faults, None, chances)
+    return composite.Scored(chances.max(axis=1), flat, faults, chances=chances)
 
 
 def answers(chances: Floats, classes: Sequence[str]) -> list[str]:
