@@ -6,7 +6,6 @@ clients may send as text.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
 import math
@@ -52,9 +51,12 @@ def body(decoder: msgspec.json.Decoder[Any], raw: bytes) -> Any:
         In MLflow's words: what is missing, or which value is wrong at which place.
     """
     # Rare are those behind this: slower, they take all that protobuf's JSON takes.
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-        if len(raw) > _LONGEST_SPELLED or _SPELLED.search(raw) is None:
+    is_plain = len(raw) > _LONGEST_SPELLED or raw.islower() or _SPELLED.search(raw) is None
+    if is_plain:
+        try:
             return decoder.decode(raw or b"{}")
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            pass
     return _lenient(decoder.type, raw)
 
 

@@ -6,6 +6,7 @@ of requests a fit makes waits for the one before, so every microsecond is felt.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import (
     AsyncIterator,
     Awaitable,
@@ -161,23 +162,93 @@ class Door:
                 path_params=path_params,
             )
             return await _respond(call, line, raw)
-        except (errors.HomeostatError, problems.ToldAsError) as error:
-            answer = problems.answer(error)
-            if answer.status >= 500:  # noqa: PLR2004 - ours to look into
-                _log.error("request failed", path=scope["path"], detail=str(error))
-            return answer
         except routing.GoneError:
             raise
-        except RecursionError:
-            return problems.answer(
-                errors.InvalidInputError("something in the request is nested too deep")
-            )
         except Exception as error:  # noqa: BLE001 - the last line before the server
-            log_id = ids.new_id()
-            _log.exception(
-                "request failed unexpectedly", log_id=log_id, path=scope["path"], exc_info=error
-            )
-            return problems.unhandled(log_id)
+            return _refusal(error, scope["path"])
+
+    def follow(
+        self,
+        line: routing.Line,
+        admitted: tuple[access.Actor, str],
+        fields: Callable[[], Any],
+        tell: Callable[[routing.Answer | bytes], None],
+    ) -> None:
+        """Do what a planned request asks for; needs no task.
+
+        Parameters
+        ----------
+        line
+            Has a plan.
+        admitted
+            Actor and project.
+        fields
+            Returns those of the request, or raises.
+        tell
+            Gets the answer, on the running loop; refusals are answers too.
+        """
+        actor, project = admitted
+        route = line.route
+        house = self._ground.house
+        try:
+            if route.action != routing.PUBLIC:
+                access.require(actor, route.action)
+            assert route.plan is not None
+            step: routing.Write | routing.Look | bytes = route.plan(actor, fields())
+            if isinstance(step, routing.Look):
+                with house.database.glance(project=project) as tx:
+                    step = step.read(tx)
+        except Exception as error:  # noqa: BLE001 - the last line before the server
+            tell(_refusal(error, route.path))
+            return
+        if isinstance(step, bytes):
+            tell(step)
+            return
+        show = step.show
+
+        def told(result: Any, error: Exception | None) -> None:
+            if error is not None:
+                tell(_refusal(error, route.path))
+                return
+            self._ground.wake()
+            try:
+                answer = b"{}" if show is None else show(result)
+            except Exception as fault:  # noqa: BLE001 - the last line before the server
+                tell(_refusal(fault, route.path))
+            else:
+                tell(answer)
+
+        loop = asyncio.get_running_loop()
+        house.writer.ask(step.work, told, loop=loop, project=project)
+
+    def may_follow(self, line: routing.Line) -> bool:
+        """Say whether `follow` may be asked: reads only where no network is between."""
+        is_read = line.route.method in _BODYLESS
+        return line.route.plan is not None and (
+            not is_read or self._ground.house.database.is_sqlite
+        )
+
+    def fields(self, line: routing.Line, scope: Scope, raw: bytes) -> Any:
+        """Return the fields of a request whose body is whole; refuses what is none."""
+        assert line.decoder is not None
+        given = b"" if line.route.method in _BODYLESS else raw
+        return _fields(scope, line.route, line.decoder, given)
+
+
+def _refusal(error: Exception, path: str) -> routing.Answer:
+    """Return the answer that tells of a failure."""
+    if isinstance(error, errors.HomeostatError | problems.ToldAsError):
+        answer = problems.answer(error)
+        if answer.status >= 500:  # noqa: PLR2004 - ours to look into
+            _log.error("request failed", path=path, detail=str(error))
+        return answer
+    if isinstance(error, RecursionError):
+        return problems.answer(
+            errors.InvalidInputError("something in the request is nested too deep")
+        )
+    log_id = ids.new_id()
+    _log.error("request failed unexpectedly", log_id=log_id, path=path, exc_info=error)
+    return problems.unhandled(log_id)
 
 
 async def _respond(

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from homeostat.doors.mlflow import decoding, registered, routing
+from homeostat.foundation import access
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.registry import naming, notes, search, sourcing, told
 
@@ -68,16 +69,15 @@ class DeleteTag(Named, frozen=True, kw_only=True):
     key: decoding.Text
 
 
-async def create_version(call: routing.Call) -> bytes:
+def create_version(actor: access.Actor, asked: CreateVersion) -> routing.Write:
     """Register what lies at an address as the next version."""
-    asked: CreateVersion = call.body
     tags = registered.tags(asked.tags)
 
     def write(tx: Transaction) -> bytes:
         with registered.asked(asked.name):
             made = sourcing.register_source(
                 tx,
-                call.actor,
+                actor,
                 asked.name,
                 source=asked.source,
                 run_id=asked.run_id,
@@ -88,7 +88,7 @@ async def create_version(call: routing.Call) -> bytes:
             )
         return _encoded(told.ToldVersion(made, tuple(tags.items()), ()))
 
-    return await call.write(write)
+    return routing.Write(write, bytes)
 
 
 async def get_version(call: routing.Call) -> bytes:
@@ -213,11 +213,11 @@ def _encoded(found: told.ToldVersion) -> bytes:
 
 
 ROUTES = (
-    registered.route(
+    routing.planned(
         "POST",
-        "model-versions/create",
+        "/2.0/mlflow/model-versions/create",
+        "model.register",
         create_version,
-        action="model.register",
         body=CreateVersion,
     ),
     registered.route("GET", "model-versions/get", get_version, action="model.read", body=Named),

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from homeostat.doors.mlflow import decoding, recording, routing, shapes
-from homeostat.foundation import errors
+from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.tracking import history, whole
 
@@ -32,14 +32,14 @@ class GetHistory(msgspec.Struct, frozen=True, kw_only=True):
     page_token: str = ""
 
 
-async def get_run(call: routing.Call) -> bytes:
+def get_run(actor: access.Actor, asked: GetRun) -> routing.Look:
     """Return a run with what it keeps."""
-    run_id = recording.run_of(call.body)
+    run_id = recording.run_of(asked)
 
     def read(tx: Transaction) -> bytes:
-        return msgspec.json.encode({"run": shapes.run(whole.read_run(tx, call.actor, run_id))})
+        return msgspec.json.encode({"run": shapes.run(whole.read_run(tx, actor, run_id))})
 
-    return await call.peek(read)
+    return routing.Look(read)
 
 
 async def get_history(call: routing.Call) -> bytes:
@@ -90,6 +90,6 @@ def _positive(given: decoding.Int) -> int:
 Route = routing.Route
 
 ROUTES = (
-    Route("GET", "/2.0/mlflow/runs/get", "run.read", get_run, body=GetRun),
+    routing.planned("GET", "/2.0/mlflow/runs/get", "run.read", get_run, body=GetRun),
     Route("GET", "/2.0/mlflow/metrics/get-history", "run.read", get_history, body=GetHistory),
 )

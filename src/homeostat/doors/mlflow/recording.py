@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from homeostat.doors.mlflow import decoding, problems, routing, shapes
-from homeostat.foundation import errors
+from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.tracking import actions, entities, logged, whole
 
@@ -76,9 +76,8 @@ class LogBatch(msgspec.Struct, frozen=True, kw_only=True):
     tags: list[Pair] = []
 
 
-async def create_run(call: routing.Call) -> dict[str, Any]:
+def create_run(actor: access.Actor, asked: CreateRun) -> routing.Write:
     """Start a run."""
-    asked: CreateRun = call.body
     given = asked.start_time
     started_at = None if given is None else decoding.whole(given, "start_time")
     tags = [(pair.key, pair.value) for pair in asked.tags]
@@ -86,7 +85,7 @@ async def create_run(call: routing.Call) -> dict[str, Any]:
     def write(tx: Transaction) -> whole.WholeRun:
         return actions.start_run(
             tx,
-            call.actor,
+            actor,
             experiment_id=asked.experiment_id or entities.DEFAULT_EXPERIMENT_ID,
             name=asked.run_name,
             user=asked.user_id,
@@ -94,47 +93,48 @@ async def create_run(call: routing.Call) -> dict[str, Any]:
             tags=tags,
         )
 
-    return {"run": shapes.run(await call.write(write))}
+    return routing.Write(write, _shown)
 
 
-async def log_metric(call: routing.Call) -> None:
+def _shown(found: whole.WholeRun) -> bytes:
+    return msgspec.json.encode({"run": shapes.run(found)})
+
+
+def log_metric(actor: access.Actor, asked: LogMetric) -> routing.Write:
     """Add one point."""
-    asked: LogMetric = call.body
     run_id = run_of(asked)
     point = _metric(asked)
     if not asked.model_id:
-        await call.write(
-            lambda tx: actions.log_metrics(tx, call.actor, run_id, points=(point,))
-        )
-        return
+        return routing.Write(lambda tx: actions.log_metrics(tx, actor, run_id, points=(point,)))
 
     def write(tx: Transaction) -> None:
-        run = actions.log_batch(tx, call.actor, run_id, points=(point,))
+        run = actions.log_batch(tx, actor, run_id, points=(point,))
         logged.add_points(tx, run, [_of_model(asked, point)])
 
-    await call.write(write)
+    return routing.Write(write)
 
 
-async def log_parameter(call: routing.Call) -> None:
+def log_parameter(actor: access.Actor, asked: LogPair) -> routing.Write:
     """Write one parameter."""
-    asked: LogPair = call.body
     run_id = run_of(asked)
     values = {asked.key: asked.value}
-    with problems.told_as("INVALID_PARAMETER_VALUE", errors.ConflictError):
-        await call.write(lambda tx: actions.log_params(tx, call.actor, run_id, values=values))
+
+    def write(tx: Transaction) -> None:
+        with problems.told_as("INVALID_PARAMETER_VALUE", errors.ConflictError):
+            actions.log_params(tx, actor, run_id, values=values)
+
+    return routing.Write(write)
 
 
-async def set_tag(call: routing.Call) -> None:
+def set_tag(actor: access.Actor, asked: LogPair) -> routing.Write:
     """Write one tag."""
-    asked: LogPair = call.body
     run_id = run_of(asked)
     values = {asked.key: asked.value}
-    await call.write(lambda tx: actions.set_tags(tx, call.actor, run_id, values=values))
+    return routing.Write(lambda tx: actions.set_tags(tx, actor, run_id, values=values))
 
 
-async def log_batch(call: routing.Call) -> None:
+def log_batch(actor: access.Actor, asked: LogBatch) -> routing.Write:
     """Write points, parameters and tags, all of them or none."""
-    asked: LogBatch = call.body
     _check_numbers(asked)
     points = [_metric(given, place) for place, given in enumerate(asked.metrics)]
     params = _params(asked.params)
@@ -146,14 +146,14 @@ async def log_batch(call: routing.Call) -> None:
     ]
 
     def write(tx: Transaction) -> None:
-        run = actions.log_batch(
-            tx, call.actor, asked.run_id, points=points, params=params, tags=tags
-        )
-        if of_models:
-            logged.add_points(tx, run, of_models)
+        with problems.told_as("INVALID_PARAMETER_VALUE", errors.ConflictError):
+            run = actions.log_batch(
+                tx, actor, asked.run_id, points=points, params=params, tags=tags
+            )
+            if of_models:
+                logged.add_points(tx, run, of_models)
 
-    with problems.told_as("INVALID_PARAMETER_VALUE", errors.ConflictError):
-        await call.write(write)
+    return routing.Write(write)
 
 
 def run_of(asked: Any) -> str:
@@ -223,13 +223,13 @@ def _params(pairs: list[Pair]) -> dict[str, str]:
 
 class _Hot(NamedTuple):
     path: str
-    endpoint: routing.Endpoint
+    plan: routing.Plan
     body: type[msgspec.Struct]
 
 
 ROUTES = tuple(
-    routing.Route(
-        *("POST", hot.path, "run.write", hot.endpoint),
+    routing.planned(
+        *("POST", hot.path, "run.write", hot.plan),
         body=hot.body,
         limit_bytes=BATCH_LIMIT_BYTES,
     )

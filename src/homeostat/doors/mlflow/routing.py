@@ -204,6 +204,31 @@ class Call:
 Endpoint = Callable[[Call], Awaitable[Any]]
 
 
+class Write(NamedTuple):
+    """A write as an endpoint plans it.
+
+    Parameters
+    ----------
+    work
+        Done in the writer's next group; may run once more when a neighbour failed.
+    show
+        Makes JSON of what it returned; None for an empty object.
+    """
+
+    work: Callable[[Transaction], Any]
+    show: Callable[[Any], bytes] | None = None
+
+
+class Look(NamedTuple):
+    """A read of a few prepared statements as an endpoint plans it; it returns JSON."""
+
+    read: Callable[[Transaction], bytes]
+
+
+Plan = Callable[[access.Actor, Any], Write | Look]
+"""Says what a request does, of its actor and body, without waiting for anything."""
+
+
 class Route(NamedTuple):
     """One line of the table.
 
@@ -225,6 +250,8 @@ class Route(NamedTuple):
         leaves the body to the endpoint.
     limit_bytes
         Largest JSON body accepted.
+    plan
+        What the endpoint follows, where it does nothing else: `wire` needs no task for it.
     """
 
     method: str
@@ -233,6 +260,7 @@ class Route(NamedTuple):
     endpoint: Endpoint
     body: type[msgspec.Struct] | None = None
     limit_bytes: int = LIMIT_BYTES
+    plan: Plan | None = None
 
 
 class Line(NamedTuple):
@@ -293,6 +321,27 @@ class Table:
             if known == asked and (match := pattern.fullmatch(path)) is not None:
                 return made, match.groupdict()
         return None
+
+
+def planned(
+    method: str,
+    path: str,
+    action: str,
+    plan: Plan,
+    *,
+    body: type[msgspec.Struct],
+    limit_bytes: int = LIMIT_BYTES,
+) -> Route:
+    """Return the route of an endpoint that only follows a plan; parameters as of `Route`."""
+
+    async def follow(call: Call) -> bytes:
+        step = plan(call.actor, call.body)
+        if isinstance(step, Look):
+            return await call.peek(step.read)
+        result = await call.write(step.work)
+        return b"{}" if step.show is None else step.show(result)
+
+    return Route(method, path, action, follow, body, limit_bytes, plan)
 
 
 def addresses(route: Route) -> tuple[str, ...]:

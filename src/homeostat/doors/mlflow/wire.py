@@ -51,14 +51,20 @@ class Known:
         The caller that `admitted` is true of.
     admitted
         Actor and project, where no key decides; None where they must be asked for.
+    follows
+        Whether the door answers by a plan, without a task.
+    fields
+        Of a request without a body, once they were read.
     """
 
-    __slots__ = ("admitted", "client", "line", "scope")
+    __slots__ = ("admitted", "client", "fields", "follows", "line", "scope")
 
     def __init__(self, head: heads.Head, line: routing.Line | None) -> None:
         self.line = line
         self.client: tuple[str, int] | None = None
         self.admitted: tuple[access.Actor, str] | None = None
+        self.follows = False
+        self.fields: Any = None
         self.scope = {
             "type": "http",
             "method": head.method,
@@ -98,13 +104,27 @@ class Exchange:
     def begin(self, known: Known, raw: bytes) -> None:
         """Answer: the body is whole."""
         wire = self._wire
-        assert known.line is not None
+        line = known.line
+        assert line is not None
+        admitted = wire.admitted(known)
+        if known.follows and admitted is not None:
+
+            def fields() -> Any:
+                if known.fields is not None:
+                    return known.fields
+                found = wire.door.fields(line, known.scope, raw)
+                if line.route.method == "GET":
+                    known.fields = found
+                return found
+
+            wire.door.follow(line, admitted, fields, self._finish)
+            return
         self._coroutine = wire.door.answer(
             {**known.scope, "client": wire.client},
-            known.line,
+            line,
             {},
             raw=raw,
-            admitted=wire.admitted(known),
+            admitted=admitted,
         )
         self._step()
 
@@ -131,19 +151,15 @@ class Exchange:
         if self.disconnected or wire.transport.is_closing():
             return
         if isinstance(answer, bytes):
-            status, extra, body = 200, b"", answer
+            begin, body = wire.beginning(), answer
         else:
             assert isinstance(answer.body, bytes)
-            status, extra, body = answer.status, _extra(answer.headers), answer.body
+            body = answer.body
+            extra = _extra(answer.headers)
+            line = _STATUS_LINES[answer.status]
+            begin = b"".join((line, wire.standing_headers(), extra, _FIXED))
         end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        wire.transport.write(
-            b"".join(
-                (
-                    *(_STATUS_LINES[status], wire.standing_headers(), extra, _FIXED),
-                    *(b"%d" % len(body), end, body),
-                )
-            )
-        )
+        wire.transport.write(b"%b%d%b%b" % (begin, len(body), end, body))
         if not self.keep_alive:
             wire.transport.close()
         wire.on_answered()
@@ -154,7 +170,7 @@ class Wire(httptools_impl.HttpToolsProtocol):
 
     door: ClassVar[door.Door]
     _heads: ClassVar = heads.Heads()
-    _memo: ClassVar[tuple[list[tuple[bytes, bytes]], bytes]] = ([], b"")
+    _memo: ClassVar[tuple[list[tuple[bytes, bytes]], bytes, bytes]] = ([], b"", b"")
     _is_between = True  # nothing of a request is in uvicorn's parser
     _is_in_head = False
     _head_bytes = 0
@@ -226,12 +242,18 @@ class Wire(httptools_impl.HttpToolsProtocol):
 
     def standing_headers(self) -> bytes:
         """Return the headers uvicorn adds to every answer; it renews them every second."""
+        self.beginning()
+        return Wire._memo[1]
+
+    def beginning(self) -> bytes:
+        """Return what stands before the length of every answer that is plain JSON."""
         given = self.server_state.default_headers
-        known, text = Wire._memo
+        known, _, beginning = Wire._memo
         if known is not given:
             text = b"".join(name + b": " + value + b"\r\n" for name, value in given)
-            Wire._memo = (given, text)
-        return text
+            beginning = _STATUS_LINES[200] + text + _FIXED
+            Wire._memo = (given, text, beginning)
+        return beginning
 
     def _take(self, data: bytes) -> bool:
         """Answer what came, if it begins with a whole head of the short way."""
@@ -284,6 +306,7 @@ class Wire(httptools_impl.HttpToolsProtocol):
             line = self.door.table.short(head.method.encode(), path)
         known = Known(head, line)
         if line is not None:
+            known.follows = self.door.may_follow(line)
             try:
                 known.admitted = self.door.admitted({**known.scope, "client": self.client})
                 known.client = self.client

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import contextlib
 import threading
 from collections.abc import Callable
 from concurrent import futures
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from homeostat.foundation import errors, log
-from homeostat.foundation.database import borders, engine, shared, transaction
+from homeostat.foundation import errors
+from homeostat.foundation.database import answers, borders, engine, shared, transaction
 from homeostat.foundation.database.transaction import Transaction
 
 T = TypeVar("T")
@@ -26,42 +25,6 @@ T = TypeVar("T")
 LINGER_S = 0.0005
 # Groups done with a savepoint for each request after one had to be done again.
 CAREFUL_GROUPS = 32
-
-logger = log.get(__name__)
-
-
-class _Waiting(NamedTuple):
-    """An answer that is awaited on an event loop.
-
-    Parameters
-    ----------
-    loop
-        Where it is awaited.
-    future
-        Settled there, for a whole group at once: waking a loop costs more than most writes.
-    """
-
-    loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Any]
-
-
-class _Request(NamedTuple):
-    work: Callable[[Transaction], Any]
-    project: str
-    answer: futures.Future[Any] | _Waiting
-    may_repeat: bool = False
-
-
-class _Done(NamedTuple):
-    request: _Request
-    tx: Transaction
-    result: Any
-
-
-class _Outcome(NamedTuple):
-    request: _Request
-    result: Any
-    error: Exception | None
 
 
 class Writer:
@@ -83,12 +46,13 @@ class Writer:
         self._database = database
         self._capacity = capacity
         self._group = group
-        self._waiting: collections.deque[_Request] = collections.deque()
+        self._waiting: collections.deque[answers.Request] = collections.deque()
         self._changed = threading.Condition()
         self._is_closed = False
         self._wanted = 1
         self._n_careful = 0
         self._known = shared.Known()
+        self._asked: dict[asyncio.AbstractEventLoop, list[answers.Request]] = {}
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
@@ -116,20 +80,20 @@ class Writer:
             When the queue is full or the writer is closed.
         """
         answer: futures.Future[T] = futures.Future()
-        self._queue(_Request(work, project, answer))
+        self._queue(answers.Request(work, project, answer))
         return answer
 
-    def _queue(self, request: _Request) -> None:
+    def _queue(self, *requests: answers.Request) -> None:
         with self._changed:
             if self._is_closed:
                 raise errors.UnavailableError("the server is stopping and takes no more writes")
-            if len(self._waiting) >= self._capacity:
+            if len(self._waiting) + len(requests) > self._capacity:
                 raise errors.UnavailableError(
                     f"{self._capacity} writes are waiting already",
                     hint="try again in a second",
                     retry_after_s=1,
                 )
-            self._waiting.append(request)
+            self._waiting.extend(requests)
             if len(self._waiting) >= self._wanted:
                 self._changed.notify()
 
@@ -184,8 +148,46 @@ class Writer:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue(_Request(work, project, _Waiting(loop, future), may_repeat))
+        self._queue(answers.Request(work, project, answers.Waiting(loop, future), may_repeat))
         return await future
+
+    def ask(
+        self,
+        work: Callable[[Transaction], T],
+        tell: Callable[[Any, Exception | None], None],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        project: str = "default",
+    ) -> None:
+        """Queue some work with what its loop is asked for in the same turn.
+
+        For doors with many small writes: nothing is awaited, and the writer is woken once.
+
+        Parameters
+        ----------
+        work
+            As for `run`; it may repeat.
+        tell
+            Called on the loop with the result and None, or None and what was raised.
+        loop
+            The running one.
+        project
+            Namespace of the transaction.
+        """
+        request = answers.Request(work, project, answers.Told(loop, tell), may_repeat=True)
+        asked = self._asked.get(loop)
+        if asked is None:
+            asked = self._asked[loop] = []
+        asked.append(request)
+        if len(asked) == 1:
+            loop.call_soon(self._hand_over, loop)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        asked = self._asked.pop(loop)
+        try:
+            self._queue(*asked)
+        except errors.UnavailableError as error:
+            answers.tell([answers.Outcome(request, None, error) for request in asked])
 
     def waiting(self) -> int:
         """Return how many requests wait for their turn."""
@@ -205,14 +207,14 @@ class Writer:
             self._serve(group)
             n_answered = len(group)
 
-    def _next_group(self, n_answered: int) -> list[_Request]:
+    def _next_group(self, n_answered: int) -> list[answers.Request]:
         with self._changed:
             self._linger(n_answered)
             while True:
                 while self._waiting:
                     n = min(len(self._waiting), self._group)
                     taken = [self._waiting.popleft() for _ in range(n)]
-                    wanted = [request for request in taken if _is_wanted(request)]
+                    wanted = [request for request in taken if answers.is_wanted(request)]
                     if wanted:
                         return wanted
                 if self._is_closed:
@@ -227,21 +229,27 @@ class Writer:
                 self._changed.wait(LINGER_S)
             self._wanted = 1
 
-    def _serve(self, group: list[_Request]) -> None:
-        failed: list[_Outcome] = []
+    def _serve(self, group: list[answers.Request]) -> None:
+        failed: list[answers.Outcome] = []
         try:
             done = self._commit(group, failed)
         except Exception as error:  # noqa: BLE001 - the thread must outlive every failure
             self._known.drop(None)
             told = {id(outcome.request) for outcome in failed}
-            _settle([*failed, *_undone([r for r in group if id(r) not in told], error)])
+            answers.settle(
+                [*failed, *answers.undone([r for r in group if id(r) not in told], error)]
+            )
             return
         # Observers first: who reads after their answer must find caches up to date.
         for item in done:
             borders.call_back(item.tx)
-        _settle([*failed, *(_Outcome(item.request, item.result, None) for item in done)])
+        answers.settle(
+            [*failed, *(answers.Outcome(item.request, item.result, None) for item in done)]
+        )
 
-    def _commit(self, group: list[_Request], failed: list[_Outcome]) -> list[_Done]:
+    def _commit(
+        self, group: list[answers.Request], failed: list[answers.Outcome]
+    ) -> list[answers.Done]:
         """Do the work of a group and commit it; what fails is undone alone."""
         is_shared = len(group) > 1
         if is_shared and self._n_careful == 0 and all(r.may_repeat for r in group):
@@ -256,8 +264,8 @@ class Writer:
         return done
 
     def _attempt(
-        self, group: list[_Request], failed: list[_Outcome], *, is_careful: bool
-    ) -> list[_Done] | None:
+        self, group: list[answers.Request], failed: list[answers.Outcome], *, is_careful: bool
+    ) -> list[answers.Done] | None:
         """Do the work of a group in one transaction; None, and undone, as `_do` says."""
         with self._database.group() as connection:
             # Straight to the driver: both have `execute`, and three statements a request
@@ -274,17 +282,17 @@ class Writer:
     def _do(
         self,
         connection: sa.Connection,
-        group: list[_Request],
-        failed: list[_Outcome],
+        group: list[answers.Request],
+        failed: list[answers.Outcome],
         *,
         mark: Callable[[str], Any] | None,
-    ) -> list[_Done] | None:
+    ) -> list[answers.Done] | None:
         """Do the work, each between savepoints set by `mark`.
 
         Without `mark` None is returned when one of several requests left something to undo:
         savepoints cost a quarter of a small write and are needed by few groups.
         """
-        done: list[_Done] = []
+        done: list[answers.Done] = []
         common = shared.Shared(self._known)
         signer = self._database.signer
         is_joint = mark is None and len(group) > 1
@@ -307,9 +315,9 @@ class Writer:
                 if mark:
                     mark("ROLLBACK TO SAVEPOINT request")
                 self._forget(tx, common, before)
-                failed.append(_Outcome(request, None, error))
+                failed.append(answers.Outcome(request, None, error))
             else:
-                done.append(_Done(request, tx, result))
+                done.append(answers.Done(request, tx, result))
             if mark:
                 mark("RELEASE SAVEPOINT request")
         return done if self._settled(connection, common, is_joint=is_joint) else None
@@ -334,46 +342,3 @@ class Writer:
             self._known.drop(None)
             return False
         return True
-
-
-def _is_wanted(request: _Request) -> bool:
-    answer = request.answer
-    if isinstance(answer, _Waiting):
-        return not answer.future.cancelled()
-    return answer.set_running_or_notify_cancel()
-
-
-def _undone(requests: list[_Request], error: Exception) -> list[_Outcome]:
-    logger.warning("a group of writes was undone", n_requests=len(requests), error=str(error))
-    if not isinstance(error, errors.HomeostatError):
-        error = errors.UnavailableError(f"the write was undone: {error}", retry_after_s=1)
-    return [_Outcome(request, None, error) for request in requests]
-
-
-def _settle(outcomes: list[_Outcome]) -> None:
-    """Answer a group; those who wait on one event loop are told in one go."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
-    for outcome in outcomes:
-        answer = outcome.request.answer
-        if isinstance(answer, _Waiting):
-            by_loop.setdefault(answer.loop, []).append(outcome)
-        elif outcome.error is not None:
-            answer.set_exception(outcome.error)
-        else:
-            answer.set_result(outcome.result)
-    for loop, told in by_loop.items():
-        # A loop that was closed meanwhile has nobody left to tell.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(_tell, told)
-
-
-def _tell(outcomes: list[_Outcome]) -> None:
-    for outcome in outcomes:
-        answer = outcome.request.answer
-        assert isinstance(answer, _Waiting)
-        if answer.future.done():
-            continue
-        if outcome.error is not None:
-            answer.future.set_exception(outcome.error)
-        else:
-            answer.future.set_result(outcome.result)
