@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from homeostat.measures import residual
 
 TREES = 10
-LEAVES = 7
 RATE = 0.1
 PENALTY = 5.0
 LEAST_ROWS = 20
@@ -162,11 +161,11 @@ class _Split(msgspec.Struct, frozen=True):
 def _grow(
     codes: Codes, edges: list[Floats], g: Floats, h: Floats
 ) -> tuple[residual.Tree, Codes]:
-    """Split the leaf with the largest gain until there are `LEAVES`."""
+    """Split the leaf with the largest gain until there are `residual.LEAVES`."""
     place = np.zeros(len(g), dtype=np.intp)
     column, threshold, missing, left, right = [-1], [0.0], [False], [-1], [-1]
     open_leaves = {0: _best_split(codes, g, h)}
-    for _ in range(LEAVES - 1):
+    for _ in range(residual.LEAVES - 1):
         leaf = max(open_leaves, key=lambda node: (open_leaves[node].gain, -node))
         split = open_leaves.pop(leaf)
         if split.gain <= _LEAST_GAIN:
