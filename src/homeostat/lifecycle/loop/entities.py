@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from homeostat.lifecycle.loop import asked, correction
+from homeostat.lifecycle.loop import asked, correction, guards
 from homeostat.measures import bounded, sequential
 
 RowRange = tuple[int, int]
@@ -92,6 +92,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     failing: sequential.Betting
     step: int = 0
     n_answered_step: int = 0
+    guards: dict[str, guards.Guard] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Investigation(msgspec.Struct, frozen=True, kw_only=True):
@@ -256,6 +257,7 @@ class RolloutObserved(msgspec.Struct, frozen=True, kw_only=True, tag="rollout-ob
 
     `paired` are per-row losses, canary composite minus stable composite, on rows both were
     scored on and whose label is known (squared error of the probability, so in [-1, 1]).
+    `guarded` are values of `guards`, by name.
     `n_not_loaded` counts how often a version of the canary could not be loaded.
     """
 
@@ -265,6 +267,7 @@ class RolloutObserved(msgspec.Struct, frozen=True, kw_only=True, tag="rollout-ob
     n_not_finite: int = 0
     n_not_loaded: int = 0
     latency_p99_ms: float | None = None
+    guarded: dict[str, tuple[float, ...]] | msgspec.UnsetType = msgspec.UNSET
 
 
 class PlanSet(msgspec.Struct, frozen=True, kw_only=True, tag="plan-set"):

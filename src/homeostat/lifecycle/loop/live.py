@@ -24,6 +24,7 @@ from homeostat.lifecycle.loop import (
     carrying,
     decide,
     entities,
+    guarding,
     members,
     observing,
     places,
@@ -316,18 +317,23 @@ class Loop:
         asked = dict.fromkeys((first, *seen.state.weights, *seen.state.stable))
         aim = self.members.aim(seen.deployment, list(asked), rows)
         truth = aims.truth(rows[observing.LABEL], aim)
-        losses = []
+        losses, chances = [], []
         try:
             for weights in (seen.state.weights, seen.state.stable):
                 chance = sum(
                     weight * self.members.placed(seen.deployment, label, rows, aim=aim)
                     for label, weight in weights.items()
                 )
-                losses.append(aims.losses(np.asarray(chance), truth, aim))
+                chances.append(np.asarray(chance))
+                losses.append(aims.losses(chances[-1], truth, aim))
         except errors.UserCodeError as error:
             _log.warning("canary cannot be compared", error=str(error))
             return entities.RolloutObserved(n_failed=rows.height)
-        return entities.RolloutObserved(paired=tuple((losses[0] - losses[1]).tolist()))
+        of_two = (chances[0], chances[1]) if aim.task == "binary" else None
+        guarded = guarding.values(rows, (losses[0], losses[1]), of_two, policy=seen.policy)
+        return entities.RolloutObserved(
+            paired=tuple((losses[0] - losses[1]).tolist()), guarded=guarded or msgspec.UNSET
+        )
 
     def _watch_canary(self, deployment: str) -> bool:
         """Count what the canary answered and failed since the last look."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import structs
 
-from homeostat.lifecycle.loop import entities
+from homeostat.lifecycle.loop import entities, guards
 from homeostat.lifecycle.policy import entities as policies
 from homeostat.measures import sequential
 
@@ -83,7 +83,7 @@ def observe(
     difference > 0; rolls an equal one back with probability at most `error`), the canary is
     sound (mean difference < tolerance; promotes one that is worse by more with probability
     at most `error`), and it fails more often than `ACCEPTED_FAILURES`. By Ville's inequality
-    the levels hold at every look.
+    the levels hold at every look. Guards of groups and slices are told in `guards`.
 
     References
     ----------
@@ -99,13 +99,17 @@ def observe(
         sound=_bet_all(rollout.sound, [tolerance - value for value in event.paired]),
         failing=_bet_all(rollout.failing, failures),
     )
+    if event.guarded:
+        known = {} if seen.guards is msgspec.UNSET else seen.guards
+        grown = guards.grow(known, event.guarded, policy.rollout)
+        seen = structs.replace(seen, guards=grown)
     needed = -math.log(policy.rollout.error)
     evidence = _evidence(seen, event, needed=needed)
     course, sentence = _course(seen, event, policy)
     return Observed(course=course, rollout=seen, sentence=sentence, evidence=evidence)
 
 
-def _course(
+def _course(  # noqa: PLR0911 - one return for each reason
     seen: entities.Rollout, event: entities.RolloutObserved, policy: policies.Policy
 ) -> tuple[entities.Course, str]:
     needed = -math.log(policy.rollout.error)
@@ -118,10 +122,15 @@ def _course(
         return "rollback", "the canary fails more often than 1 in 100 requests"
     if seen.worse.log_peak >= needed:
         return "rollback", "the canary's loss is proved to be worse on the same rows"
+    said = guards.judge(seen.guards or {}, policy.rollout)
+    if said.expels:
+        return "rollback", f"a guard expels the canary: {said.expels}"
     slow = event.latency_p99_ms
     if limit is not None and slow is not None and slow > LATENCY_FACTOR * limit:
         return "rollback", f"the canary takes {slow:.1f} ms where {limit:.1f} ms is the gate"
     sound = seen.sound.log_peak >= needed and seen.worse.n >= policy.rollout.minimum_labels
+    if sound and said.open and policy.rollout.guards == "prove":
+        return "continue", f"not proved yet to be no worse: {', '.join(said.open)}"
     in_shadow = policy.rollout.strategy == "shadow" and seen.step == 0
     if sound and (in_shadow or seen.n_answered_step >= MIN_ANSWERED):
         return "advance", "the canary is proved not to be worse on the same rows"
@@ -131,7 +140,12 @@ def _course(
 def _evidence(
     seen: entities.Rollout, event: entities.RolloutObserved, *, needed: float
 ) -> entities.Evidence:
+    guarded: entities.Evidence = {}
+    for name, one in (seen.guards or {}).items():
+        guarded[f"guard.{name}"] = one.worse.mean
+        guarded[f"guard.{name}.log_e"] = one.worse.log_peak
     return {
+        **guarded,
         "needed": needed,
         "log_e_worse": seen.worse.log_peak,
         "log_e_sound": seen.sound.log_peak,

@@ -52,6 +52,7 @@ Strategy = Annotated[
 Budget = Annotated[
     Literal["normal", "low", "minimal"], Meta(description="normal, low or minimal")
 ]
+Guards = Annotated[Literal["off", "expel", "prove"], Meta(description="off, expel or prove")]
 Direction = Literal["up", "down", "any"]
 Unseen = Annotated[Literal["accept", "refuse"], Meta(description="accept or refuse")]
 Reason = Literal["harm", "refresh", "new-data", "code", "schedule", "upstream"]
@@ -166,12 +167,22 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Chance of promoting a worse model or rolling back an equal one, however often one looks.
     minimum_labels
         Labelled rows a step needs.
+    guards
+        Whether a new member must not be worse for any group of the protected columns nor in a
+        slice: ``expel`` it when that is proved, also ``prove`` before each step that it is not,
+        or ``off``.
+    group_margin, answer_margin
+        How much worse still counts as not worse: in mean loss of a group or slice; in the share
+        of unfavourable answers of a group, against the other rows.
     """
 
     strategy: Strategy = "canary"
     steps: tuple[StepShare, ...] = (0.05, 0.25, 1.0)
     error: Chance = 0.05
     minimum_labels: Count = 200
+    guards: Guards = "expel"
+    group_margin: StepShare = 0.05
+    answer_margin: StepShare = 0.1
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

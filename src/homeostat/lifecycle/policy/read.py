@@ -18,7 +18,14 @@ import msgspec
 
 from homeostat.foundation.errors import InvalidInputError, NotFoundError
 from homeostat.lifecycle.policy import rules
-from homeostat.lifecycle.policy.entities import Alerts, Explain, Policy, Retraining, Serving
+from homeostat.lifecycle.policy.entities import (
+    Alerts,
+    Explain,
+    Policy,
+    Retraining,
+    Rollout,
+    Serving,
+)
 from homeostat.lifecycle.policy.limits import Envelope, Selection
 from homeostat.lifecycle.policy.promised import Kpi, Metric, Objective
 
@@ -37,6 +44,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _OTHERS = ("server",)
 # Keys of [retraining] that came later: unsaid, they do not count in the digest of a policy.
 _LATER = ("corrector", "debounce", "fits_per_day", "compute_per_day", "upstream")
+_GUARDS = ("guards", "group_margin", "answer_margin")
 _KINDS = {str: "some text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
@@ -142,7 +150,15 @@ def digest(policy: Policy) -> str:
         if getattr(policy.retraining, name) == getattr(Retraining(), name)
     }
     told = msgspec.structs.replace(policy.retraining, **unsaid)
-    policy = msgspec.structs.replace(policy, retraining=told)
+    rollout = msgspec.structs.replace(
+        policy.rollout,
+        **{
+            name: msgspec.UNSET
+            for name in _GUARDS
+            if getattr(policy.rollout, name) == getattr(Rollout(), name)
+        },
+    )
+    policy = msgspec.structs.replace(policy, retraining=told, rollout=rollout)
     return blake3.blake3(msgspec.json.encode(policy, order="deterministic")).hexdigest()
 
 

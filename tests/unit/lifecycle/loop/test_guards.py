@@ -1,0 +1,87 @@
+"""Guardrails: no group and no slice may be worse, with the error that is stated."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from homeostat.lifecycle import policy as policies
+from homeostat.lifecycle.loop import entities, guarding, guards, rollout
+
+RULES = policies.Rollout(steps=(0.1, 1.0), minimum_labels=50)
+POLICY = policies.Policy(
+    model=policies.Model(name="credit", target="y", favourable=False),
+    data=policies.Data(protected=("sex",)),
+    rollout=RULES,
+    slices={"young": "age < 30"},
+)
+
+
+def watch(news, *, policy=POLICY):
+    state = rollout.begin(("2",), policy)
+    for event in news:
+        seen = rollout.observe(state, event, policy)
+        state = seen.rollout
+        if seen.course != "continue":
+            return seen
+    return seen
+
+
+def block(**guarded):
+    return entities.RolloutObserved(paired=(-0.05,) * 100, n_answered=100, guarded=guarded)
+
+
+def test_one_harmed_group_expels_a_canary_that_is_better_on_the_whole():
+    news = block(**{"loss sex=f": (0.3,) * 80, "loss sex=m": (-0.2,) * 90})
+    seen = watch([news])
+    assert seen.course == "rollback"
+    assert "loss sex=f: worse by 0.300" in seen.sentence
+    assert round(seen.evidence["guard.loss sex=f"], 9) == 0.3
+
+
+def test_prove_waits_until_every_group_is_shown_to_be_no_worse():
+    strict = msgspec.structs.replace(RULES, guards="prove")
+    policy = msgspec.structs.replace(POLICY, rollout=strict)
+    unsure = [block(**{"loss sex=f": (0.045, 0.055) * 30})] * 3
+    assert watch(unsure).course == "advance"
+    held = watch(unsure, policy=policy)
+    assert (held.course, "loss sex=f" in held.sentence) == ("continue", True)
+    assert watch([block(**{"loss sex=f": (0.0,) * 60})] * 3, policy=policy).course == "advance"
+
+
+def test_a_canary_that_is_worse_nowhere_is_hardly_ever_expelled():
+    rng, n_expelled = np.random.default_rng(5), 0
+    for _ in range(60):
+        edge = {
+            name: tuple(np.clip(rng.normal(0.05, 0.3, 150), -1, 1).tolist())
+            for name in ("loss a=1", "loss a=2", "loss a=3")
+        }
+        n_expelled += bool(guards.judge(guards.grow({}, edge, RULES), RULES).expels)
+    assert n_expelled <= 5  # at most .05 of 60 are expected, were they no worse than allowed
+
+
+def test_groups_slices_and_unfavourable_answers_are_seen_in_the_log():
+    rows = pl.DataFrame(
+        {
+            "row": range(6),
+            "x.age": [20, 40, 20, 40, 20, 40],
+            "c.sex": ["f", "f", "f", "m", "m", "m"],
+        }
+    )
+    losses = (np.full(6, 0.5), np.array([0.1, 0.1, 0.1, 0.5, 0.5, 0.5]))
+    chances = (np.array([0.9, 0.9, 0.9, 0.2, 0.2, 0.2]), np.full(6, 0.2))
+    found = guarding.values(rows, losses, chances, policy=POLICY)
+    assert set(found) == {
+        "loss sex=f",
+        "loss sex=m",
+        "loss slice=young",
+        "answers sex=f",
+        "answers sex=m",
+    }
+    assert np.allclose(found["loss sex=f"], 0.4)
+    assert np.allclose(found["loss sex=m"], 0.0)
+    assert found["answers sex=f"] == (0.5,) * 3  # called bad where the others are not
+    assert found["answers sex=m"] == (-0.5,) * 3
+    off = msgspec.structs.replace(POLICY, rollout=policies.Rollout(guards="off"))
+    assert guarding.values(rows, losses, chances, policy=off) == {}
