@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from homeostat.foundation import clock
 from homeostat.lifecycle.corrections import compiled
 from homeostat.lifecycle.predictions import frames, spool
 from homeostat.lifecycle.serving import (
@@ -22,11 +21,11 @@ from homeostat.lifecycle.serving import (
     faulted,
     meters,
     pace,
+    recording,
     residuals,
     several,
     threads,
 )
-from homeostat.lifecycle.serving import router as routers
 from homeostat.measures import residual
 
 REST_S: Final = 5.0
@@ -154,6 +153,10 @@ class AnsweringArm:
         The log, threads and counts of this process.
     corrections
         What changes scores and answers; None for nothing.
+    corrector
+        What is learned on top of the members; None for nothing.
+    turn
+        Shared with the other arms of the plan; None for an arm that answers nobody.
 
     Notes
     -----
@@ -169,6 +172,7 @@ class AnsweringArm:
         post: Post,
         corrections: corrected.Corrections | None = None,
         corrector: residual.Applied | None = None,
+        turn: batcher.Turn | None = None,
     ) -> None:
         self.place = place
         self._seats = seats
@@ -187,7 +191,7 @@ class AnsweringArm:
             may_be_inline=corrections is None or corrections.is_fast,
         )
         self._rests_until = 0.0
-        self.lane: batcher.Lane[Request, Answer] = batcher.Lane(self._score)
+        self.lane: batcher.Lane[Request, Answer] = batcher.Lane(self._score, turn=turn)
 
     def _score(self, batch: list[Request], deliver: Deliver) -> None:
         if len(batch) == 1:
@@ -200,7 +204,7 @@ class AnsweringArm:
         columns = dict(zip(self.place.layout.features, table, strict=True))
         work = functools.partial(self._ask, self._seats, columns, n_rows)
         if self._corrections is not None:
-            context = self._context(batch)
+            context = recording.context(batch)
             keys = [one.keys for one in batch]
             work = functools.partial(self._corrections.score, work, columns, context, keys)
         then = functools.partial(self._scored, batch, table, deliver)
@@ -243,18 +247,13 @@ class AnsweringArm:
             return
         columns = dict(zip(self.place.layout.features, table, strict=True))
         self._post.threads.run(
-            functools.partial(self._corrections.amend, scored, columns, self._context(batch)),
+            functools.partial(
+                self._corrections.amend, scored, columns, recording.context(batch)
+            ),
             then,
             late=lambda _: then(scored),
             failed=functools.partial(_spread, deliver, len(batch)),
         )
-
-    def _context(self, batch: list[Request]) -> list[list[Any]]:
-        """Return the context columns of a batch."""
-        return [
-            [value for request in batch for value in request.context[at]]
-            for at in range(len(self.place.layout.context))
-        ]
 
     def _resting(self, n_rows: int) -> composite.Scored:
         sentence = f"version {self.place.version} did not answer in time; it rests {REST_S:g} s"
@@ -275,127 +274,106 @@ class AnsweringArm:
             faults = scored.faults
             if faults and scored.outcome is not None:
                 faults = {at: faults[at] for at in scored.outcome.failed}
-            answers, logged = self._share_out(batch, scored, faults)
+            said = self._said(scored)
+            answers = self._share_out(batch, said, faults)
             if scored.faults:
                 faulted.report(scored.faults, self.place, self._post)
-            if logged:
-                self._record(batch, table, scored, logged, faults)
+            is_answered = self._record(batch, table, scored, said, faults)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait for the batch
             answers = [error] * len(batch)
-            logged = []
-        if logged and self._post.log.durability == "ack":
+            is_answered = False
+        if is_answered and self._post.log.durability == "ack":
             self._post.threads.then(
                 self._post.log.sync, functools.partial(_delivered, deliver, answers)
             )
         else:
             deliver(answers)
 
+    def _said(self, scored: composite.Scored) -> recording.Said:
+        """Return scores and answers of all rows of a batch."""
+        if scored.chances is not None:
+            return recording.Said(
+                scored.scores.tolist(),
+                several.answers(scored.chances, self._classes),
+                scored.chances.tolist(),
+            )
+        outcome = scored.outcome
+        if outcome is not None:
+            return recording.Said(outcome.scores, outcome.answers)
+        told = scored.scores if scored.corrected is None else scored.corrected
+        scores: list[float] = told.tolist()
+        labels = self._labels
+        if labels is None:
+            return recording.Said(scores, scores)
+        return recording.Said(scores, [labels[one >= _THRESHOLD] for one in scores])
+
     def _share_out(
         self,
         batch: list[Request],
-        scored: composite.Scored,
-        all_faults: dict[int, composite.Fault],
-    ) -> tuple[list[Answer | BaseException], list[Answer]]:
+        said: recording.Said,
+        faults: dict[int, composite.Fault],
+    ) -> list[Answer | BaseException]:
         """Give each request its part; one that a member failed on gets its faults instead."""
-        answers: list[Answer | BaseException] = []
-        logged: list[Answer] = []
-        place, outcome, chances = self.place, scored.outcome, None
-        if scored.chances is not None:
-            scores: list[float] = scored.scores.tolist()
-            said: list[Any] = several.answers(scored.chances, self._classes)
-            chances = scored.chances.tolist()
-        elif outcome is None:
-            told = scored.scores if scored.corrected is None else scored.corrected
-            scores = told.tolist()
-            said = [self._label(one) for one in scores]
-        else:
-            scores, said = outcome.scores, outcome.answers
+        arm, version = self.place.arm, self.place.version
+        scores, answers, chances = said
+        if not faults and chances is None and len(scores) == len(batch):
+            return [
+                Answer([score], [answer], arm, version)
+                for score, answer in zip(scores, answers, strict=True)
+            ]
+        found: list[Answer | BaseException] = []
         start = 0
         for request in batch:
             end = start + request.n_rows
-            faults = None
-            if all_faults:
-                faults = {
-                    at - start: why for at, why in all_faults.items() if start <= at < end
-                }
-            if faults:
-                answers.append(FaultedError(faults))
+            part = slice(start, end)
+            bad = {at - start: why for at, why in faults.items() if start <= at < end}
+            if bad:
+                found.append(FaultedError(bad))
             else:
-                part = slice(start, end)
-                answer = Answer(scores[part], said[part], place.arm, place.version)
-                if chances is not None:
-                    answer = answer._replace(chances=chances[part])
-                answers.append(answer)
-                logged.append(answer)
+                own = None if chances is None else chances[part]
+                found.append(Answer(scores[part], answers[part], arm, version, own))
             start = end
-        return answers, logged
-
-    def _label(self, score: float) -> Any:
-        if self._labels is None:
-            return score
-        return self._labels[score >= _THRESHOLD]
+        return found
 
     def _record(  # noqa: PLR0917 - a batch as it is after scoring
         self,
         batch: list[Request],
         table: list[list[Any]],
         scored: composite.Scored,
-        logged: list[Answer],
+        said: recording.Said,
         faults: dict[int, composite.Fault],
-    ) -> None:
-        """Write one frame for the batch; raises when the log refuses, so nobody is answered."""
+    ) -> bool:
+        """Write one frame for what is answered; raises when the log refuses, so nobody is.
+
+        Returns whether anybody is answered.
+        """
         place, post = self.place, self._post
-        members: list[list[float]] = scored.member_scores.tolist()
         rows = None
-        if len(logged) < len(batch):
+        if faults:
             batch, rows = batcher.without(batch, faults)
-            table = [[column[at] for at in rows] for column in table]
-            if scored.chances is None:
-                members = [[column[at] for at in rows] for column in members]
-            else:
-                shape = scored.chances.shape
-                members = [
-                    several.picked(one.reshape(shape), rows) for one in scored.member_scores
-                ]
-        scores = [score for answer in logged for score in answer.scores]
-        served: list[float] = []
-        fired: list[str] = []
-        if scored.outcome is not None or scored.corrected is not None:
-            raw: list[float] = scored.scores.tolist()
-            served, scores = scores, raw if rows is None else [raw[at] for at in rows]
-            if scored.outcome is not None:
-                fired = self._fired(scored.outcome, rows)
-        frame = frames.Batch(
-            served_at=clock.now_ms(),
-            generation=place.generation,
-            arm=place.arm,
-            answered=place.answered,
-            version=place.version,
-            ids=[one for request in batch for one in request.ids],
-            keys=[one for request in batch for one in request.keys],
-            features=table,
-            context=self._context(batch),
-            scores=scores,
-            answers=[one for answer in logged for one in answer.answers],
+            if not batch:
+                return False
+        frame = recording.frame(
+            place,
+            batch,
+            table,
+            scored,
+            said,
             members=self._members,
-            member_scores=members,
-            served=served,
-            fired=fired,
-            propensities=routers.propensities(batch, share=place.share),
-            chances=[] if scored.chances is None else several.picked(scored.chances, rows),
+            fired=[] if scored.outcome is None else self._fired(scored.outcome),
+            rows=rows,
         )
         post.log.write(place.deployment, frame, layout=place.layout)
         post.meters.scored(
             place.deployment, place.arm, version=place.version, n_rows=len(frame.ids)
         )
+        return True
 
-    def _fired(self, outcome: compiled.Outcome, rows: list[int] | None) -> list[str]:
-        """Count what fired, and return it for the rows that are logged."""
+    def _fired(self, outcome: compiled.Outcome) -> list[str]:
+        """Count what fired, and return it by row."""
         for mark, n in outcome.tally().items():
             self._post.meters.corrections[self.place.deployment, mark] += n
-        if rows is None or not outcome.fired:
-            return outcome.fired
-        return [outcome.fired[at] for at in rows]
+        return outcome.fired
 
 
 def _spread(deliver: Deliver, n_requests: int, error: BaseException) -> None:

@@ -7,6 +7,7 @@ lone request never waits for company. Made by `answering`, one lane per composit
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Callable, Container, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -55,6 +56,42 @@ def without(batch: Sequence[Work], bad: Container[int]) -> tuple[list[Work], lis
     return kept, rows
 
 
+class Turn:
+    """Lanes that begin in the same turn of the event loop: all score, then all answer.
+
+    Arms of a plan get their parts of the same arrivals. Scoring them back to back, before the
+    answers are written, keeps the processor's caches warm for a canary of a few rows.
+    """
+
+    __slots__ = ("_held", "_n_coming")
+
+    def __init__(self) -> None:
+        self._n_coming = 0
+        self._held: list[Callable[[], None]] = []
+
+    def begin(self, score: Callable[[], None]) -> None:
+        """Have a lane score behind what has arrived with its work."""
+        self._n_coming += 1
+        asyncio.get_running_loop().call_soon(self._next, score)
+
+    def answer(self, tell: Callable[[], None]) -> None:
+        """Answer now, or once the lanes that were to score in this turn have."""
+        if self._n_coming:
+            self._held.append(tell)
+        else:
+            tell()
+
+    def _next(self, score: Callable[[], None]) -> None:
+        self._n_coming -= 1
+        try:
+            score()
+        finally:
+            if self._held and not self._n_coming:
+                held, self._held = self._held, []
+                for tell in held:
+                    tell()
+
+
 class Lane(Generic[Work, Answer]):
     """A queue in front of one composite.
 
@@ -68,6 +105,8 @@ class Lane(Generic[Work, Answer]):
         Rows in a batch; a larger unit is a batch of its own.
     max_waiting
         Rows that may wait; more are refused.
+    turn
+        Shared with the lanes that work arrives for at the same time; its own when None.
     """
 
     def __init__(
@@ -76,8 +115,10 @@ class Lane(Generic[Work, Answer]):
         *,
         max_rows: int = 1024,
         max_waiting: int = 100_000,
+        turn: Turn | None = None,
     ) -> None:
         self._score = score
+        self._turn = Turn() if turn is None else turn
         self._max_rows = max_rows
         self._max_waiting = max_waiting
         self._waiting: deque[tuple[Work, Callable[[Answer | BaseException], None]]] = deque()
@@ -122,7 +163,7 @@ class Lane(Generic[Work, Answer]):
         self._n_waiting += n_rows
         if not self._is_busy:
             self._is_busy = True
-            asyncio.get_running_loop().call_soon(self._next)
+            self._turn.begin(self._next)
 
     async def idle(self) -> None:
         """Wait until nothing is waiting or being scored."""
@@ -154,6 +195,13 @@ class Lane(Generic[Work, Answer]):
 
     def _deliver(self, answers: list[Answer | BaseException]) -> None:
         asking, self._asking = self._asking, []
+        self._turn.answer(functools.partial(self._tell, asking, answers))
+
+    def _tell(
+        self,
+        asking: list[Callable[[Answer | BaseException], None]],
+        answers: list[Answer | BaseException],
+    ) -> None:
         if self._waiting:
             asyncio.get_running_loop().call_soon(self._next)
         else:

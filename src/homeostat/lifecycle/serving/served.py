@@ -13,6 +13,7 @@ from homeostat.lifecycle.predictions import frames, labelling
 from homeostat.lifecycle.predictions import keys as known_by
 from homeostat.lifecycle.serving import (
     answering,
+    batcher,
     composite,
     corrected,
     entities,
@@ -114,8 +115,9 @@ class Served:
         )
         place = rules.Place(features, self._context, document.key)
         self._router = router.Router(document.plan, place=place)
+        turn = batcher.Turn()
         self.arms = tuple(
-            _arm(document, one, layout=layout, loaded=loaded, post=post)
+            _arm(document, one, layout=layout, loaded=loaded, post=post, turn=turn)
             for one in document.plan.arms
         )
         watchers = [
@@ -367,6 +369,7 @@ def _arm(
     layout: frames.Layout,
     loaded: Mapping[int, Loaded],
     post: answering.Post,
+    turn: batcher.Turn | None = None,
 ) -> answering.AnsweringArm:
     seats = several.seats(arm.members, loaded, layout.classes)
     place = answering.Place(
@@ -387,6 +390,7 @@ def _arm(
         post=post,
         corrections=corrections,
         corrector=residuals.of_arm(document, arm.name),
+        turn=turn,
     )
 
 
