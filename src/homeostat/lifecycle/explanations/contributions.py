@@ -20,11 +20,13 @@ from homeostat.lifecycle.explanations import (
     forests,
     histogram,
     linear,
+    numbers,
     original,
     origins,
     sampled,
     told,
 )
+from homeostat.lifecycle.registry import scored
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any]]
@@ -103,7 +105,11 @@ class Explainer:
         of = self.of
         if self._exact is None:
             found = sampled.tell(
-                of.scores, rows, names=of.names, background=_first(of.description.example)
+                of.scores,
+                rows,
+                names=of.names,
+                background=_first(of.description.example),
+                space="value" if of.description.task == "regression" else "log-odds",
             )
             values = found.values
         else:
@@ -113,6 +119,39 @@ class Explainer:
         scores = chance(margins) if found.space == "log-odds" else margins
         gaps = np.abs(base + values.sum(axis=1) - margins)
         return Parts(of.names, base, values, margins, scores, gaps, self.method, found.space)
+
+    def of_classes(self, rows: Columns) -> dict[str, Parts]:
+        """Explain the probability of every class, of a model of several.
+
+        Parameters
+        ----------
+        rows
+            As for `parts`.
+
+        Returns
+        -------
+        dict
+            Parts by class, in ``probability``; estimates whose sum is exact.
+        """
+        of = self.of
+        base, values, margins = sampled.walked(
+            of.scores, rows, names=of.names, background=_first(of.description.example)
+        )
+        found = {}
+        for at, name in enumerate(of.description.classes):
+            own, told_of = values[:, :, at], margins[:, at]
+            gaps = np.abs(base[at] + own.sum(axis=1) - told_of)
+            found[name] = Parts(
+                of.names,
+                float(base[at]),
+                own,
+                told_of,
+                told_of,
+                gaps,
+                sampled.METHOD,
+                "probability",
+            )
+        return found
 
     def _turned(self, found: told.Told) -> told.Told:
         """Return what was said of the second class, of the positive one."""
@@ -142,11 +181,17 @@ class Explainer:
     def _proved(self) -> told.Telling | None:
         """Return the exact way, if it gives the model's own scores on its example."""
         of = self.of
-        if self._origins is None or len(of.description.classes) != 2:  # noqa: PLR2004
+        about = of.description
+        is_number = about.task == "regression"
+        if self._origins is None or (len(about.classes) != 2 and not is_number):  # noqa: PLR2004
             return None
         example = _first(of.description.example, n=sys.maxsize)
         try:
-            way = _exact(of, example)
+            way = (
+                numbers.exact(of.last, _means(of, example))
+                if is_number
+                else _exact(of, example)
+            )
             if way is None:
                 return None
             found = way.tell(of.inputs(example))
@@ -155,11 +200,13 @@ class Explainer:
             gaps = np.abs(found.base + found.values.sum(axis=1) - found.margins)
             said = self._turned(found)
             scores = chance(said.margins) if said.space == "log-odds" else said.margins
-            far = np.abs(scores - of.scores(example)).max()
+            own = of.scores(example)
+            far = np.abs(scores - own).max()
+            most = TOLERANCE * max(1.0, scored.size(own, about))
         except Exception as error:  # noqa: BLE001 - whatever it is, there is another way
             _log.warning("no exact explanation", why=f"{type(error).__name__}: {error}")
             return None
-        return way if gaps.max() <= TOLERANCE and far <= TOLERANCE else None
+        return way if gaps.max() <= most and far <= most else None
 
 
 def _exact(of: original.Original, example: Columns) -> told.Telling | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 Kind = Literal["contributions", "reasons", "counterfactual"]
-Space = Literal["log-odds", "probability"]
+Space = Literal["log-odds", "probability", "value"]
 Value = str | int | float | bool | None
 ROWS_AT_MOST = 64
 
@@ -85,14 +85,24 @@ class MemberPart(msgspec.Struct, frozen=True, kw_only=True):
     method: str
 
 
+class ClassPart(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one class has its probability: base and contributions add up to it."""
+
+    base: float
+    contributions: dict[str, float]
+    score: float
+    gap: float
+
+
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Why one row has its score.
 
     Attributes
     ----------
     space
-        What is added: ``log-odds`` of the positive class, or ``probability`` where several
-        members answer, or trees that vote.
+        What is added: ``log-odds`` of the positive class, ``probability`` where several
+        members answer, or trees that vote, or there are several classes, or the ``value`` of a
+        regression.
     base
         What the model says on average, before anything is known of the row.
     contributions
@@ -104,7 +114,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         The same as a probability, before corrections.
     threshold
         The positive class is answered from this score on, where no rule and no person decides;
-        above 1 where a recalibration never reaches it.
+        above 1 where a recalibration never reaches it. Of several classes and of a regression
+        there is none, and this is 0.
     gap
         How far base and contributions are from what the model itself says.
     members
@@ -118,7 +129,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     counterfactuals
         Fewest changes first, then smallest distance.
     note
-        Why there is no counterfactual, where one was asked for and there is none.
+        Why there is no counterfactual, or no reason, where one was asked for and there is none.
+    answer, classes
+        Of several classes: the one that is answered, which all else is said of, and the parts
+        of each.
     """
 
     space: Space
@@ -134,6 +148,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     protected: tuple[str, ...] = ()
     counterfactuals: tuple[Counterfactual, ...] = ()
     note: str = ""
+    answer: str | msgspec.UnsetType = msgspec.UNSET
+    classes: dict[str, ClassPart] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Explained(msgspec.Struct, frozen=True, kw_only=True):

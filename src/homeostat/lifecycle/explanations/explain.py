@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.lifecycle.explanations import (
-    contributions,
     counterfactual,
     entities,
     mixture,
     reasons,
     sampled,
+    several,
 )
 from homeostat.lifecycle.policy import Explain
 from homeostat.measures import residual
@@ -23,15 +23,8 @@ from homeostat.measures import residual
 Floats = NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any]]
 
+Member = several.Member
 _EVEN = 0.5
-
-
-class Member(NamedTuple):
-    """A version that answers, with its weight above 0."""
-
-    version: int
-    weight: float
-    explainer: contributions.Explainer
 
 
 class Rules(NamedTuple):
@@ -76,6 +69,13 @@ def explain(
     UserCodeError
         When a model raises.
     """
+    note = ""
+    task = members[0].explainer.of.description.task
+    if task == "multiclass":
+        return several.explain(members, columns, options=options, protected=rules.protected)
+    if task == "regression":
+        options, note = several.of_numbers(options)
+        thresholds = [0.0] * len(next(iter(columns.values())))
     parts = [one.explainer.parts(columns) for one in members]
     mixed = mixture.mixed(parts, [one.weight for one in members])
     if corrector is not None:
@@ -101,6 +101,8 @@ def explain(
                 row, members, rules, threshold=threshold, corrector=corrector
             )
             one = msgspec.structs.replace(one, counterfactuals=changed, note=note)
+        elif note:
+            one = msgspec.structs.replace(one, note=note)
         found.append(one)
     return found
 

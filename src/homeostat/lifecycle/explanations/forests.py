@@ -24,26 +24,38 @@ FORESTS = frozenset(
     }
 )
 BOOSTED = "GradientBoostingClassifier"
+REGRESSORS = frozenset(
+    {
+        "DecisionTreeRegressor",
+        "ExtraTreeRegressor",
+        "ExtraTreesRegressor",
+        "RandomForestRegressor",
+    }
+)
+BOOSTED_REGRESSOR = "GradientBoostingRegressor"
 
 
 class Forest:
-    """A fitted forest of two classes.
+    """A fitted forest of two classes, or of numbers.
 
     Parameters
     ----------
     model
-        One of `FORESTS` or `BOOSTED`.
+        One of `FORESTS`, `REGRESSORS`, `BOOSTED` or `BOOSTED_REGRESSOR`.
     """
 
     method = "tree paths"
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self._is_boosted = type(model).__name__ == BOOSTED
+        kind = type(model).__name__
+        self._is_boosted = kind in {BOOSTED, BOOSTED_REGRESSOR}
+        self._is_number = kind in REGRESSORS or kind == BOOSTED_REGRESSOR
         made = getattr(model, "estimators_", [model])
         trees = [one.tree_ for one in np.ravel(np.asarray(made, dtype=object))]
         scale = float(model.learning_rate) if self._is_boosted else 1.0 / len(trees)
-        grown = [_tree(one, scale, place=0 if self._is_boosted else 1) for one in trees]
+        place = 0 if self._is_boosted or self._is_number else 1
+        grown = [_tree(one, scale, place=place) for one in trees]
         self._paths = paths.collect(grown, int(model.n_features_in_))
         self._inputs = np.concatenate([np.maximum(one.feature, 0) for one in trees])
         self._thresholds = np.concatenate([one.threshold for one in trees])
@@ -67,7 +79,10 @@ class Forest:
             left = np.where(np.isnan(x), self._missing_left, x <= self._thresholds)
         values = paths.contributions(self._paths, left)
         space: entities.Space = "probability"
-        if self._is_boosted:
+        if self._is_number:
+            margins = np.ravel(self._model.predict(rows)).astype(np.float64)
+            space = "value"
+        elif self._is_boosted:
             margins = np.ravel(self._model.decision_function(rows)).astype(np.float64)
             space = "log-odds"
         else:

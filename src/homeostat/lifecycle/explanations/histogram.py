@@ -20,7 +20,7 @@ _CODES = 256
 
 
 class Histogram:
-    """A fitted `HistGradientBoostingClassifier` of two classes.
+    """A fitted `HistGradientBoostingClassifier` of two classes, or a regressor of sums.
 
     Parameters
     ----------
@@ -62,7 +62,8 @@ class Histogram:
         found = paths.contributions(self._paths, self._turns(table))
         values = np.empty_like(found)
         values[:, self._order] = found
-        margins = np.ravel(self._trees.decision_function(rows)).astype(np.float64)
+        said = getattr(self._trees, "decision_function", self._trees.predict)
+        margins = np.ravel(said(rows)).astype(np.float64)
         return told.Told(self._start + self._paths.base, values, margins)
 
     def _turns(self, table: Floats) -> Flags:

@@ -58,7 +58,7 @@ def mixed(parts: Sequence[contributions.Parts], weights: Sequence[float]) -> Mix
     Returns
     -------
     Mixed
-        One member as it is; several in probability.
+        One member as it is; several in probability, or in the value of a regression.
     """
     if len(parts) == 1:
         (one,) = parts
@@ -78,7 +78,9 @@ def mixed(parts: Sequence[contributions.Parts], weights: Sequence[float]) -> Mix
             base += share * one.base
         scores += share * one.scores
     told = base + values.sum(axis=1)
-    return Mixed("probability", names, base, values, told, scores, np.abs(told - scores))
+    is_value = all(one.space == "value" for one in parts)
+    space: entities.Space = "value" if is_value else "probability"
+    return Mixed(space, names, base, values, told, scores, np.abs(told - scores))
 
 
 def corrected(before: Mixed, scores: Floats) -> Mixed:

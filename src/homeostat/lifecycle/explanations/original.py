@@ -20,12 +20,12 @@ Columns = Mapping[str, Sequence[Any]]
 
 
 class Original:
-    """A fitted classifier and what is known of it.
+    """A fitted model and what is known of it.
 
     Parameters
     ----------
     estimator
-        With ``predict_proba``.
+        With ``predict_proba``, or ``predict`` of a regression.
     description
         Of the version.
     """
@@ -46,7 +46,8 @@ class Original:
     @property
     def sign(self) -> float:
         """1 where the positive class is the second of two; -1 where it is the first."""
-        return 1.0 if self.description.positive == 1 else -1.0
+        is_two = self.description.task == "binary"
+        return -1.0 if is_two and self.description.positive != 1 else 1.0
 
     def prove(self) -> None:
         """Score the example that came with the model; UserCodeError when that differs here."""
@@ -67,7 +68,7 @@ class Original:
         return made.toarray() if hasattr(made, "toarray") else made
 
     def scores(self, rows: Columns) -> Floats:
-        """Return the probability of the positive class.
+        """Return what the model says of rows.
 
         Parameters
         ----------
@@ -77,7 +78,7 @@ class Original:
         Returns
         -------
         numpy.ndarray
-            Shape ``(n,)``.
+            As `registry.predictor.Predictor.scores`.
 
         Raises
         ------

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.lifecycle.explanations import told
+from homeostat.lifecycle.explanations import entities, told
 
 Floats = NDArray[np.float64]
 Columns = Mapping[str, Sequence[Any]]
@@ -46,8 +46,9 @@ def tell(
     *,
     names: Sequence[str],
     background: Columns,
+    space: entities.Space = "log-odds",
 ) -> told.Told:
-    """Explain rows in log-odds of the positive class.
+    """Explain rows in log-odds of the positive class, or in the model's own numbers.
 
     Parameters
     ----------
@@ -60,11 +61,44 @@ def tell(
     background
         Rows that stand for an unknown value, 1 or more; the first are used, as many as keep
         what is asked per row below 4,000.
+    space
+        ``log-odds`` of probabilities, or ``value`` for numbers as they are.
 
     Returns
     -------
     Told
         `values` has shape ``(rows, len(names))``.
+    """
+
+    def said(columns: Columns) -> Floats:
+        scores = ask(columns)
+        return (log_odds(scores) if space == "log-odds" else scores)[:, None]
+
+    base, values, margins = walked(said, rows, names=names, background=background)
+    return told.Told(float(base[0]), values[:, :, 0], margins[:, 0], space)
+
+
+def walked(
+    ask: Callable[[Columns], Floats],
+    rows: Columns,
+    *,
+    names: Sequence[str],
+    background: Columns,
+) -> tuple[Floats, Floats, Floats]:
+    """Explain every number that a model answers for a row.
+
+    Parameters
+    ----------
+    ask
+        Returns shape ``(n, m)`` for n rows.
+    rows, names, background
+        As for `tell`.
+
+    Returns
+    -------
+    tuple
+        Base, shape ``(m,)``; contributions, shape ``(rows, len(names), m)``; what the model
+        says, shape ``(rows, m)``. Base and contributions add up to the latter.
     """
     n_rows = len(next(iter(rows.values())))
     k = len(names)
@@ -76,9 +110,9 @@ def tell(
     # Step s of a walk has the first s columns of its order from the row.
     ranks = np.stack([np.argsort(order) for order in orders])
     taken = ranks[:, None, :] < np.arange(k + 1)[None, :, None]
-    base = float(log_odds(ask(background)).mean())
-    values = np.zeros((n_rows, k))
-    margins = log_odds(ask(rows))
+    base = ask(background).mean(axis=0)
+    margins = ask(rows)
+    values = np.zeros((n_rows, k, margins.shape[1]))
     for row in range(n_rows):
         asked: dict[str, list[Any]] = {}
         for at, name in enumerate(names):
@@ -88,8 +122,8 @@ def tell(
                 for other in others
                 for is_own in taken[:, :, at].ravel().tolist()
             ]
-        steps = log_odds(ask(asked)).reshape(n_around, len(orders), k + 1)
+        steps = ask(asked).reshape(n_around, len(orders), k + 1, margins.shape[1])
         changes = np.diff(steps, axis=2).mean(axis=0)
         for order, change in zip(orders, changes, strict=True):
             values[row, order] += change / len(orders)
-    return told.Told(base, values, margins)
+    return base, values, margins
