@@ -8,10 +8,9 @@ import msgspec
 
 from homeostat.doors.api import routing
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.predictions import actions, labelling, requesting
-from homeostat.lifecycle.predictions.entities import LateLabel, Sealed
+from homeostat.lifecycle.predictions import requesting
 from homeostat.lifecycle.predictions.requested import Ask, Estimate, LabelRequest, State
-from homeostat.lifecycle.serving import classes
+from homeostat.lifecycle.serving import classes, truths
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,17 +69,11 @@ async def answer(call: routing.Call) -> LabelRequest:
     asked = await call.read(lambda tx: requesting.get_request(tx, call.actor, name, which))
     champion = await call.read(lambda tx: classes.champion(tx, call.actor, name))
 
-    def seal() -> tuple[str, Sealed]:
-        known = classes.known(call.house, champion, project=call.project)
-        (label,) = labelling.meant([truth.label], known, deployment=name)
-        late = LateLabel(key=asked.key, label=label)
-        segment, raw = actions.labels_segment(name, [late], classes=known)
-        sealed = actions.seal_segment(
-            call.house, name, segment=segment, raw=raw, project=call.project
+    label, sealed = await call.work(
+        lambda: truths.sealed(
+            call.house, asked, truth.label, champion=champion, project=call.project
         )
-        return label, sealed
-
-    label, sealed = await call.work(seal)
+    )
     return await call.write(
         lambda tx: requesting.answer(tx, call.actor, asked, label=label, sealed=sealed)
     )
