@@ -96,7 +96,9 @@ class Twinned:
     def __init__(self, data: bytes, description: Description) -> None:
         self.description = description
         self._session = _session(data)
-        self._run = self._session.run
+        self._outputs = [one.name for one in self._session.get_outputs()]
+        # Below the class that looks at names and types again for each call, where that is found.
+        self._run = getattr(self._session, "_sess", self._session).run
         try:
             told = self._session.get_modelmeta().custom_metadata_map.get(INPUTS, "")
             self._inputs = msgspec.json.decode(told, type=list[Input])
@@ -136,7 +138,9 @@ class Twinned:
             n_rows = len(values[self._first])
             if n_rows == 0:
                 return np.empty(0)
-            found: Floats = self._run(None, {"rows": self._matrix(values, n_rows)})[0]
+            found: Floats = self._run(
+                self._outputs, {"rows": self._matrix(values, n_rows)}, None
+            )[0]
         except Exception as error:
             raise self._raised(rows, error) from error
         # Written so that NaN fails it too.
@@ -214,7 +218,9 @@ class TwinnedOther(Twinned):
             n_rows = len(values[self._first])
             if n_rows == 0:
                 return scored.blank(self.description)
-            found: Floats = self._run(None, {"rows": self._matrix(values, n_rows)})[0]
+            found: Floats = self._run(
+                self._outputs, {"rows": self._matrix(values, n_rows)}, None
+            )[0]
         except Exception as error:
             raise self._raised(rows, error) from error
         if not np.isfinite(found).all():

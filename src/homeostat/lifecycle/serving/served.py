@@ -115,6 +115,7 @@ class Served:
         )
         place = rules.Place(features, self._context, document.key)
         self._router = router.Router(document.plan, place=place)
+        self._by_key = None if self._router.is_ruled else self._router.arm
         turn = batcher.Turn()
         self.arms = tuple(
             _arm(document, one, layout=layout, loaded=loaded, post=post, turn=turn)
@@ -288,8 +289,8 @@ class Served:
             return request.arm
         if len(self.arms) == 1:
             return 0
-        if len(keys) == 1 and not self._router.is_ruled:
-            return self._router.arm(keys[0])
+        if len(keys) == 1 and self._by_key is not None:
+            return self._by_key(keys[0])
         dealt: dict[int, list[int]] = {}
         chosen, ruled = self._router.deal(keys, request.columns, request.context)
         if any(ruled):
