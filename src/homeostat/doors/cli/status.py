@@ -152,7 +152,8 @@ def look(client: Client, told: settings.Settings) -> Overview:
 def _condition(client: Client, one: Deployment) -> Condition:
     alerts = client.alerts.list(deployment=one.name, states=("open", "acknowledged"))
     state = _state(client, one.name)
-    seen = health.judge(state, alerts)
+    n_rows = None if state is None else client.training.progress(one.name).n_rows
+    seen = health.judge(state, alerts, n_rows=n_rows)
     members = [
         f"{member.version}" + (f" ({arm.name} {arm.share:.0%})" if arm.name != "stable" else "")
         for arm in one.plan.arms

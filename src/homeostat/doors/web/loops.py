@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from homeostat.doors.web import visit
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.loop import actions, envelope, enveloping, standing, wanting
+from homeostat.lifecycle.loop import actions, cooling, envelope, enveloping, standing, wanting
 from homeostat.lifecycle.serving import actions as serving
 
 HERE = "/deployments"
@@ -35,7 +35,8 @@ async def loop(call: visit.Visit) -> Response:
         }
 
     shown = await call.read(fetch)
-    return visit.show(call, "loop.html", here=HERE, found=found, **shown)
+    until = {one.until: cooling.instant(one.until) for one in found.waiting if one.until}
+    return visit.show(call, "loop.html", here=HERE, found=found, until=until, **shown)
 
 
 async def ask(call: visit.Visit) -> Response:
