@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from homeostat.doors.web import corrections, home, progress, visit
+from homeostat.doors.web import corrections, home, objectives, progress, visit
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.loop import actions as loop
@@ -63,6 +63,7 @@ async def deployment(call: visit.Visit) -> Response:
             "canary": progress.canary(card["state"], policy.rollout),
             "alerts": monitoring.list_alerts(tx, call.actor, deployment=name, limit=FEW),
             "corrections": corrections.rows(tx, call, name),
+            **objectives.shown(tx, call, name),
             "decisions": decided[:FEW],
             "segments": segments[:FEW],
             "plans": plans,

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from starlette.responses import Response
 
-from homeostat.doors.web import charts, visit
+from homeostat.doors.web import charts, objectives, visit
 from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.loop import actions as loop
@@ -20,6 +20,7 @@ from homeostat.lifecycle.serving.entities import Deployment
 
 ROWS = 60
 LATEST = 8
+STANDING = 100
 DOING = tuple(one for one in get_args(Kind) if one != "none")
 ANGLES = {"good": 0, "calm": 15, "warn": 40, "bad": 70}
 
@@ -54,7 +55,7 @@ def card(tx: Transaction, call: visit.Visit, one: Deployment) -> dict[str, Any]:
     """Return what a card of one deployment shows."""
     state = find_state(tx, call, one.name)
     alerts = monitoring.list_alerts(
-        tx, call.actor, deployment=one.name, states=("open", "acknowledged"), limit=LATEST
+        tx, call.actor, deployment=one.name, states=("open", "acknowledged"), limit=STANDING
     )
     log = predictions.get_log(tx, call.actor, one.name)
     return {
@@ -63,6 +64,7 @@ def card(tx: Transaction, call: visit.Visit, one: Deployment) -> dict[str, Any]:
         "alerts": alerts,
         "health": health.judge(state, alerts, n_rows=log.n_rows),
         "log": log,
+        "promises": objectives.kept(tx, call, one.name),
         "chart": loss_chart(state),
     }
 

@@ -7,15 +7,17 @@ from urllib.parse import quote
 
 from starlette.responses import RedirectResponse, Response
 
-from homeostat.doors.web import files, reports, visit
+from homeostat.doors.web import files, home, reports, visit
 from homeostat.foundation import errors, lineage
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import adopted, adoptions, described, mlmodel, told
 from homeostat.lifecycle.registry.entities import Version
+from homeostat.lifecycle.serving import actions as serving
 
 ROWS = 50
+ALL = 1000
 HERE = "/models"
 SEE_OTHER = 303
 
@@ -51,12 +53,19 @@ async def model(call: visit.Visit) -> Response:
             "tags": found.tags,
             "versions": versions,
             "aliases": aliases,
+            "served": served(tx, call, name),
             "moves": sorted(moves, key=lambda one: -one.place)[:ROWS],
         }
 
     shown = await call.read(fetch)
     following = shown["versions"][-1].number if len(shown["versions"]) == ROWS else 0
     return visit.show(call, "model.html", here=HERE, following=following, **shown)
+
+
+def served(tx: Transaction, call: visit.Visit, model: str) -> list[dict[str, Any]]:
+    """Return the deployments of a model with their health and what they promise."""
+    found = serving.list_deployments(tx, call.actor, limit=ALL)
+    return [home.card(tx, call, one) for one in found if one.model == model]
 
 
 async def version(call: visit.Visit) -> Response:

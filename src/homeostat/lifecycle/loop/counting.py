@@ -18,6 +18,7 @@ from homeostat.lifecycle.predictions.entities import ABSTAINED
 LEAST_ROWS = 20
 """Of a group in an hour, for fairness."""
 HOUR_MS = 3_600_000
+TWO = 2
 
 
 def kept(seen: newest.Seen) -> list[Kept]:
@@ -109,6 +110,8 @@ def _fairness(seen: newest.Seen, one: newest.Promise) -> tuple[objectives.Count,
         values = part[wanted.column].cast(pl.String).fill_null("missing").to_list()
         groups = fairness.count(np.zeros(part.height), chosen, values, column=wanted.column)
         large = tuple(group for group in groups if group.n_rows >= LEAST_ROWS)
+        if len(large) < TWO:
+            continue
         judged = fairness.evaluate(large, favourable=seen.policy.model.favourable)
         impact = judged.disparate_impact
         if impact.value is not None:

@@ -338,6 +338,8 @@ def _of_number(one: Measured) -> _Said:
 
 
 def rendered(milliseconds: int) -> str:
-    """Return a length of time as a person writes it: ``6 h``, ``3 d``."""
+    """Return a length of time as a person writes it: ``5 min``, ``6 h``, ``3 d``."""
     hours = milliseconds / 3_600_000
+    if hours < 1:
+        return f"{60 * hours:.3g} min"
     return f"{hours:.3g} h" if hours < 48 else f"{hours / 24:.3g} d"  # noqa: PLR2004 - two days

@@ -12,6 +12,7 @@ from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle.loop import newest, observing
 from homeostat.lifecycle.monitoring import baseline, slicing, stored
+from homeostat.lifecycle.monitoring import report as reports
 from homeostat.lifecycle.policy import slices
 from homeostat.lifecycle.predictions import read
 from homeostat.lifecycle.registry import actions as registry
@@ -161,6 +162,54 @@ def show(
         for one in kept
         if (known := frozen[one.version]) is not None
     ]
+
+
+def report(
+    house: House,
+    actor: access.Actor,
+    deployment: str,
+    *,
+    grain: stored.Grain = "hour",
+    part: str = stored.EVERYBODY,
+    limit: int = 24,
+    project: str | None = None,
+) -> reports.DriftReport | None:
+    """Compare what was served in the newest windows with training, without reading a row.
+
+    Parameters
+    ----------
+    house, actor
+        Needs ``monitoring.read``.
+    deployment, grain, part, limit
+        As for `stored.latest`.
+    project
+        Namespace.
+
+    Returns
+    -------
+    DriftReport or None
+        Of the version that answered last; None where nothing was summarised yet, or the
+        version has no baseline.
+
+    Raises
+    ------
+    NotFoundError
+        When there is no such deployment.
+    """
+
+    def look(tx: Transaction) -> tuple[str, list[stored.Stored]]:
+        found = serving.get_deployment(tx, actor, deployment)
+        kept = stored.latest(tx, actor, deployment, grain=grain, part=part, limit=limit)
+        return found.model, kept
+
+    model, kept = house.read(look, project=project)
+    if not kept:
+        return None
+    version = kept[0].version
+    frozen = baseline_of(house, model, version, project=project)
+    if frozen is None:
+        return None
+    return stored.compare([one for one in kept if one.version == version], frozen)
 
 
 def baseline_of(

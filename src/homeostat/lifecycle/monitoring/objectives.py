@@ -316,7 +316,7 @@ def _tell(
     verb = "was" if promised.of == "freshness" else "were"
     told = (
         f"{share:.2%} {counted} {verb} good within {promised.window}; "
-        f"{promised.target * 100:.6g} % is promised"
+        f"{promised.target * 100:.6g}% is promised"
     )
     if over:
         rate = over[0].long or 0.0

@@ -18,7 +18,7 @@ import polars as pl
 
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.monitoring import baseline, drift, slicing, stored_records
+from homeostat.lifecycle.monitoring import baseline, drift, report, slicing, stored_records
 from homeostat.measures import bins as frozen_bins
 from homeostat.measures import summary, windows
 
@@ -335,6 +335,34 @@ def view(one: Stored, grain: Grain, frozen: baseline.Baseline) -> SummaryWindow:
             if name in frozen.profiles
         },
     )
+
+
+def compare(kept: Sequence[Stored], frozen: baseline.Baseline) -> report.DriftReport | None:
+    """Compare stored windows of one version, added up, with its baseline.
+
+    Parameters
+    ----------
+    kept
+        One or more.
+    frozen
+        Of the version. Windows that were counted on other bins, before the version was judged
+        anew, are left out.
+
+    Returns
+    -------
+    DriftReport or None
+        None where no window is left.
+    """
+    own = {name: column.bins_digest for name, column in frozen.summary.columns.items()}
+    packed = []
+    for one in kept:
+        data = zlib.decompress(one.summary)
+        seen = windows.merge([data]).columns
+        if {name: column.bins_digest for name, column in seen.items()} == own:
+            packed.append(data)
+    if not packed:
+        return None
+    return report.from_summaries(frozen.bins, frozen.summary, windows.merge(packed))
 
 
 def _column(name: str, seen: summary.ColumnSummary, frozen: baseline.Baseline) -> ColumnWindow:
