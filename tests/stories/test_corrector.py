@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 
+import httpx
 import numpy as np
 import polars as pl
 import pytest
 
 import living
+import processes
+from homeostat.doors import local
 from homeostat.doors.cli.demo import lender
 from homeostat.foundation import events, house, lineage, settings
 from homeostat.lifecycle.loop import actions as loop
@@ -17,6 +20,7 @@ from homeostat.lifecycle.predictions import read
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import residuals
 from homeostat.lifecycle.tracking import actions as tracking
+from homeostat.measures import residual
 
 BATCH = 200
 TURNED = dataclasses.replace(lender.STEADY_WORLD, base=-0.9, utilisation=0.2, history=0.4)
@@ -174,3 +178,79 @@ def test_every_decision_is_replayed_bit_for_bit(life):
         )
         assert again.identical, again.reason
     assert life.house.read(events.verify).ok
+
+
+@pytest.fixture
+def stage(life):
+    """The three processes of the home that was lived in."""
+    (life.house.settings.home / "project").mkdir(exist_ok=True)
+    with processes.Household(life.house.settings.home) as found:
+        yield found.start()
+
+
+def _ask(client, life, n):
+    """Let applicants ask the prediction server and their labels come; return both."""
+    rows = life.lender.applications(n, world=TURNED)
+    told = rows.select("application_id", *lender.FEATURES, "sex").to_dicts()
+    answer = client.deployments.predict(
+        living.NAME, told, keys=rows["application_id"].to_list()
+    )
+    labels = list(zip(rows["application_id"], rows["defaulted"], strict=True))
+    client.deployments.label(living.NAME, labels)
+    return rows, answer
+
+
+def test_real_servers_answer_corrected_log_both_scores_and_explain_them(life, stage, tmp_path):
+    with local.open_client(stage.settings) as client, httpx.Client(trust_env=False) as http:
+        for at in range(12):
+            before = life.state().n_blocks
+            _ask(client, life, BATCH)
+            if at == 0:
+                stage.worker.kill()  # in the middle of whatever it does
+                stage.worker.start()
+            processes.until(lambda n=before: life.state().n_blocks > n, told=stage.worker.tell)
+            processes.until(lambda: stage.is_idle(life.house), told=stage.worker.tell)
+            named = life.deployment().plan.corrector
+            if named.answers:
+                break
+        generation = life.deployment().plan.generation
+        processes.until(
+            lambda: _ask(client, life, 2)[1].generation >= generation, told=stage.serve.tell
+        )
+        rows, answer = _ask(client, life, 40)
+        made = residual.Applied(residuals.read(life.house, living.NAME, named.digest))
+        processes.until(lambda: _logged(life, answer).height == 40, told=stage.serve.tell)
+        logged = _logged(life, answer)
+        columns = {name: rows[name].to_list() for name in lender.FEATURES}
+        corrected = made.corrected(columns, logged["score"].to_numpy())
+        assert logged["served_score"].to_list() == corrected.tolist() == answer.scores
+        assert (logged["served_score"] != logged["score"]).all()
+        given = rows.select(*lender.FEATURES, "sex").to_dicts()[:3]
+        for why, score in zip(
+            client.deployments.explain(living.NAME, given).explanations,
+            answer.scores,
+            strict=False,
+        ):
+            assert why.score == pytest.approx(score, abs=1e-9)
+            assert why.base + sum(why.contributions.values()) == pytest.approx(why.margin)
+            assert why.contributions["corrector"] != 0
+        story = " ".join(one.sentence for one in client.lineage.why(answer.ids[0]).steps)
+        assert "the corrector moved the members'" in story
+        assert "the corrector was learned from labelled rows" in story
+        standing = client.loops.status(living.NAME).corrector
+        assert (standing.word, standing.since) == ("answers", named.since)
+        page = http.get(f"{stage.url}/deployments/{living.NAME}").text
+        assert "its answers are given" in page
+        rows.write_parquet(tmp_path / "asked.parquet")
+        client.scorings.score(
+            living.NAME, tmp_path / "asked.parquet", tmp_path / "scored.parquet"
+        )
+        assert pl.read_parquet(tmp_path / "scored.parquet")["score"].to_list() == answer.scores
+    test_every_decision_is_replayed_bit_for_bit(life)
+
+
+def _logged(life, answer):
+    """Rows of the log that were answered so, in the order of the answer."""
+    return pl.DataFrame({"id": answer.ids}).join(
+        _answers(life), on="id", how="inner", maintain_order="left"
+    )
