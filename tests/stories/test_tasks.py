@@ -171,7 +171,7 @@ class Yard:
         return all("1" not in self.state(name).stable for name in TASKS)
 
     def decisions(self, name):
-        return [one for one in self.client.decisions.every(deployment=name)][::-1]
+        return list(self.client.decisions.every(deployment=name))[::-1]
 
     def log(self, name):
         return self.client.predictions.read(name, limit=2000, with_labels=True)

@@ -1,0 +1,72 @@
+"""Checks what several classes and regressions answered, from the log; called by `checking`."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.lifecycle.loop import aims, observing
+from homeostat.lifecycle.monitoring import checks, realised
+from homeostat.lifecycle.registry.entities import Description
+
+Floats = NDArray[np.float64]
+_NUMBERS = frozenset({"number", "integer"})
+
+
+def run(
+    described: Description, rows: pl.DataFrame, waiting: pl.DataFrame, *, deployment: str
+) -> list[checks.Check]:
+    """Return what can be said of answers that are no choice between two classes.
+
+    Parameters
+    ----------
+    described
+        Of the version that answers.
+    rows
+        Labelled rows of the log, in order; may be none.
+    waiting
+        Rows without a label, whose scores are finite.
+    deployment
+        For the commands.
+
+    Returns
+    -------
+    list of Check
+        Performance, calibration, and the performance that is expected without labels.
+    """
+    aim = aims.of([described], rows)
+    outcomes = aims.truth(rows[observing.LABEL], aim) if rows.height else np.empty(0)
+    said = aims.said(rows, aim) if rows.height else np.empty(0)
+    if aim.task == "multiclass":
+        if not rows.height:
+            said = np.empty((0, len(aim.classes)))
+        right = (said.argmax(axis=1) == outcomes).astype(np.float64)
+        return [
+            *realised.of_classes(
+                said, outcomes.astype(np.intp), aim.classes, deployment=deployment
+            ),
+            realised.classes_without_labels(
+                waiting["score"].to_numpy(), said.max(axis=1), right, deployment=deployment
+            ),
+        ]
+    known = np.isfinite(outcomes)
+    said, outcomes, rows = said[known], outcomes[known], rows.filter(pl.Series(known))
+    names = [one.name for one in described.schema.columns if one.kind in _NUMBERS]
+    return [
+        *realised.of_numbers(said, outcomes, deployment=deployment),
+        realised.numbers_without_labels(
+            _numbers(rows, names),
+            np.abs(said - outcomes),
+            _numbers(waiting, names),
+            deployment=deployment,
+        ),
+    ]
+
+
+def _numbers(rows: pl.DataFrame, names: list[str]) -> Floats:
+    """Return the answer and the features that are numbers, NaN where a value is missing."""
+    wanted = [name for name in names if f"{observing.FEATURE}{name}" in rows.columns]
+    columns = ["score", *(f"{observing.FEATURE}{name}" for name in wanted)]
+    table = rows.select(pl.col(columns).cast(pl.Float64).fill_null(float("nan")))
+    return np.asarray(table.to_numpy(), dtype=np.float64)
