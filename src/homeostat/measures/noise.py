@@ -13,7 +13,8 @@ from homeostat.measures import distributions
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-_MOST_BLOCKS = 30
+_FEW_BLOCKS = 30
+_MOST_BLOCKS = 100
 _LEAST_BLOCKS = 8
 _LEAST_BLOCK = 20
 _BLOCKS_OF_MEMORY = 4
@@ -115,11 +116,12 @@ def design(codes: NDArray[np.integer], *, n_groups: int) -> Design:
     -----
     Rows belong together over `memory` lags: up to the first five in a row whose
     autocorrelation is noise. From it come the long-run variance (flat-top kernel of twice
-    that width) [1]_ and the length of the blocks, four times the memory, between a thirtieth
-    and an eighth of the reference [2]_. The counts of the blocks say how unequal the factors
-    are [3]_; the larger of the two effects counts. The trace of the squared matrix is
-    corrected for the number of blocks, without which blocks of independent rows would look
-    uneven. Where neither shows anything above its own noise, rows are independent.
+    that width) [1]_ and the length of blocks, four times the memory, between a hundredth and
+    an eighth of the reference [2]_. The counts of the blocks say how unequal the factors are
+    [3]_. The largest of three effects counts: of these blocks, of thirty long ones (for what
+    moves slowly), and of the long-run variance. The trace of the squared matrix is corrected
+    for the number of blocks, without which those of independent rows would look uneven. Where
+    nothing is above its own noise, rows are independent.
 
     Assumed: the reference is stationary, in time order, and longer than about twenty times
     the dependence. Slower waves are not seen.
@@ -142,29 +144,32 @@ def design(codes: NDArray[np.integer], *, n_groups: int) -> Design:
     >>> design(np.repeat(rows, 5), n_groups=5).effect > 3
     True
     """
-    least = len(codes) // _MOST_BLOCKS
+    least = len(codes) // _FEW_BLOCKS
     if least < _LEAST_BLOCK or n_groups < 2:  # noqa: PLR2004 - one group does not vary
         return Design()
     shares = np.bincount(codes, minlength=n_groups) / len(codes)
     df = int(np.count_nonzero(shares)) - 1
     if df < 1:
         return Design()
-    if float(_factors(codes, shares, least).mean()) > least / 2:
-        return Design(n_blocks=_MOST_BLOCKS)
+    of_few = float(_factors(codes, shares, least).mean())
+    if of_few > least / 2:
+        return Design(n_blocks=_FEW_BLOCKS)
     long_run, memory = _long_run(codes[:_MOST_ROWS], shares, df)
-    length = max(least, min(_BLOCKS_OF_MEMORY * memory, len(codes) // _LEAST_BLOCKS))
+    length = min(_BLOCKS_OF_MEMORY * memory, len(codes) // _LEAST_BLOCKS)
+    length = max(_LEAST_BLOCK, len(codes) // _MOST_BLOCKS, length)
     n_blocks = len(codes) // length
     free = n_blocks - 1
     factors = _factors(codes, shares, length)
     effect = float(factors.mean())
+    largest = max(effect, of_few)
     raw = float(factors @ factors)
     trace = (raw - (effect * df) ** 2 / free) * free**2 / ((free - 1) * (free + 2))
     spread = min(float(df), max(0.0, trace / (df * effect**2) - 1)) if effect > 0 else 0.0
-    if not memory and effect <= 1 + math.sqrt(2 / (free * df)):
+    if not memory and largest <= 1 + math.sqrt(2 / (_FEW_BLOCKS * df)):
         return Design(n_blocks=n_blocks)
     return Design(
         # A series steadier than chance (balanced by design) earns no smaller noise.
-        effect=max(1.0, effect, long_run),
+        effect=max(1.0, largest, long_run),
         spread=spread,
         n_blocks=n_blocks,
         third=_third(factors, spread),

@@ -14,15 +14,17 @@ import msgspec
 
 from homeostat.measures import evidence
 
+_NINETY_PERCENT = 1.2816  # one-sided normal quantile
+
 
 class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Constants of the harm alarm; rates in 0 to 1, threshold in nats, the rest in blocks.
 
-    `is_patient` lets blocks of a rising CUSUM into the baseline once it has fallen back, and
-    widens the accepted rate by the dispersion. Without it the worst blocks never count as
-    normal: with rows that err together (memory 0.8, blocks of 200, simulated) false alarms
-    come seven times as often as stated, with it twice; a rise of .05 is then seen after 3000
-    rows instead of 1400, and with independent rows as soon as before.
+    `is_patient` lets blocks of a rising CUSUM into the baseline once it has fallen back,
+    widens the accepted rate by the dispersion, and takes the dispersion at its upper end.
+    Without it the worst blocks never count as normal: with rows that err together (memory
+    0.8, blocks of 200, simulated) false alarms come seven times as often as stated, with it a
+    fifth as often; a rise of .05 is then seen after 4600 rows instead of 1700.
     """
 
     shifts: tuple[float, ...] = (0.03, 0.10, 0.25)
@@ -33,6 +35,10 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
     rising: float = 1.0
     standard_errors: float = 1.0
     is_patient: bool = False
+
+
+PATIENT = AlarmSettings(standard_errors=1.0, is_patient=True)
+"""For what a person is told: at most the stated rate, also where rows err together."""
 
 
 class AlarmState(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,7 +133,9 @@ def accepted_rate(
     return p + max(0.005, standard_errors * noise)
 
 
-def overdispersion(baseline: Sequence[float], rate: float, *, block_rows: int) -> float:
+def overdispersion(
+    baseline: Sequence[float], rate: float, *, block_rows: int, is_cautious: bool = False
+) -> float:
     """Estimate how much more block error rates vary than independent rows would let them.
 
     Parameters
@@ -138,6 +146,9 @@ def overdispersion(baseline: Sequence[float], rate: float, *, block_rows: int) -
         Accepted rate, inside (0, 1).
     block_rows
         Rows in a block, 1 or more.
+    is_cautious
+        Return the upper end of the factor's interval (90 %, one-sided), where the blocks vary
+        more than 90 % of independent ones would; else the factor itself.
 
     Returns
     -------
@@ -160,8 +171,20 @@ def overdispersion(baseline: Sequence[float], rate: float, *, block_rows: int) -
         )
         raise ValueError(msg)
     mean = math.fsum(baseline) / len(baseline)
-    variance = math.fsum((e - mean) ** 2 for e in baseline) / len(baseline)
-    return max(1.0, variance / (rate * (1 - rate) / block_rows))
+    squares = math.fsum((e - mean) ** 2 for e in baseline)
+    factor = squares / (rate * (1 - rate) / block_rows)
+    free = len(baseline) - 1
+    if not is_cautious or not free:
+        return max(1.0, factor / len(baseline))
+    if factor <= _chi_square_end(free, _NINETY_PERCENT):
+        return max(1.0, factor / free)
+    return max(1.0, factor / _chi_square_end(free, -_NINETY_PERCENT))
+
+
+def _chi_square_end(free: int, z: float) -> float:
+    """Quantile of the chi-square distribution at a normal one, by Wilson and Hilferty, 1931."""
+    part = 2 / (9 * free)
+    return free * max(0.05, 1 - part + z * math.sqrt(part)) ** 3
 
 
 def observe_error(
@@ -247,13 +270,17 @@ def _accumulate(
         state.baseline, block_rows=n_rows, standard_errors=settings.standard_errors
     )
     if settings.is_patient:
-        spread = math.sqrt(overdispersion(recent, accepted, block_rows=n_rows))
+        spread = math.sqrt(
+            overdispersion(recent, accepted, block_rows=n_rows, is_cautious=True)
+        )
         accepted = accepted_rate(
             state.baseline,
             block_rows=n_rows,
             standard_errors=settings.standard_errors * spread,
         )
-    dispersion = overdispersion(recent, accepted, block_rows=n_rows)
+    dispersion = overdispersion(
+        recent, accepted, block_rows=n_rows, is_cautious=settings.is_patient
+    )
     scores: list[float] = []
     starts: list[int] = []
     for score, start, shift in zip(state.scores, state.starts, settings.shifts, strict=True):

@@ -70,7 +70,8 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     """Columns as they were at training, and labelled rows to weigh a shift by.
 
     `codes` holds up to 3000 reference rows as group numbers (uint16, row by row), `wrong`
-    whether each was answered wrongly; both empty when labels or scores were not given.
+    whether each was answered wrongly, `positive` whether its label is the positive of two
+    classes; the last two are empty when labels or scores were not given.
     `surprise` is the tail of how rare rows are in all columns together (see `rarity`).
     """
 
@@ -82,6 +83,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     has_score: bool = False
     codes: bytes = b""
     wrong: bytes = b""
+    positive: bytes = b""
     surprise: tails.Tail | None = None
 
     @property
@@ -94,6 +96,11 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     def reference_wrong(self) -> NDArray[np.uint8]:
         """1 where the reference row was answered wrongly, shape ``(n,)``."""
         return np.frombuffer(self.wrong, dtype=np.uint8)
+
+    @property
+    def reference_positive(self) -> NDArray[np.uint8]:
+        """1 where the reference row is of the positive of two classes; empty otherwise."""
+        return np.frombuffer(self.positive, dtype=np.uint8)
 
 
 def freeze(
@@ -131,8 +138,8 @@ def freeze(
     Returns
     -------
     Baseline
-        Up to 3000 evenly spaced rows are kept (as group numbers) when score and label are
-        given; blame weighs shifts by them.
+        Up to 3000 evenly spaced rows are kept (as group numbers); where score and label are
+        given, blame weighs shifts by them.
 
     Raises
     ------
@@ -162,16 +169,17 @@ def freeze(
         )
         for column in kept
     }
-    codes = mistakes = b""
+    positive = b""
     if score and label:
         answered = frame[score].cast(pl.Float64).to_numpy() >= threshold
-        wrong = answered != _positive(frame[label])
-    if wrong is not None:
-        step = -(-frame.height // REFERENCE_ROWS)
-        rows = frame[::step]
-        mistakes = wrong[::step].astype(np.uint8).tobytes()
-        columns = [group(rows[name], profiles[name], frozen.columns[name]) for name in features]
-        codes = np.column_stack(columns).astype("<u2").tobytes() if columns else b""
+        truth = _positive(frame[label])
+        wrong = answered != truth
+        positive = truth[:: -(-frame.height // REFERENCE_ROWS)].astype(np.uint8).tobytes()
+    step = -(-frame.height // REFERENCE_ROWS)
+    rows = frame[::step]
+    mistakes = b"" if wrong is None else wrong[::step].astype(np.uint8).tobytes()
+    columns = [group(rows[name], profiles[name], frozen.columns[name]) for name in features]
+    codes = np.column_stack(columns).astype("<u2").tobytes() if columns else b""
     return Baseline(
         features=tuple(features),
         n_rows=frame.height,
@@ -181,6 +189,7 @@ def freeze(
         has_score=score is not None,
         codes=codes,
         wrong=mistakes,
+        positive=positive,
         surprise=_surprise(
             kept[:: -(-frame.height // SURPRISE_ROWS)].select(features), frozen, seen
         ),

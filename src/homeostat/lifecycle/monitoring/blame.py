@@ -24,6 +24,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
 Judged = entities.Judgement | entities.Window
 _FAILING = 0.05
 _PART = 0.5
+_Z = 1.64  # one-sided, 95 %
 
 
 def rank(
@@ -125,7 +126,8 @@ def _of_the_version(row: int, harm: entities.Harm) -> entities.Cause:
 
 def _shifts(judgements: Sequence[entities.Judgement | entities.Window]) -> list[entities.Cause]:
     """Return the shifted columns of all windows, each once, as last seen."""
-    last = {c.column: c for j in judgements for c in j.causes if c.kind == "covariate-shift"}
+    kinds = {"covariate-shift", "prior-shift"}
+    last = {(c.kind, c.column): c for j in judgements for c in j.causes if c.kind in kinds}
     return list(last.values())
 
 
@@ -138,6 +140,11 @@ def _of_the_shift(
     rise = max(harm.realised - harm.accepted, 1e-9)
     change = math.fsum(effect.change for effect in effects) / len(effects)
     share = min(left, max(0.0, change / rise))
+    if effects[-1].verdict == "harmful" and _is_noise(rise - change, effects[-1], harm):
+        share = left  # the simplest account that the rows do not contradict
+    priors = [effect for effect in effects if effect.prior is not None]
+    if 2 * len(priors) > len(effects):
+        return judge.of_prior(priors[-1], share=share)
     columns = tuple(dict.fromkeys(name for effect in effects for name in effect.columns))
     sentence = (
         f"other cases arrive ({', '.join(columns)}); weighting the reference like them "
@@ -150,6 +157,12 @@ def _of_the_shift(
         sentence=sentence,
         evidence=(judge.tell(effects[-1]),),
     )
+
+
+def _is_noise(rest: float, effect: entities.ShiftEffect, harm: entities.Harm) -> bool:
+    """Say whether what a shift leaves of the rise is within the noise of so few rows."""
+    chance = harm.realised * (1 - harm.realised) / max(1, harm.n_rows)
+    return rest <= _Z * math.sqrt(chance + effect.standard_error**2)
 
 
 def _of_the_world(

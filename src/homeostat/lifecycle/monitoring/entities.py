@@ -30,6 +30,7 @@ CauseKind = Literal[
     "feed",
     "schema",
     "covariate-shift",
+    "prior-shift",
     "concept-change",
     "new-version",
     "infrastructure",
@@ -41,8 +42,8 @@ AlertState = Literal["open", "acknowledged", "resolved"]
 class AlarmBudget(msgspec.Struct, frozen=True, kw_only=True):
     """How many false alarms are acceptable in how many windows, over all columns together.
 
-    The level holds for windows whose rows are exchangeable with the baseline's; rows that
-    depend on each other in time are reported more often.
+    The level holds for rows like the baseline's, also where they depend on each other in time
+    as those do, if the baseline is in time order and twenty times longer than the dependence.
     """
 
     false_alarms: float = 1.0
@@ -81,11 +82,12 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ShiftEffect(msgspec.Struct, frozen=True, kw_only=True):
-    """What a shift of the covariates alone does to the loss, by reweighting labelled rows.
+    """What a shift alone does to the loss, by reweighting labelled rows.
 
-    `loss_before` is the share of wrong answers on the reference, `loss_after` the same with
-    the reference weighted to look like the window; `effective_rows` says how many rows the
-    weights leave to judge by.
+    `prior` holds the shares of positives before and now where only these have moved; the rows
+    are then weighted by their class, else like the covariates of the window. `loss_before` is
+    the share of wrong answers on the reference, `loss_after` the same with those weights;
+    `effective_rows` says how many rows the weights leave to judge by.
     """
 
     columns: tuple[str, ...]
@@ -94,6 +96,7 @@ class ShiftEffect(msgspec.Struct, frozen=True, kw_only=True):
     standard_error: float
     effective_rows: float
     verdict: Literal["harmless", "harmful", "unknown"]
+    prior: tuple[float, float] | None = None
 
     @property
     def change(self) -> float:

@@ -11,10 +11,18 @@ from collections.abc import Sequence
 import msgspec
 import polars as pl
 
-from homeostat.lifecycle.monitoring import baseline, columns, entities, shift, swapped
+from homeostat.lifecycle.monitoring import (
+    baseline,
+    columns,
+    entities,
+    prevalence,
+    shift,
+    swapped,
+)
 from homeostat.measures import drift as distances
 from homeostat.measures import summary
 
+DRIFTS = ("covariate-drift", "prediction-drift")
 AlarmBudget = entities.AlarmBudget
 _EXPECTED = {
     "harmless": "harmless, as far as the same cases keep their outcomes",
@@ -82,7 +90,11 @@ def window(
     moved = _significant(suspicions, level=budget.level)
     drifted = [f.column for f in moved if f.kind == "covariate-drift" and f.column]
     codes = {name: each.codes for name, each in looked.items()}
-    effect = shift.effect(frozen, codes, drifted, tolerance=tolerance) if drifted else None
+    effect = None
+    if any(f.kind in DRIFTS for f in moved):
+        effect = prevalence.effect(frozen, codes, tolerance=tolerance) or shift.effect(
+            frozen, codes, drifted, tolerance=tolerance
+        )
     causes = [cause for _, cause in faults]
     causes += _shift_causes([f for f in moved if f.column in frozen.features], effect)
     return entities.Judgement(
@@ -161,8 +173,7 @@ def _significant(
         for s, p in zip(suspicions, adjusted, strict=True)
         if s.is_large and p <= level
     ]
-    drifts = ("covariate-drift", "prediction-drift")
-    return sorted(found, key=lambda f: (f.kind not in drifts, -f.value, f.column or ""))
+    return sorted(found, key=lambda f: (f.kind not in DRIFTS, -f.value, f.column or ""))
 
 
 def _shift_causes(
@@ -170,6 +181,8 @@ def _shift_causes(
 ) -> list[entities.Cause]:
     """One cause for each column, the loss it is expected to bring with the first."""
     causes: list[entities.Cause] = []
+    if effect is not None and effect.prior is not None:
+        return [of_prior(effect, evidence=[f.sentence for f in moved])]
     for column in dict.fromkeys(f.column for f in moved):
         evidence = [f.sentence for f in moved if f.column == column]
         sentence = f"other cases arrive than at training: {evidence[0]}"
@@ -185,6 +198,21 @@ def _shift_causes(
         )
         causes.append(cause)
     return causes
+
+
+def of_prior(
+    effect: entities.ShiftEffect, *, evidence: Sequence[str] = (), share: float = 0.0
+) -> entities.Cause:
+    """Return the cause of a shift that the shares of the classes explain."""
+    before, now = effect.prior or (0.0, 0.0)
+    return entities.Cause(
+        kind="prior-shift",
+        column=None,
+        share=share,
+        sentence=f"{now:.1%} of the cases are likely positive where {before:.1%} were at "
+        f"training, and each class looks as before; {_EXPECTED[effect.verdict]}",
+        evidence=(tell(effect), *evidence),
+    )
 
 
 def tell(effect: entities.ShiftEffect) -> str:

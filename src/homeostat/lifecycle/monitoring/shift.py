@@ -89,7 +89,7 @@ def effect(
         loss_after=after,
         standard_error=error,
         effective_rows=effective,
-        verdict=_verdict(after - before, error, effective, tolerance),
+        verdict=verdict(after - before, error, effective, tolerance),
     )
 
 
@@ -103,9 +103,10 @@ def _between(groups: Codes, weights: Floats, wrong: Floats) -> float:
     return float(mass[kept] @ (share - center) ** 2 / mass.sum())
 
 
-def _verdict(
+def verdict(
     change: float, error: float, effective: float, tolerance: float
 ) -> Literal["harmless", "harmful", "unknown"]:
+    """Say whether a change of the loss is beyond the tolerance, for all the noise it has."""
     if effective < _LEAST_EFFECTIVE:
         return "unknown"
     if change + _Z * error <= tolerance or change <= 0:

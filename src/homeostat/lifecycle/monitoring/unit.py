@@ -28,6 +28,7 @@ _CLIP = 4.0
 _LEAST_ROWS = 16
 # Prices and counts do rise tenfold for an hour; nothing natural keeps doing it for long.
 _LEAST_ROWS_TENFOLD = 50
+_LEAST_MEMORIES = 4
 _LEAST_DISTINCT = 5
 _LEAST_TOTAL = 30.0
 _LEAST_MEAN = 1.5
@@ -70,14 +71,18 @@ def find(
     totals = np.concatenate([np.zeros((1, len(FACTORS))), np.cumsum(gains, axis=0)])
     lowest = np.minimum.accumulate(totals, axis=0)
     best = (totals - lowest).max(axis=0)
-    if best.max() < _LEAST_TOTAL:
+    # Rows that follow each other leave their usual magnitudes together, and tell less.
+    needed = _LEAST_TOTAL * profile.dependence.effect
+    if best.max() < needed:
         return None
     changes = [
         change
-        for j in np.flatnonzero(best >= max(_LEAST_TOTAL, _NEAR_BEST * best.max()))
+        for j in np.flatnonzero(best >= max(needed, _NEAR_BEST * best.max()))
         if (change := _stretch(totals[:, j], lowest[:, j], FACTORS[j]))
+        and change.end - change.first >= _LEAST_MEMORIES * profile.dependence.memory
     ]
-    judged = [(_misfit(x[c.first : c.end], c, kept, seen), c) for c in changes]
+    weight = profile.dependence.effect
+    judged = [(_misfit(x[c.first : c.end], c, kept, seen, weight=weight), c) for c in changes]
     fitting = [
         (misfit + (0.0 if _is_power_of_ten(c.factor) else _ODD_FACTOR), c)
         for misfit, c in judged
@@ -122,7 +127,12 @@ def _stretch(totals: Floats, lowest: Floats, factor: float) -> UnitChange | None
 
 
 def _misfit(
-    part: Floats, change: UnitChange, kept: bins.NumericBins, seen: summary.NumericSummary
+    part: Floats,
+    change: UnitChange,
+    kept: bins.NumericBins,
+    seen: summary.NumericSummary,
+    *,
+    weight: float,
 ) -> float | None:
     """Distance of the divided values from the baseline; None when this is no unit change."""
     values = part[~np.isnan(part)]
@@ -144,5 +154,5 @@ def _misfit(
         ).value
         for f in (1.0, change.factor)
     )
-    limit = min(_FIT_DISTANCE + 0.9 / math.sqrt(len(values)), 0.6 * raw)
+    limit = min(_FIT_DISTANCE + 0.9 * math.sqrt(weight / len(values)), 0.6 * raw)
     return scaled if raw >= _RAW_DISTANCE and scaled <= limit else None
