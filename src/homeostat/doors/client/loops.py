@@ -60,7 +60,15 @@ class Loops:
     def reports(
         self, deployment: str, *, before: str = "", limit: int = 100
     ) -> list[envelope.Report]:
-        """Return the signed reports on what the loop changed, newest first."""
+        """Return the signed reports on what the loop changed, newest first.
+
+        Parameters
+        ----------
+        deployment
+            Its name.
+        before, limit
+            Id of the last report of the page before; at most this many, 1 to 1000.
+        """
         path = f"/api/deployments/{deployment}/loop/reports"
         query: transport.Query = {"before": before, "limit": limit}
         return self._transport.call("GET", path, answer=list[envelope.Report], query=query)
