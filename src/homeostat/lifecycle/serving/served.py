@@ -15,12 +15,11 @@ from homeostat.lifecycle.serving import (
     answering,
     batcher,
     composite,
-    corrected,
     entities,
     plan,
-    residuals,
     router,
     rules,
+    seating,
     several,
     shadowing,
 )
@@ -118,13 +117,13 @@ class Served:
         self._by_key = None if self._router.is_ruled else self._router.arm
         turn = batcher.Turn()
         self.arms = tuple(
-            _arm(document, one, layout=layout, loaded=loaded, post=post, turn=turn)
+            seating.arm(document, one, layout=layout, loaded=loaded, post=post, turn=turn)
             for one in document.plan.arms
         )
         watchers = [
             shadowing.Watcher(
                 router.Sample(one.share, salt=document.plan.salt, version=one.version),
-                _arm(
+                seating.arm(
                     document,
                     entities.Arm(plan.SHADOW, 0.0, (entities.Member(one.version, 1.0),)),
                     layout=layout,
@@ -361,38 +360,6 @@ class Served:
         for arm in self.arms:
             await arm.lane.idle()
         await self.shadows.idle()
-
-
-def _arm(
-    document: entities.PlanDocument,
-    arm: entities.Arm,
-    *,
-    layout: frames.Layout,
-    loaded: Mapping[int, Loaded],
-    post: answering.Post,
-    turn: batcher.Turn | None = None,
-) -> answering.AnsweringArm:
-    seats = several.seats(arm.members, loaded, layout.classes)
-    place = answering.Place(
-        document.deployment,
-        document.plan.generation,
-        arm.name,
-        plan.label(arm),
-        arm.name != plan.SHADOW,
-        layout,
-        arm.share,
-    )
-    first = seats[0].version
-    corrections = corrected.of_arm(document.corrections, loaded, place, first=first)
-    return answering.AnsweringArm(
-        place,
-        seats,
-        labels=loaded[first].labels,
-        post=post,
-        corrections=corrections,
-        corrector=residuals.of_arm(document, arm.name),
-        turn=turn,
-    )
 
 
 def _check_size(n_rows: int, keys: Sequence[str | None] | None) -> None:

@@ -19,7 +19,7 @@ _log = log.get(__name__)
 
 
 ROWS: Final = 64
-REST_S: Final = 0.05
+REST_S: Final = 0.1
 """Rows gather until there are so many, or for so long."""
 
 
