@@ -62,3 +62,17 @@ def test_what_is_watched_silenced_and_sent_is_kept(house):
     )
     found = house.read(lambda tx: alerts.list_alerts(tx, ADA))
     assert {one.state for one in found} == {"resolved"}
+
+
+def test_deliveries_are_forgotten_some_day_but_none_that_waits(house, monkeypatch):
+    drift = house.write(lambda tx: _say(tx, "a"))
+    sent, waiting = (
+        house.write(lambda tx, t=told: telling.deliver(tx, LOOP, drift, t, receiver=TEAM))
+        for told in ("confirmed", "resolved")
+    )
+    house.write(lambda tx: sending.note(tx, LOOP, sent.id, Outcome()))
+    assert house.write(lambda tx: sending.purge(tx, LOOP)) == 0
+    monkeypatch.setattr(sending, "KEPT_MS", -60_000)
+    assert house.write(lambda tx: sending.purge(tx, LOOP)) == 1
+    left = house.read(lambda tx: actions.list_deliveries(tx, ADA))
+    assert [one.id for one in left] == [waiting.id]

@@ -172,6 +172,7 @@ def test_the_rules_for_prometheus_are_on_metrics_that_exist(alerts, tmp_path):
     known = {f"homeostat_{one.name}" for one in (*meters.FAMILIES, *meters.HISTOGRAMS)}
     known |= {f"homeostat_{one.name}_bucket" for one in meters.HISTOGRAMS}
     known |= {counting.ALERTS, counting.DELIVERIES, counting.JOBS}
+    known |= {counting.BUDGET, counting.BURN}
     for rule in rules:
         named = set(re.findall(r"homeostat_\w+", rule["expr"]))
         assert named, rule

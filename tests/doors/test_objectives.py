@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
+import httpx
 import numpy as np
 import polars as pl
 import pytest
@@ -210,6 +212,40 @@ def test_what_a_user_wants_measured_is_measured_and_told(client, at_home, scores
     assert sum(one.n_rows for one in hours) == rich.height
     assert cli.invoke(["objectives", "measured", "scores", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)) == len(found)
+    _pages_show_it(at_home)
+
+
+def _pages_show_it(told):
+    with house.open_house(told) as opened:
+        app = local.build(opened)
+        paths = [
+            "/deployments/scores",
+            "/deployments/scores/drift?by=day",
+            "/models/scores",
+            "/",
+        ]
+        pages = [_page(app, path) for path in paths]
+        app.close()
+    whole, drift, model, home = pages
+    for word in ("burning fast", "no data", "recovered", "metrics.py:11", "duplicates"):
+        assert word in whole
+    assert "not known" in whole  # too few hours for volume
+    assert "as at training" in drift
+    assert drift.count("<article") == 4
+    assert "burning fast" in model
+    assert "3 of 4 promises kept" not in home
+    assert "2 of 4 promises kept" in home
+
+
+def _page(app, path):
+    async def inside():
+        carrying = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=carrying, base_url="http://localhost") as http:
+            return await http.get(path, headers={"accept": "text/html"})
+
+    answer = asyncio.run(inside())
+    assert answer.status_code == 200, answer.text
+    return answer.text
 
 
 def test_objectives_are_counted_and_burn(client, told, scores):
@@ -231,9 +267,10 @@ def test_objectives_are_counted_and_burn(client, told, scores):
             opened.write(lambda tx, c=counts: service_counts.add(tx, part, "scores", c))
     fast = {one.name: one for one in client.objectives.of("scores")}["fast"]
     assert (fast.good, fast.total, fast.standing) == (900, 1000, "burning-fast")
+    _a_class_of_models_shares_objectives(client)
 
 
-def test_a_class_of_models_shares_objectives(client, told, scores):
+def _a_class_of_models_shares_objectives(client):
     promised = {"quick": Objective(of="freshness", target=0.9, within="2h")}
     match = "owner = 'risk' and name like 'sc%'"
     made = client.objectives.set_class("risky", match=match, objectives=promised)

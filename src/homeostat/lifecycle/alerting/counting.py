@@ -8,11 +8,13 @@ from collections.abc import Iterable, Mapping
 from homeostat.foundation import access, jobs
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.alerting import records, watching
-from homeostat.lifecycle.monitoring import alerts
+from homeostat.lifecycle.monitoring import alerts, measurements
 
 ALERTS = "homeostat_alerts"
 DELIVERIES = "homeostat_alert_deliveries"
 JOBS = "homeostat_jobs_waiting"
+BUDGET = "homeostat_objective_budget_left"
+BURN = "homeostat_objective_burn_rate"
 _MOST = 1000
 
 
@@ -62,12 +64,34 @@ def expose(tx: Transaction, actor: access.Actor) -> str:
                 for row in sent.mappings()
             ),
         ),
+        *_objectives(tx, actor),
         *_family(JOBS, "Jobs that wait or are being done.", [({}, jobs.pending(tx))]),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _family(name: str, told: str, values: Iterable[tuple[Mapping[str, str], int]]) -> list[str]:
+def _objectives(tx: Transaction, actor: access.Actor) -> list[str]:
+    """Return budgets and burn rates as last counted; those without data are not there."""
+    budgets: list[tuple[dict[str, str], float]] = []
+    burns: list[tuple[dict[str, str], float]] = []
+    for deployment, one in measurements.every_objective(tx, actor):
+        named = {"deployment": deployment, "objective": one.name, "class": one.model_class}
+        if one.budget_left is not None:
+            budgets.append((named, one.budget_left))
+        burns += [
+            ({**named, "seconds": str(burn.long_ms // 1000)}, burn.long)
+            for burn in one.burns
+            if burn.long is not None
+        ]
+    return [
+        *_family(BUDGET, "What is left of an error budget, 1 untouched.", budgets),
+        *_family(BURN, "How many times too fast a budget is spent, by window.", burns),
+    ]
+
+
+def _family(
+    name: str, told: str, values: Iterable[tuple[Mapping[str, str], float]]
+) -> list[str]:
     lines = [f"# HELP {name} {told}", f"# TYPE {name} gauge"]
     for labels, value in values:
         named = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())

@@ -127,6 +127,12 @@ TRIED = _CHANGE.values(
     last_error=sa.bindparam("to_error"),
     ended_at=sa.bindparam("to_ended_at"),
 )
+# Those that wait are over some day; until then nothing of theirs is forgotten.
+PURGE = deliveries.delete().where(
+    deliveries.c.project == _bound("project"),
+    deliveries.c.state.in_(("sent", "given-up")),
+    deliveries.c.ended_at < sa.bindparam("before", type_=sa.BigInteger),
+)
 DELIVERIES = (
     sa.select(deliveries)
     .where(

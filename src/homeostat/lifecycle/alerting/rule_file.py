@@ -37,9 +37,21 @@ def _alerts() -> list[dict[str, Any]]:
             severity="critical",
         ),
         _rule(
+            "HomeostatBudgetBurnsFast",
+            f'sum by (deployment) ({counting.ALERTS}{{kind="budget-fast",{standing}}}) > 0',
+            summary="{{ $labels.deployment }} spends the error budget of an objective",
+            severity="critical",
+        ),
+        _rule(
+            "HomeostatBudgetUsedUp",
+            f"{counting.BUDGET} < 0",
+            hold="15m",
+            summary="{{ $labels.objective }} of {{ $labels.deployment }} is not kept",
+        ),
+        _rule(
             "HomeostatAlert",
             "sum by (deployment, kind, cause) "
-            f'({counting.ALERTS}{{kind!="harm",{standing}}}) > 0',
+            f'({counting.ALERTS}{{kind!~"harm|budget-fast",{standing}}}) > 0',
             summary="{{ $labels.deployment }}: {{ $labels.kind }}, {{ $labels.cause }}",
         ),
         _rule(

@@ -22,6 +22,8 @@ from homeostat.lifecycle.monitoring.entities import Alert
 FIRST_WAIT_MS = 5_000
 LONGEST_WAIT_MS = 3_600_000
 GIVE_UP_MS = 86_400_000
+KEPT_MS = 90 * 86_400_000
+"""How long deliveries that are over can be looked up; the events of them stay."""
 _DOUBLINGS = 12
 
 Finish = Callable[[Transaction], Any]
@@ -162,18 +164,42 @@ def note(
     if not outcome.error:
         tx.execute(records.TRIED, {**values, "to_state": "sent"})
         events.record(tx, actor, "delivery.sent", subject=subject, facts=facts)
+        purge(tx, actor)
         return {"state": "sent"}
     _log.warning("a delivery failed", receiver=delivery.receiver, error=outcome.error)
     if outcome.is_final or is_late:
         tx.execute(records.TRIED, {**values, "to_state": "given-up"})
         told = {**facts, "error": outcome.error}
         events.record(tx, actor, "delivery.given_up", subject=subject, facts=told)
+        purge(tx, actor)
         return {"state": "given-up"}
     again_at = tx.at + max(wait_ms(attempts), 1000 * outcome.wait_s)
     again = {"to_state": "waiting", "to_next_at": again_at, "to_ended_at": None}
     tx.execute(records.TRIED, {**values, **again})
     telling.send_at(tx, actor, which, at=again_at)
     return {"state": "waiting"}
+
+
+def purge(tx: Transaction, actor: access.Actor) -> int:
+    """Let go of deliveries that were over 90 days ago; called when one more is over.
+
+    Parameters
+    ----------
+    tx, actor
+        Opened for writing; needs ``alert.write``.
+
+    Returns
+    -------
+    int
+        How many; one event tells of them.
+    """
+    access.require(actor, "alert.write")
+    before = {"in_project": tx.project, "before": tx.at - KEPT_MS}
+    n = tx.execute(records.PURGE, before).rowcount
+    if n:
+        facts = {"n": n, "before": tx.at - KEPT_MS}
+        events.record(tx, actor, "delivery.purged", subject="deliveries", facts=facts)
+    return n
 
 
 def wait_ms(attempts: int) -> int:

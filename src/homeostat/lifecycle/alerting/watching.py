@@ -2,7 +2,7 @@
 
 The loop says what is wrong and when it is over. Drift, judged window by window, is soft first
 and confirmed by the next bad windows (`confirm_after` of the policy). What the loop has proved
-already, as harm, is confirmed at once.
+already, as harm, is confirmed at once; harm that it only suspects stays soft until then.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ FEED = ("feed", "schema")
 WINDOWED = (*DRIFT, *FEED)
 """Kinds that every window says something of."""
 NO_DATA = "no-data"
+_NEVER = 2**31
 UNRESOLVED: tuple[AlertState, ...] = ("open", "acknowledged")
 # Transitions that are told as events of the alert, with the last word of their kind.
 _EVENTS: dict[str, str] = {
@@ -78,6 +79,7 @@ def open_alert(
     column: str | None = None,
     sentence: str,
     evidence: Sequence[str] = (),
+    is_proved: bool = True,
 ) -> Alert:
     """Note that something is wrong.
 
@@ -85,6 +87,8 @@ def open_alert(
     ----------
     tx, actor, deployment, kind, cause, column, sentence, evidence
         As for `monitoring.alerts.open_alert`.
+    is_proved
+        False for a mere suspicion, which stays soft however often it is repeated.
 
     Returns
     -------
@@ -115,7 +119,14 @@ def open_alert(
     )
     policy = policy_of(tx, actor, deployment)
     watched = msgspec.structs.replace(found, watch=told)
-    return _observe(tx, actor, watched, "bad", policy=policy, alert=alert) or alert
+    seen = _observe(tx, actor, watched, "bad", policy=policy, alert=alert, is_proved=is_proved)
+    return seen or alert
+
+
+def standing(tx: Transaction, actor: access.Actor, deployment: str, kind: str) -> Alert | None:
+    """Return the newest unresolved alert of a kind; None without."""
+    found = [one for one in _unresolved(tx, actor, deployment) if one.kind == kind]
+    return max(found, key=lambda one: one.opened_at, default=None)
 
 
 def clear(
@@ -241,9 +252,12 @@ def _observe(
     *,
     policy: policies.Alerts,
     alert: Alert | None,
+    is_proved: bool = True,
 ) -> Alert | None:
     """Advance one watch, keep it, and do to its alert what that means."""
     needed = rules(policy, found.place.kind)
+    if not is_proved:
+        needed = msgspec.structs.replace(needed, confirm_after=_NEVER)
     after, transitions = machine.advance(found.watch, observation, needed, tx.at)
     _keep(tx, msgspec.structs.replace(found, watch=after))
     if alert is None:

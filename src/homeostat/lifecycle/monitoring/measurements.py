@@ -21,6 +21,7 @@ from homeostat.lifecycle.monitoring.objectives import Kept
 
 Kind = Literal["metric", "kpi", "objective", "check"]
 HOUR_MS = 3_600_000
+MOST = 1000
 KEPT_MS = 400 * 24 * HOUR_MS
 
 measurements = sa.Table(
@@ -62,6 +63,15 @@ _HISTORY = (
     .where(*_ONE)
     .order_by(measurements.c.starts_at.desc())
     .limit(sa.bindparam("n"))
+)
+_EVERY = (
+    sa.select(measurements.c.deployment, measurements.c.body)
+    .where(
+        measurements.c.project == sa.bindparam("in_project"),
+        measurements.c.kind == sa.bindparam("in_kind"),
+    )
+    .order_by(measurements.c.deployment, measurements.c.name, measurements.c.part)
+    .limit(MOST)
 )
 _newest = (
     sa.select(
@@ -182,6 +192,13 @@ def objectives(tx: Transaction, actor: access.Actor, deployment: str) -> list[Ke
     access.require(actor, "monitoring.read")
     rows = tx.execute(_LATEST, _which(tx, deployment, "objective"))
     return [msgspec.json.decode(row.body, type=Kept) for row in rows]
+
+
+def every_objective(tx: Transaction, actor: access.Actor) -> list[tuple[str, Kept]]:
+    """Return the objectives of all deployments, up to 1,000, with the deployment's name."""
+    access.require(actor, "monitoring.read")
+    rows = tx.execute(_EVERY, {"in_project": tx.project, "in_kind": "objective"})
+    return [(row.deployment, msgspec.json.decode(row.body, type=Kept)) for row in rows]
 
 
 def checks(tx: Transaction, actor: access.Actor, deployment: str) -> list[Check]:
