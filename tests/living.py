@@ -34,7 +34,7 @@ LABEL_DELAY_ROWS = 400
 class Living:
     """One deployment of the lender's model and the worker's jobs, driven by hand."""
 
-    def __init__(self, house, *, tier="low", on=("harm",), seed=7):
+    def __init__(self, house, *, tier="low", on=("harm",), seed=7, delay_rows=LABEL_DELAY_ROWS):
         self.house = house
         self.owner = access.local_owner("ada")
         self.bench = duties.Bench(house)
@@ -42,6 +42,7 @@ class Living:
         self.scorer = scoring.Scorer(house)
         self.lender = lender.Lender(seed)
         self.late = deque()
+        self.delay_rows = delay_rows
         self.policy = _policy(house.settings.code, tier=tier, on=on)
 
     def train(self, *, n=4000):
@@ -64,12 +65,12 @@ class Living:
         self.work()
 
     def live(self, n, *, batch=200, score=None, **how):
-        """Answer the next applicants; labels come 400 rows later; all jobs are done."""
+        """Answer the next applicants; labels come `delay_rows` later; all jobs are done."""
         for first in range(0, n, batch):
             rows = self.lender.applications(min(batch, n - first), **how)
             self.log(rows, score=score)
             self.late.append(rows)
-            while sum(p.height for p in self.late) - self.late[0].height >= LABEL_DELAY_ROWS:
+            while sum(p.height for p in self.late) - self.late[0].height >= self.delay_rows:
                 self.label(self.late.popleft())
             self.work()
 
