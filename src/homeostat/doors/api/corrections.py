@@ -80,6 +80,17 @@ async def known(call: routing.Call, name: str) -> correcting.Known:
     return await call.work(lambda: correcting.known(call.house, how, project=call.project))
 
 
+def _of_two(labels: correcting.Known) -> correcting.Known:
+    """Refuse to correct what scores each of several classes."""
+    if labels.task == "multiclass":
+        raise errors.InvalidInputError(
+            f"a correction changes one score; the model answers {len(labels.classes)} classes "
+            "with a probability for each",
+            hint="roll the plan back, or train a version that answers otherwise",
+        )
+    return labels
+
+
 async def listed(call: routing.Call) -> list[Correction]:
     """Return the corrections of a deployment, the latest first."""
     wanted: Wanted = call.query
@@ -95,14 +106,14 @@ async def listed(call: routing.Call) -> list[Correction]:
 async def propose(call: routing.Call) -> Correction:
     """Propose a correction, or the next version of one."""
     asked: NewCorrection = call.body
-    labels = (await known(call, _name(call))).classes
+    labels = _of_two(await known(call, _name(call))).classes
     return await _propose(call, asked.body, asked, labels)
 
 
 async def fit(call: routing.Call) -> Correction:
     """Fit a recalibration to the labels in the log and propose it."""
     asked: NewRecalibration = call.body
-    labels = await known(call, _name(call))
+    labels = _of_two(await known(call, _name(call)))
     if not labels.classes:
         raise errors.InvalidInputError(
             f"the model of deployment {_name(call)!r} does not say which labels it knows",

@@ -49,6 +49,7 @@ class Known(msgspec.Struct, frozen=True):
 
     classes: tuple[str, ...] = ()
     positive: int = 0
+    task: str = "binary"
 
 
 def champion(tx: Transaction, actor: access.Actor, name: str) -> adopted.Loadable:
