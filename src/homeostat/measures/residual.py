@@ -80,30 +80,91 @@ class Corrector(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def logit(chances: Floats) -> Floats:
-    """Return the logits of probabilities, which are clipped to 0.001 to 0.999 before."""
+    """Return the logits of probabilities.
+
+    Parameters
+    ----------
+    chances
+        Shape ``(n,)``; clipped to 0.001 to 0.999 before.
+
+    Returns
+    -------
+    NDArray
+        Shape ``(n,)``.
+    """
     clipped = np.clip(chances, CLIP, 1 - CLIP)
     return np.asarray(np.log(clipped / (1 - clipped)), dtype=np.float64)
 
 
 def chance(margins: Floats) -> Floats:
-    """Return the probabilities of log-odds, which are clipped to -30 to 30 before."""
+    """Return the probabilities of log-odds.
+
+    Parameters
+    ----------
+    margins
+        Shape ``(n,)``; clipped to -30 to 30 before.
+
+    Returns
+    -------
+    NDArray
+        Shape ``(n,)``, inside (0, 1).
+    """
     clipped = np.clip(margins, -LARGEST_LOGIT, LARGEST_LOGIT)
     return np.asarray(1 / (1 + np.exp(-clipped)), dtype=np.float64)
 
 
 def with_start(features: Floats, start: Floats) -> Floats:
-    """Return features of finite squares, and last the logits that are gone on from."""
+    """Return the columns of a corrector.
+
+    Parameters
+    ----------
+    features
+        Shape ``(n, d)``, NaN where missing; clipped so that squares are finite.
+    start
+        Shape ``(n,)``, the logits that are gone on from.
+
+    Returns
+    -------
+    NDArray
+        Shape ``(n, d + 1)``, `start` last.
+    """
     return np.column_stack([np.clip(features, -LARGEST_VALUE, LARGEST_VALUE), start])
 
 
 def scaled(columns: Floats, centre: Floats, spread: Floats) -> Floats:
-    """Return standardised columns, clipped; 0 where a value is missing."""
+    """Return standardised columns.
+
+    Parameters
+    ----------
+    columns
+        Shape ``(n, d)``.
+    centre, spread
+        Shape ``(d,)``.
+
+    Returns
+    -------
+    NDArray
+        Shape ``(n, d)``, clipped to -4 to 4; 0 where a value is missing.
+    """
     found = np.clip((columns - centre) / spread, -LINE_CLIP, LINE_CLIP)
     return np.where(np.isnan(found), 0.0, found)
 
 
 def along(line: Line, columns: Floats) -> Floats:
-    """Return what a line adds to rows, shape ``(n,)``."""
+    """Return what a line adds to rows.
+
+    Parameters
+    ----------
+    line
+        Of a corrector.
+    columns
+        Shape ``(n, d)``.
+
+    Returns
+    -------
+    NDArray
+        Shape ``(n,)``.
+    """
     found = scaled(columns, np.asarray(line.centre), np.asarray(line.spread))
     total = np.full(len(columns), line.intercept)
     for at, slope in enumerate(line.slope):
@@ -122,7 +183,7 @@ def matrix(columns: Sequence[Column], values: Columns, n_rows: int) -> Floats:
         By name, as a request has them after validation or the log gives them back; a column
         that is not there is missing throughout.
     n_rows
-        Of each.
+        How many values each has.
 
     Returns
     -------
@@ -274,7 +335,20 @@ def corrected(corrector: Corrector, features: Floats, chances: Floats) -> Floats
 
 
 def leaves(tree: Tree, columns: Floats) -> NDArray[np.intp]:
-    """Return the leaf of each row; a node's children come after it."""
+    """Return the leaf of each row.
+
+    Parameters
+    ----------
+    tree
+        A node's children come after it.
+    columns
+        Shape ``(n, d)``, NaN where missing.
+
+    Returns
+    -------
+    NDArray
+        Shape ``(n,)``, places of nodes.
+    """
     place = np.zeros(len(columns), dtype=np.intp)
     for node, column in enumerate(tree.column):
         if column < 0:
