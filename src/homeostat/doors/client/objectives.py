@@ -64,6 +64,11 @@ class Objectives:
     def measure(self, name: str) -> Job:
         """Have a deployment measured now, by the worker, where code of users may run.
 
+        Returns
+        -------
+        Job
+            That asks the worker; one that waits already, else a new one.
+
         Raises
         ------
         NotFoundError
