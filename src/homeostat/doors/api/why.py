@@ -16,7 +16,7 @@ from homeostat.lifecycle.data import actions as snapshots
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.pipeline import actions as pipeline
-from homeostat.lifecycle.predictions import finding
+from homeostat.lifecycle.predictions import finding, segments
 from homeostat.lifecycle.predictions import read as predictions
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry.entities import Version
@@ -187,7 +187,10 @@ def _prediction(
 
 def _scores(deployment: str, row: dict[str, Any]) -> list[Step]:
     """Tell what each member said, where several answered together."""
-    members = dict(zip(row["members"] or (), row["member_scores"] or (), strict=True))
+    named, said = row["members"] or (), row["member_scores"] or ()
+    if len(said) > len(named) > 0:
+        return _classes(deployment, row)
+    members = dict(zip(named, said, strict=True))
     if len(members) < 2:  # noqa: PLR2004 - one speaks for itself
         return []
     told = ", ".join(f"{score:.4g} by version {name}" for name, score in members.items())
@@ -195,6 +198,30 @@ def _scores(deployment: str, row: dict[str, Any]) -> list[Step]:
         Step(
             reference=f"deployment:{deployment}",
             sentence=f"its members together scored {row['score']:.4g}: {told}",
+        )
+    ]
+
+
+def _classes(deployment: str, row: dict[str, Any]) -> list[Step]:
+    """Tell the probability of every class, and what each member gave the one answered."""
+    given = {
+        name.removeprefix(segments.CHANCE): value
+        for name, value in row.items()
+        if name.startswith(segments.CHANCE) and value is not None
+    }
+    told = ", ".join(f"{value:.4g} {name}" for name, value in given.items())
+    names, n = list(given), len(given)
+    members = row["members"] or ()
+    facts: dict[str, Any] = {}
+    if len(members) > 1 and len(row["member_scores"]) == n * len(members):
+        at = names.index(row["answer"]) if row["answer"] in names else 0
+        scores = row["member_scores"][at::n]
+        facts = {f"version {name}": score for name, score in zip(members, scores, strict=True)}
+    return [
+        Step(
+            reference=f"deployment:{deployment}",
+            sentence=f"probabilities of its classes: {told}",
+            facts=_flat(facts),
         )
     ]
 

@@ -29,7 +29,10 @@ from homeostat.lifecycle.predictions.requested import Ask, Estimate, LabelReques
 
 MOST = 10_000
 EVERY: tuple[State, ...] = ("open", "answered", "known")
-_COLUMNS = ("row", "id", "key", "served_at", "answered", "score", "answer", "member_scores")
+_COLUMNS = (
+    *("row", "id", "key", "served_at", "answered", "score", "answer"),
+    *("members", "member_scores"),
+)
 
 
 def candidates(
@@ -290,7 +293,11 @@ def estimates(tx: Transaction, actor: access.Actor, deployment: str) -> list[Est
 def _estimate(draw: str, asked: Sequence[LabelRequest]) -> Estimate:
     labelled = [one for one in asked if one.label is not None]
     error = None
-    if len(labelled) == len(asked):
+    # What a number is wrong by is no share of wrong answers.
+    is_number = all(
+        one.score is not None and one.answer == frames.label_text(one.score) for one in asked
+    )
+    if len(labelled) == len(asked) and not is_number:
         error = sampling.share(
             [float(one.answer != one.label) for one in labelled],
             [one.propensity for one in labelled],
@@ -307,14 +314,23 @@ def _estimate(draw: str, asked: Sequence[LabelRequest]) -> Estimate:
 
 def _value(rows: pl.DataFrame, ask: Ask) -> sampling.Floats:
     scores = rows["score"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-    if ask.by == "random":
-        return np.ones(rows.height)
+    is_number = rows["answer"].dtype.is_float()
+    said = [one or [] for one in rows["member_scores"].to_list()]
+    n_members = [len(one or []) for one in rows["members"].to_list()]
+    if ask.by == "random" or (is_number and ask.by == "uncertainty"):
+        return np.ones(rows.height)  # a number says nothing of how sure it is
+    is_several = any(len(one) > n for one, n in zip(said, n_members, strict=True))
+    near = (
+        np.clip(2.0 * (1.0 - scores), 0.0, 1.0) if is_several else sampling.uncertainty(scores)
+    )
     if ask.by == "uncertainty":
-        return sampling.uncertainty(scores)
-    apart = sampling.disagreement([one or [] for one in rows["member_scores"].to_list()])
-    if ask.by == "disagreement" or not scores.size:
+        return np.asarray(np.nan_to_num(near, nan=1.0), dtype=np.float64)
+    if is_several or is_number:
+        apart = sampling.apart(said, n_members)
+    else:
+        apart = sampling.disagreement(said)
+    if ask.by == "disagreement" or is_number or not scores.size:
         return apart
     # Each counts by its own size: members that always agree leave it to the uncertainty.
-    near = sampling.uncertainty(scores)
     mixed = near / max(near.mean(), 1e-12) + apart / max(apart.mean(), 1e-12)
     return np.asarray(mixed / 2, dtype=np.float64)

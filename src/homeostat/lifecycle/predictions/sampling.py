@@ -38,6 +38,32 @@ def disagreement(member_scores: Sequence[Sequence[float]]) -> Floats:
     return np.clip(np.nan_to_num(np.asarray(spans, dtype=np.float64), nan=1.0), 0.0, 1.0)
 
 
+def apart(member_scores: Sequence[Sequence[float]], n_members: Sequence[int]) -> Floats:
+    """Return how far members are apart on each row, 1 for the furthest; for `chances`.
+
+    Parameters
+    ----------
+    member_scores
+        Of each row: of several classes a number for each, member after member; or the numbers
+        of a regression.
+    n_members
+        How many answered each row.
+
+    Examples
+    --------
+    >>> apart([[0.2, 0.8, 0.6, 0.4], [0.5, 0.5], [0.1, 0.9, 0.3, 0.7]], [2, 1, 2]).tolist()
+    [1.0, 0.0, 0.5]
+    """
+    spans = np.zeros(len(member_scores))
+    for at, (said, n) in enumerate(zip(member_scores, n_members, strict=True)):
+        if n > 1:
+            by_member = np.asarray(said, dtype=np.float64).reshape(n, -1)
+            spans[at] = float(np.max(by_member.max(axis=0) - by_member.min(axis=0)))
+    spans = np.nan_to_num(spans, nan=0.0)
+    most = float(spans.max(initial=0.0))
+    return np.asarray(np.round(spans / most, 12) if most > 0 else spans)
+
+
 def chances(
     value: Floats, strata: Sequence[object], *, budget: int, random_share: float
 ) -> Floats:
