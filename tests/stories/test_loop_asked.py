@@ -8,6 +8,7 @@ import pytest
 import living
 from homeostat.doors import cli
 from homeostat.foundation import house, jobs, settings
+from homeostat.lifecycle.alerting import actions as alerting
 from homeostat.lifecycle.data import inspection, intake, tables
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop import cooling, wanting
@@ -23,7 +24,15 @@ def life(tmp_path, home):
         one = living.Living(opened, on=ON)
         limits = '[retraining]\nupstream = ["rates"]\ncooldown = "6h"'
         one.policy = one.policy.replace("[retraining]", limits)
-        one.policy += "\n[envelope]\nrows_at_least = 2000\n"
+        one.policy += """
+[envelope]
+rows_at_least = 2000
+ask = ["board"]
+
+[alerts]
+webhooks = { all = "https://example.org/all", board = "https://example.org/board" }
+tell = ["all"]
+"""
         one.train()
         one.deploy()
         one.live(600)
@@ -98,6 +107,8 @@ def test_causes_ask_for_fits_and_what_leaves_the_envelope_waits_for_a_person(lif
     standing = {one.version: one.standing for one in life.state().members}
     assert standing[number] == "approval"
     assert [one.state for one in life.alerts() if one.kind == "approval"] == ["open"]
+    told = life.house.read(lambda tx: alerting.list_deliveries(tx, life.owner))
+    assert [one.receiver for one in told] == ["board"]
     (report,) = says(life, capsys, "reports", living.NAME)
     assert (report["inside"], report["compared"]) == (False, 1)
     assert asks.evidence["envelope"] == f"envelope:{report['id']}"

@@ -75,12 +75,24 @@ def tell(tx: Transaction, actor: access.Actor, alert: Alert, told: Told) -> list
     elif alert.told_at is None or holding.silence_of(tx, alert) is not None:
         return []  # nobody knows of it, so nobody is told that it is over
     made = []
-    for deployment, policy in holding.listeners(tx, actor, alert.deployment).items():
+    asked = _approvers(tx, actor, alert)
+    listening = holding.listeners(tx, actor, alert.deployment)
+    if asked:
+        listening = {alert.deployment: watching.policy_of(tx, actor, alert.deployment)}
+    for deployment, policy in listening.items():
         also = policy.escalate[: alert.n_escalated] if told == "resolved" else ()
-        for name in dict.fromkeys((*policy.tell, *also)):
+        for name in dict.fromkeys((*(asked or policy.tell), *also)):
             receiver = Receiver(deployment, name, policy)
             made.append(deliver(tx, actor, alert, told, receiver=receiver))
     return made
+
+
+def _approvers(tx: Transaction, actor: access.Actor, alert: Alert) -> tuple[str, ...]:
+    """Return who is asked to let a version in, where the policy's envelope names somebody."""
+    if alert.kind != watching.APPROVAL or ":" in alert.deployment:
+        return ()
+    deployment = serving.get_deployment(tx, actor, alert.deployment)
+    return serving.get_policy(deployment).envelope.ask
 
 
 def look(tx: Transaction, actor: access.Actor, deployment: str) -> int | None:

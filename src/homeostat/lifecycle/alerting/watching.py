@@ -25,6 +25,8 @@ FEED = ("feed", "schema")
 WINDOWED = (*DRIFT, *FEED)
 """Kinds that every window says something of."""
 NO_DATA = "no-data"
+APPROVAL = "approval"
+"""Kind of the alert that asks a person to let a version in."""
 _NEVER = 2**31
 UNRESOLVED: tuple[AlertState, ...] = ("open", "acknowledged")
 # Transitions that are told as events of the alert, with the last word of their kind.

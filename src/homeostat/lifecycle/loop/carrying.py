@@ -17,8 +17,10 @@ from homeostat.lifecycle.serving.entities import Arm, Member
 FIT = "loop.fit"
 EXAM = "loop.exam"
 CORRECTOR = "loop.corrector"
-APPROVAL = "approval"
-"""Kind of the alert that asks a person to let a version in."""
+
+
+PREDICTION = "(prediction)"
+"""How evidence names the score."""
 
 
 def carry_out(
@@ -66,16 +68,7 @@ def _do(
         case entities.Serve():
             _serve(tx, actor, decision, act, deployment=deployment)
         case entities.OpenAlert():
-            watching.open_alert(
-                tx,
-                actor,
-                deployment=deployment,
-                kind=act.alert,
-                cause=act.cause or "unknown",
-                column=act.column,
-                sentence=decision.sentence,
-                evidence=_told(decision),
-            )
+            _open(tx, actor, decision, act, deployment=deployment)
         case entities.ResolveAlert():
             watching.clear(tx, actor, deployment=deployment, kind=act.alert, column=act.column)
         case entities.FitCorrector():
@@ -89,14 +82,56 @@ def _do(
                 tx,
                 actor,
                 deployment=deployment,
-                kind=APPROVAL,
-                cause=APPROVAL,
+                kind=watching.APPROVAL,
+                cause=watching.APPROVAL,
                 sentence=f"{decision.sentence}: homeostat model approve",
                 evidence=_told(decision),
             )
         case entities.KeepOut() | entities.Retire():
             # The state itself remembers these; the event of the decision tells whoever waits.
             pass
+
+
+def _open(
+    tx: Transaction,
+    actor: access.Actor,
+    decision: entities.Decision,
+    act: entities.OpenAlert,
+    *,
+    deployment: str,
+) -> None:
+    """Open an alert, or continue the one of its kind where the act names no cause."""
+    cause, column = act.cause, act.column
+    if cause is None:
+        standing = watching.standing(tx, actor, deployment, act.alert)
+        if standing is not None:
+            cause, column = standing.cause, standing.column
+    for kind, which in ((act.alert, column), *_drifting(decision, act)):
+        watching.open_alert(
+            tx,
+            actor,
+            deployment=deployment,
+            kind=kind,
+            cause=cause or "unknown",
+            column=which,
+            sentence=decision.sentence,
+            evidence=_told(decision),
+            is_proved=act.is_proved,
+        )
+
+
+def _drifting(
+    decision: entities.Decision, act: entities.OpenAlert
+) -> list[tuple[str, str | None]]:
+    """Return what else moved in the window of an investigation: each has an alert of its own."""
+    if act.alert not in watching.DRIFT:
+        return []
+    moved = str(decision.evidence.get("columns") or "").split(", ")
+    others = [one for one in moved if one and one != (act.column or PREDICTION)]
+    return [
+        ("prediction-drift", None) if one == PREDICTION else ("covariate-drift", one)
+        for one in others
+    ]
 
 
 def _told(decision: entities.Decision) -> tuple[str, ...]:

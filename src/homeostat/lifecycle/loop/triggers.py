@@ -143,7 +143,7 @@ def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None
             _tell(tx, actor, deployment.name, entities.Approved(version=number, by=event.actor))
             left = actions.state(tx, deployment.name).members
             if all(member.standing != "approval" for member in left):
-                name, kind = deployment.name, carrying.APPROVAL
+                name, kind = deployment.name, watching.APPROVAL
                 watching.clear(tx, actor, deployment=name, kind=kind)
 
 

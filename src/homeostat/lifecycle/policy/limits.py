@@ -25,7 +25,7 @@ ENDS = 2
 class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[envelope]``: a pre-determined change goes on by itself; any other one asks a person.
 
-    In force once anything is written in it. A candidate is compared with the latest version
+    In force once any bound is written in it. A candidate is compared with the latest version
     that a person let in, or else the first one.
 
     Attributes
@@ -43,6 +43,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         be true is outside as well.
     code
         Whether the pipeline's code may be another; true when not given.
+    ask
+        Receivers of ``[alerts]`` that are asked to approve; those of ``tell`` when not given.
     """
 
     tiers: tuple[Tier, ...] | None = None
@@ -52,11 +54,12 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     gain_at_least: Number | None = None
     gain_at_most: Number | None = None
     code: bool | None = None
+    ask: tuple[Text, ...] = ()
 
     @property
     def is_said(self) -> bool:
         """Whether the policy draws an envelope at all."""
-        return self != Envelope()
+        return msgspec.structs.replace(self, ask=()) != Envelope()
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -47,7 +47,7 @@ def problems(policy: Policy) -> Iterator[Problem]:
     yield from _about_rollout(policy)
     yield from _about_retraining(policy)
     yield from _about_explaining(policy)
-    yield from _about_alerts(policy.alerts)
+    yield from _about_alerts(policy.alerts, policy.envelope.ask)
     yield from _about_promises(policy)
     yield from (Problem(*flaw) for flaw in limits.flaws(policy.envelope))
 
@@ -194,17 +194,18 @@ def _of_explain(key: str, sentence: str, hint: str = "") -> Problem:
     return Problem("explain", key, f"[explain] {sentence}", hint)
 
 
-def _about_alerts(alerts: entities.Alerts) -> Iterator[Problem]:
+def _about_alerts(alerts: entities.Alerts, asked: Sequence[str]) -> Iterator[Problem]:
     named = [*alerts.webhooks, *alerts.slack, *alerts.email]
     for name in sorted({name for name in named if named.count(name) > 1}):
         yield Problem("alerts", "tell", f"[alerts] {name!r} names two receivers")
-    for key, wanted in (("tell", alerts.tell), ("escalate", alerts.escalate)):
+    for key, wanted in (("tell", alerts.tell), ("escalate", alerts.escalate), ("ask", asked)):
         for name in (name for name in wanted if name not in named):
             near = difflib.get_close_matches(name, named, n=1, cutoff=0.5)
             hint = (
                 f"did you mean {near[0]!r}?" if near else "name it in webhooks, slack or email"
             )
-            yield Problem("alerts", key, f"[alerts] {key}: nobody is named {name!r}", hint)
+            where = "envelope" if key == "ask" else "alerts"
+            yield Problem(where, key, f"[{where}] {key}: nobody is named {name!r}", hint)
     yield from _about_addresses(alerts)
     yield from _about_times(alerts)
 
