@@ -151,6 +151,43 @@ def test_a_table_gets_the_scores_that_the_prediction_server_answers(
     assert set(told.versions) == {"1", "1+2"}
 
 
+class Refusing:
+    """A model that raises on rows of the east, as an encoder does that never saw them."""
+
+    is_fast = True
+
+    def __init__(self, kept):
+        self._kept = kept
+
+    def scores(self, rows):
+        if "east" in rows["region"]:
+            raise ValueError("found unknown category 'east'")
+        return self._kept.scores(rows)
+
+
+def test_rows_that_a_canary_fails_on_get_the_stable_answer(client, document):
+    arms = (Arm("stable", 0.6, (Member(2, 1.0),)), Arm("canary", 0.4, (Member(1, 1.0),)))
+    told = msgspec.structs.replace(
+        document, plan=msgspec.structs.replace(document.plan, arms=arms)
+    )
+    files = client.scorings._files(told)
+    bench = batched.Bench(bundled.Bundle(document=told, files=files), key="id")
+    rows = table(500, seed=9)
+    before = bench.score(rows, first_row=0, is_text=False).rows
+    (seat,) = bench._arms[1].seats
+    failing = seat._replace(predictor=Refusing(seat.predictor))
+    bench._arms[1] = bench._arms[1]._replace(seats=[failing])
+    done = bench.score(rows, first_row=0, is_text=False, is_logged=True)
+    fell = (rows["region"] == "east") & (before["arm"] == "canary")
+    assert fell.any()
+    assert done.rows["problem"].null_count() == 500
+    assert done.rows["score"].null_count() == 0
+    assert set(done.rows.filter(fell)["arm"]) == {"stable"}
+    stayed = before["arm"] == "stable"
+    assert done.rows.filter(stayed).equals(before.filter(stayed))
+    assert done.n_logged == 500
+
+
 @pytest.mark.parametrize("key", ["id", None])
 def test_rules_send_the_rows_of_a_table_where_they_send_requests(
     client, document, tmp_path, key

@@ -154,8 +154,11 @@ class Bench:
         found = results.Results(frame.height, is_number=self._is_number, classes=self._classes)
         log, n_logged = [frames.encode(self.layout)], 0
         dealt, ruled = self._dealt(keys, whole)
-        for index, rows in dealt:
+        fallen: list[int] = []
+        # The stable arm comes last: it answers what another arm failed on, as online.
+        for index, dealt_rows in reversed(dealt):
             arm, batch = self._arms[index], whole
+            rows = dealt_rows if index or not fallen else sorted([*dealt_rows, *fallen])
             places = good
             if len(rows) < len(good):
                 batch = arms.Batch(
@@ -163,11 +166,16 @@ class Bench:
                     {name: [column[at] for at in rows] for name, column in context.items()},
                 )
                 places = [good[at] for at in rows]
+            if not rows:
+                continue
             done = arm.score(batch, len(rows))
+            if index:
+                fallen += [rows[at] for at in done.faults]
             found.put(places, done, arm)
             for at, why in done.faults.items():
                 found.drop(places[at])
-                problems[places[at]] = why
+                if not index:
+                    problems[places[at]] = why
             if is_logged:
                 share = arm.arm.share
                 chances = [1.0 if ruled[at] else share for at in rows] if ruled else []
@@ -190,7 +198,7 @@ class Bench:
         columns = [whole.features[name] for name in self.layout.features]
         context = [whole.context[name] for name in self._context]
         chosen, ruled = self._router.deal(keys, columns, context)
-        dealt: dict[int, list[int]] = {}
+        dealt: dict[int, list[int]] = {0: []}
         for at, arm in enumerate(chosen):
             dealt.setdefault(arm, []).append(at)
         return sorted(dealt.items()), ruled
