@@ -10,7 +10,6 @@ from homeostat.doors import cli
 from homeostat.foundation import house, jobs, settings
 from homeostat.lifecycle.alerting import actions as alerting
 from homeostat.lifecycle.data import inspection, intake, tables
-from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop import cooling, wanting
 from homeostat.lifecycle.registry import actions as registry
 
@@ -58,13 +57,22 @@ def started(life):
 
 
 def says(life, capsys, *words):
-    code = cli.invoke(["--home", str(life.house.settings.home), "loop", *words, "--json"])
+    code = cli.invoke(["--home", str(life.house.settings.home), *words, "--json"])
     told = capsys.readouterr()
     assert code == 0, told.err
     return msgspec.json.decode(told.out)
 
 
-def test_causes_ask_for_fits_and_what_leaves_the_envelope_waits_for_a_person(life, capsys):
+def test_from_causes_of_fits_to_a_person_who_is_asked_and_a_loop_that_is_blind(life, capsys):
+    see_causes_ask_for_fits(life)
+    see_a_person_asked_outside_of_the_envelope(life, capsys)
+    see_what_is_not_known_without_labels(life, capsys)
+    everything = says(life, capsys, "replay", "--since", "2020-01-01")
+    assert everything["replayed"] == everything["identical"] == len(life.decisions())
+    assert says(life, capsys, "replay", "--until", "2020-01-01")["replayed"] == 0
+
+
+def see_causes_ask_for_fits(life):
     look_at_code(life)
     assert started(life) == []  # the same code
     pipeline = life.house.settings.code / "pipeline.py"
@@ -99,7 +107,9 @@ def test_causes_ask_for_fits_and_what_leaves_the_envelope_waits_for_a_person(lif
     spent = cooling.pace(life.state()).fits
     assert [one.reason for one in spent] == ["code", "person"]
     assert all(one.seconds for one in spent)
-    # Outside of the envelope the version waits, an alert asks a person, a report is signed.
+
+
+def see_a_person_asked_outside_of_the_envelope(life, capsys):
     life.live(800)
     (asks,) = [one for one in life.decisions() if one.kind == "ask"]
     assert "data window 1500, allowed at least 2000" in asks.sentence
@@ -109,28 +119,24 @@ def test_causes_ask_for_fits_and_what_leaves_the_envelope_waits_for_a_person(lif
     assert [one.state for one in life.alerts() if one.kind == "approval"] == ["open"]
     told = life.house.read(lambda tx: alerting.list_deliveries(tx, life.owner))
     assert [one.receiver for one in told] == ["board"]
-    (report,) = says(life, capsys, "reports", living.NAME)
+    (report,) = says(life, capsys, "loop", "reports", living.NAME)
     assert (report["inside"], report["compared"]) == (False, 1)
     assert asks.evidence["envelope"] == f"envelope:{report['id']}"
-    assert says(life, capsys, "verify", report["id"])["sentence"] == report["sentence"]
+    assert says(life, capsys, "loop", "verify", report["id"])["sentence"] == report["sentence"]
     life.house.write(lambda tx: registry.approve(tx, life.owner, living.NAME, int(number)))
     life.work()
     standing = {one.version: one.standing for one in life.state().members}
     assert standing[number] == "admitted"
     assert [one.state for one in life.alerts() if one.kind == "approval"] == ["resolved"]
 
-    told = says(life, capsys, "status", living.NAME)
+
+def see_what_is_not_known_without_labels(life, capsys):
+    told = says(life, capsys, "loop", "status", living.NAME)
     assert (told["blind_since_row"], told["unknown"]) == (None, [])
     assert told["budget"]["fits"] == 2
     life.log(life.lender.applications(2500))
     life.work()
-    told = says(life, capsys, "status", living.NAME)
+    told = says(life, capsys, "loop", "status", living.NAME)
     assert told["blind_since_row"] == life.state().history[-1].end_row
     assert told["blind_since"] is not None
     assert any("harm is seen in labels alone" in one for one in told["unknown"])
-
-    for one in life.decisions():
-        again = life.house.read(
-            lambda tx, which=one.id: loop.replay_decision(tx, life.owner, which)
-        )
-        assert again.identical, again.reason
