@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-LEAVES: Final = 7
+from homeostat.measures import forest
+
 LINE_CLIP: Final = 4.0
 LARGEST_LOGIT: Final = 30.0
 LARGEST_VALUE: Final = 1e100
@@ -42,21 +43,6 @@ class Column(msgspec.Struct, frozen=True, array_like=True):
     texts: tuple[str, ...] = ()
 
 
-class Tree(msgspec.Struct, frozen=True, array_like=True):
-    """Nodes in the order they were made; node 0 is the root.
-
-    A row goes left where ``column[node]`` is at most ``threshold[node]``; a missing value
-    goes left where ``missing_left[node]``. ``column`` is -1 in a leaf, which adds ``value``.
-    """
-
-    column: tuple[int, ...]
-    threshold: tuple[float, ...]
-    missing_left: tuple[bool, ...]
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-    value: tuple[float, ...]
-
-
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """``intercept + sum slope * clip((x - centre) / spread)``; a missing value adds nothing."""
 
@@ -75,7 +61,7 @@ class Corrector(msgspec.Struct, frozen=True, kw_only=True):
 
     n_columns: int
     line: Line
-    trees: tuple[Tree, ...]
+    trees: tuple[forest.Tree, ...]
     columns: tuple[Column, ...] = ()
 
 
@@ -214,18 +200,12 @@ class Applied:
     Parameters
     ----------
     corrector
-        With named columns, and trees of at most `LEAVES` leaves.
+        With named columns, and trees of at most `forest.LEAVES` leaves.
 
     Notes
     -----
-    A few rows are walked through the trees one by one. Of many, every split of every tree is
-    decided at once: a row that goes right at a split cannot end in a leaf to its left, and the
-    leaf it ends in is the first that is left [1]_.
-
-    References
-    ----------
-    .. [1] C. Lucchese et al., "QuickScorer: a fast algorithm to rank documents with additive
-       ensembles of regression trees", SIGIR 2015.
+    A few rows are walked through the trees one by one; of many, every split of every tree is
+    decided at once.
     """
 
     def __init__(self, corrector: Corrector) -> None:
@@ -238,7 +218,7 @@ class Applied:
             (t.column, t.threshold, t.missing_left, t.left, t.right, t.value)
             for t in corrector.trees
         ]
-        self._splits = _splits(corrector.trees)
+        self._splits = forest.splits(corrector.trees)
 
     def corrected(self, columns: Columns, chances: Floats) -> Floats:
         """Return the corrected probabilities of rows.
@@ -301,7 +281,7 @@ class Applied:
         values = columns[:, splits.column]
         goes_left = values <= splits.threshold
         goes_left |= np.isnan(values) & splits.missing_left
-        possible = np.where(goes_left, _ALL_LEAVES, splits.possible)
+        possible = np.where(goes_left, forest.ALL_LEAVES, splits.possible)
         shape = (len(columns), len(self._trees), -1)
         ends = np.bitwise_and.reduce(possible.reshape(shape), axis=2)
         for tree, value in enumerate(splits.value):
@@ -330,89 +310,11 @@ def corrected(corrector: Corrector, features: Floats, chances: Floats) -> Floats
     columns = with_start(features, start)
     margin = start + along(corrector.line, columns)
     for tree in corrector.trees:
-        margin += np.asarray(tree.value)[leaves(tree, columns)]
+        margin += np.asarray(tree.value)[forest.leaves(tree, columns)]
     return chance(margin)
 
 
-def leaves(tree: Tree, columns: Floats) -> NDArray[np.intp]:
-    """Return the leaf of each row.
-
-    Parameters
-    ----------
-    tree
-        A node's children come after it.
-    columns
-        Shape ``(n, d)``, NaN where missing.
-
-    Returns
-    -------
-    NDArray
-        Shape ``(n,)``, places of nodes.
-    """
-    place = np.zeros(len(columns), dtype=np.intp)
-    for node, column in enumerate(tree.column):
-        if column < 0:
-            continue
-        inside = np.flatnonzero(place == node)
-        values = columns[inside, column]
-        goes_left = np.where(
-            np.isnan(values), tree.missing_left[node], values <= tree.threshold[node]
-        )
-        place[inside] = np.where(goes_left, tree.left[node], tree.right[node])
-    return place
-
-
 _MISSING: Final = float("nan")
-_ALL_LEAVES: Final = np.uint8(255)
-
-
-class _Splits(NamedTuple):
-    """Splits of all trees side by side, so many for each; one bit for each leaf of a tree.
-
-    `possible` are the leaves that are left to a row that goes right; `value` holds for each
-    tree what a row gets by the leaves that are left to it.
-    """
-
-    column: NDArray[np.intp]
-    threshold: Floats
-    missing_left: NDArray[np.bool_]
-    possible: NDArray[np.uint8]
-    value: list[Floats]
-
-
-def _splits(trees: Sequence[Tree]) -> _Splits:
-    shape = (len(trees), LEAVES - 1)
-    column, threshold = np.zeros(shape, dtype=np.intp), np.full(shape, np.inf)
-    missing_left, possible = np.ones(shape, dtype=np.bool_), np.full(shape, _ALL_LEAVES)
-    values = []
-    for at, tree in enumerate(trees):
-        order: list[int] = []
-        below: dict[int, list[int]] = {}
-        _walk(tree, 0, order, below)
-        for place, node in enumerate(sorted(below)):
-            column[at, place] = tree.column[node]
-            threshold[at, place] = tree.threshold[node]
-            missing_left[at, place] = tree.missing_left[node]
-            possible[at, place] = _ALL_LEAVES - sum(1 << leaf for leaf in below[node])
-        found = np.zeros(256)
-        for ends in range(1, 256):
-            first = (ends & -ends).bit_length() - 1
-            found[ends] = tree.value[order[min(first, len(order) - 1)]]
-        values.append(found)
-    return _Splits(
-        column.ravel(), threshold.ravel(), missing_left.ravel(), possible.ravel(), values
-    )
-
-
-def _walk(tree: Tree, node: int, order: list[int], below: dict[int, list[int]]) -> None:
-    """Give leaves their places from left to right; note for each split those to its left."""
-    if tree.column[node] < 0:
-        order.append(node)
-        return
-    first = len(order)
-    _walk(tree, tree.left[node], order, below)
-    below[node] = list(range(first, len(order)))
-    _walk(tree, tree.right[node], order, below)
 
 
 def _reader(column: Column) -> Callable[[Any], float] | None:

@@ -15,15 +15,21 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.measures import residual
+from homeostat.measures import forest, residual
 
 TREES = 10
 RATE = 0.1
 PENALTY = 5.0
 LEAST_ROWS = 20
 BINS = 63
-LINE_PENALTY = 50.0
+LINE_PENALTY = 5.0
+LINE_HALF_LIFE = 1500.0
+"""Rows after which a row counts half to the line; a line needs many rows to be steady."""
+TREE_ROWS = 1000
+"""Newest rows that the trees learn from: what they bend to passes sooner."""
 NEWTON_STEPS = 4
+LEAST_SPREAD = 1e-9
+"""Of its centre; a column that spreads less stands still, up to rounding."""
 BETS = (0.05, 0.15, 0.45, 0.9)
 _LEAST_GAIN = 1e-12
 
@@ -37,7 +43,7 @@ def fit(features: Floats, chances: Floats, labels: NDArray[np.int8]) -> residual
     Parameters
     ----------
     features
-        Shape ``(n, d)``, NaN where missing; categories as codes.
+        Shape ``(n, d)``, oldest row first, NaN where missing; categories as codes.
     chances
         Shape ``(n,)``, probability of 1 as the composite gave it, before the labels.
     labels
@@ -51,9 +57,10 @@ def fit(features: Floats, chances: Floats, labels: NDArray[np.int8]) -> residual
     Notes
     -----
     From ``logit(chances)`` first a logistic regression on standardised columns with L2
-    penalty (a world that turns slowly is a line away from what was learned), then Newton
-    boosting on the log loss [1]_: 10 trees of at most 7 leaves, rate 0.1, L2 penalty 5, 20
-    rows or more in a leaf, on at most 63 quantile bins.
+    penalty 5, in which a row counts half after every 1,500 rows (a world that turns slowly
+    is a line away from what was learned); then on the newest 1,000 rows Newton boosting on
+    the log loss [1]_: 10 trees of at most 7 leaves, rate 0.1, L2 penalty 5, 20 rows or more
+    in a leaf, on at most 63 quantile bins.
 
     References
     ----------
@@ -69,10 +76,11 @@ def fit(features: Floats, chances: Floats, labels: NDArray[np.int8]) -> residual
     True
     """
     columns = residual.with_start(features, residual.logit(chances))
-    codes, edges = _binned(columns)
     line = _line(columns, labels)
+    columns, labels = columns[-TREE_ROWS:], labels[-TREE_ROWS:]
+    codes, edges = _binned(columns)
     margin = columns[:, -1] + residual.along(line, columns)
-    trees: list[residual.Tree] = []
+    trees: list[forest.Tree] = []
     for _ in range(TREES):
         chance = residual.chance(margin)
         tree, leaves = _grow(codes, edges, chance - labels, chance * (1 - chance))
@@ -111,20 +119,22 @@ def growth(before: Floats, after: Floats, labels: NDArray[np.int8]) -> tuple[flo
 
 def _line(columns: Floats, labels: NDArray[np.int8]) -> residual.Line:
     """Fit the line by damped Newton steps; the intercept is penalised least."""
-    known = ~np.isnan(columns)
-    n_known = np.maximum(known.sum(axis=0), 1)
-    centre = np.where(known, columns, 0.0).sum(axis=0) / n_known
-    spread = np.sqrt(np.where(known, (columns - centre) ** 2, 0.0).sum(axis=0) / n_known)
-    spread = np.where(spread > 0, spread, np.inf)
+    counts = 0.5 ** (np.arange(len(columns))[::-1] / LINE_HALF_LIFE)
+    known = np.where(np.isnan(columns), 0.0, counts[:, None])
+    values = np.nan_to_num(columns, nan=0.0)
+    total = np.maximum(known.sum(axis=0), sys.float_info.min)
+    centre = (known * values).sum(axis=0) / total
+    spread = np.sqrt((known * (values - centre) ** 2).sum(axis=0) / total)
+    spread = np.where(spread > LEAST_SPREAD * np.abs(centre), spread, np.inf)
     design = np.column_stack([residual.scaled(columns, centre, spread), np.ones(len(columns))])
     penalty = np.full(design.shape[1], LINE_PENALTY)
     penalty[-1] = 1.0
     beta = np.zeros(design.shape[1])
     for _ in range(NEWTON_STEPS):
         chance = residual.chance(columns[:, -1] + design @ beta)
-        slope = design.T @ (chance - labels) + penalty * beta
-        bend = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(penalty)
-        beta -= np.linalg.solve(bend, slope)
+        slope = design.T @ (counts * (chance - labels)) + penalty * beta
+        bend = (design * (counts * chance * (1 - chance))[:, None]).T @ design
+        beta -= np.linalg.solve(bend + np.diag(penalty), slope)
     return residual.Line(
         centre=tuple(centre.tolist()),
         spread=tuple(np.minimum(spread, sys.float_info.max).tolist()),
@@ -158,14 +168,12 @@ class _Split(msgspec.Struct, frozen=True):
     missing_left: bool
 
 
-def _grow(
-    codes: Codes, edges: list[Floats], g: Floats, h: Floats
-) -> tuple[residual.Tree, Codes]:
-    """Split the leaf with the largest gain until there are `residual.LEAVES`."""
+def _grow(codes: Codes, edges: list[Floats], g: Floats, h: Floats) -> tuple[forest.Tree, Codes]:
+    """Split the leaf with the largest gain until there are `forest.LEAVES`."""
     place = np.zeros(len(g), dtype=np.intp)
     column, threshold, missing, left, right = [-1], [0.0], [False], [-1], [-1]
     open_leaves = {0: _best_split(codes, g, h)}
-    for _ in range(residual.LEAVES - 1):
+    for _ in range(forest.LEAVES - 1):
         leaf = max(open_leaves, key=lambda node: (open_leaves[node].gain, -node))
         split = open_leaves.pop(leaf)
         if split.gain <= _LEAST_GAIN:
@@ -187,7 +195,7 @@ def _grow(
             open_leaves[node] = _best_split(codes[rows], g[rows], h[rows])
     sums = np.bincount(place, g, len(column)), np.bincount(place, h, len(column))
     value = np.where(np.array(column) < 0, -RATE * sums[0] / (sums[1] + PENALTY), 0.0)
-    tree = residual.Tree(
+    tree = forest.Tree(
         tuple(column),
         tuple(threshold),
         tuple(missing),
