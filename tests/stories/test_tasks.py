@@ -12,7 +12,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from homeostat.doors import local
+from homeostat.doors import cli, local
+from homeostat.foundation import errors
+from homeostat.lifecycle.corrections.entities import Threshold
 from processes import Household, until
 
 PIPELINE = """
@@ -108,6 +110,7 @@ class Yard:
     """The processes, their clients, and what was answered."""
 
     def __init__(self, stage):
+        self.stage = stage
         self.client = local.connect(stage.url)
         self.predict = httpx.Client(base_url=stage.predict_url, timeout=30)
         self.wood = Wood()
@@ -117,7 +120,7 @@ class Yard:
         self.client.close()
 
     def begin(self):
-        history = self.wood.boards(1500)
+        history = self.wood.boards(1000)
         snapshot = self.client.data.add(history, "boards", key="id")
         for name, (target, task, gates) in TASKS.items():
             policy = POLICY.format(name=name, target=target, task=task, gates=gates)
@@ -249,6 +252,8 @@ def test_the_log_keeps_every_class_and_what_each_member_said(yard):
         list(one) for one in alone.select(f"p.{kind}" for kind in KINDS).iter_rows()
     ]
     assert set(rows["label"].drop_nulls()) == set(KINDS)
+    story = httpx.get(f"{yard.stage.url}/api/why/{rows['id'][0]}").json()
+    assert any("probabilities of its classes" in one["sentence"] for one in story["steps"])
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -260,3 +265,35 @@ def test_the_first_report_measured_what_its_task_is_judged_by(yard, name):
     assert {part.column for part in exam.slices} == {"shop"}
     files = yard.client.models.files(first)
     assert "model.onnx" in files
+
+
+def test_a_table_is_scored_as_requests_are(yard, tmp_path):
+    rows = yard.wood.boards(50, changed=True)
+    table, output = tmp_path / "boards.parquet", tmp_path / "scored.parquet"
+    rows.write_parquet(table)
+    for name in TASKS:
+        asked = ["predict", name, "--input", str(table), "--output", str(output)]
+        assert cli.invoke(["--url", yard.stage.url, *asked]) == 0
+        found = pl.read_parquet(output)
+        told = yard.ask(name, rows)
+        assert found["answer"].to_list() == told["predictions"]
+        if name == "kinds":
+            given = found.select(f"p.{kind}" for kind in KINDS).to_numpy()
+            assert given == pytest.approx(np.array(told["probabilities"]))
+        output.unlink()
+
+
+def test_what_came_of_the_answers_is_checked(yard):
+    found = {one.name: one for one in yard.client.monitoring.check("kinds")}
+    assert {f"recall, {kind}" for kind in KINDS} < found["performance"].numbers.keys()
+    found = {one.name: one for one in yard.client.monitoring.check("prices")}
+    assert {"mae", "rmse", "r2"} == found["performance"].numbers.keys()
+    assert found["performance without labels"].verdict in {"told", "unknown"}
+
+
+def test_several_classes_have_no_threshold_to_correct(yard):
+    body = Threshold(at=0.4)
+    with pytest.raises(errors.InvalidInputError, match="3 classes"):
+        yard.client.corrections.propose(
+            "kinds", body, reason="more cedar", expires_at=2_000_000_000_000
+        )
