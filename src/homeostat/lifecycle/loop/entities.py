@@ -61,12 +61,13 @@ class HarmState(msgspec.Struct, frozen=True, kw_only=True):
     """The harm alarm, and the first row of the block where each of its sums began.
 
     `bounded` takes the place of `alarm` where events bring losses and not a share of wrong
-    answers.
+    answers. `proof` is the patient alarm beside it, of which people are told.
     """
 
     alarm: sequential.AlarmState = sequential.quiet_alarm(sequential.AlarmSettings())
     start_rows: tuple[int, ...] = (0, 0, 0)
     bounded: bounded.State | msgspec.UnsetType = msgspec.UNSET
+    proof: sequential.AlarmState | msgspec.UnsetType = msgspec.UNSET
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
@@ -320,9 +321,10 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve"):
 
 
 class OpenAlert(msgspec.Struct, frozen=True, kw_only=True, tag="open-alert"):
-    """Tell a person; an alert of the same kind and column that is still open is continued."""
+    """Tell a person, once it `is_proved`; an open alert of the kind and column is continued."""
 
     alert: str
+    is_proved: bool = True
     cause: str | None = None
     column: str | None = None
 

@@ -158,10 +158,13 @@ def _judge_harm(
     if state.broken_columns:
         return state, ()
     block = state.n_blocks - 1
+    proof, is_new = harm.prove(state.harm, event, block=block)
     seen, alarm = harm.observe(state.harm, event, block=block)
-    state = structs.replace(state, harm=seen)
+    state = structs.replace(state, harm=structs.replace(seen, proof=proof))
     if alarm is None:
-        return _calm(state)
+        if not is_new:
+            return _calm(state)
+        return structs.replace(state, harm_alert=True), (harm.told_proof(event),)
     found = alarm
     plan = [found.change_block + after - 1 for after in BURST[policy.retraining.budget]]
     cause = event.cause or entities.SeenCause(kind="concept-change")
@@ -178,7 +181,7 @@ def _judge_harm(
     verdict = entities.Verdict(
         kind="retrain" if may_fit else "investigate",
         sentence=(
-            f"harm: {_told_loss(event, found.accepted)} (ln e {found.log_evidence:.1f}); "
+            f"harm: {harm.told(event, found.accepted)} (ln e {found.log_evidence:.1f}); "
             f"it began near row {alarm.change_row}"
         ),
         evidence={
@@ -194,15 +197,16 @@ def _judge_harm(
             "cause_sentence": cause.sentence,
             "shift_loss": event.shift_loss,
         },
-        acts=(entities.OpenAlert(alert="harm", cause=cause.kind, column=cause.column),),
+        acts=(
+            entities.OpenAlert(
+                alert="harm",
+                cause=cause.kind,
+                column=cause.column,
+                is_proved=harm.is_proved(state.harm, block=block),
+            ),
+        ),
     )
     return state, (verdict,)
-
-
-def _told_loss(event: entities.BlockLabelled, accepted: float) -> str:
-    if event.losses is msgspec.UNSET:
-        return f"{event.error:.1%} of the answers are wrong where {accepted:.1%} is accepted"
-    return f"the answers' mean loss is {event.error:.4f} where {accepted:.4f} is accepted"
 
 
 def _calm(state: entities.LoopState) -> tuple[entities.LoopState, Verdicts]:

@@ -213,7 +213,7 @@ class Life:
                 return entities.GateJudged(version=version, passed=True, report="backtest")
             case entities.FitCorrector(rows=rows):
                 self._fit_corrector(rows, at=at)
-            case entities.OpenAlert(alert=kind):
+            case entities.OpenAlert(alert=kind, cause=str()):  # not what is known, and proved
                 self.alarms.append(testbed.Alarm(row=at, kind=kind))
             case entities.KeepOut(rows=ranges):
                 self._keep_out(ranges)

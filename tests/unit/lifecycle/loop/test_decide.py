@@ -91,7 +91,7 @@ def test_harm_retrains_on_the_rows_since_the_change():
     assert state.change_row == 20 * BLOCK
 
 
-def test_the_burst_follows_1_4_and_16_blocks_after_the_change():
+def test_the_burst_follows_1_3_8_and_20_blocks_after_the_change():
     state, _ = live(start(), [block(n) for n in range(20)])
     fits = []
     for number in range(20, 60):
@@ -99,13 +99,24 @@ def test_the_burst_follows_1_4_and_16_blocks_after_the_change():
         for act in acts(told, entities.StartFit):
             fits.append((number, act.fit.reason))
             state, _ = live(state, [entities.FitFailed(fit=act.fit.id, sentence="one class")])
-    assert fits == [(20, "harm"), (23, "burst"), (35, "burst")]
+    assert fits == [(20, "harm"), (22, "burst"), (27, "burst"), (39, "burst")]
 
 
 def test_raises_harm_says_what_decide_will_do():
     state, _ = live(start(), [block(n) for n in range(20)])
     assert decide.raises_harm(state, block(20, error=0.3))
     assert not decide.raises_harm(state, block(20, error=0.11))
+
+
+def test_people_are_told_of_harm_once_it_is_proved():
+    uneven = [block(n, error=0.05 if n % 2 else 0.15) for n in range(20)]
+    state, _ = live(start(), uneven)
+    state, told = live(state, [block(20, error=0.3), block(21, error=0.3)])
+    (suspected,) = acts(told, entities.OpenAlert)
+    assert (suspected.cause, suspected.is_proved) == ("concept-change", False)
+    assert acts(told, entities.StartFit), "the loop does not wait for the proof"
+    _, told = live(state, [block(22, error=0.3)])
+    assert acts(told, entities.OpenAlert) == [entities.OpenAlert(alert="harm")]
 
 
 def test_harm_that_a_feed_caused_is_not_learned():
@@ -205,7 +216,7 @@ def test_a_person_is_asked_where_the_tier_demands_it():
         version="2", passed=True, report="report:x", needs_approval=True, registered="7"
     )
     state, told = live(state, [asked, block(22, error=0.3, members={"1": 0.2, "7": 0.05})])
-    assert kinds(told) == ["ask"]
+    assert kinds(told) == ["ask", "retrain"], "the burst goes on while a person is awaited"
     assert state.weights == {"1": 1.0}
     state, told = live(state, [entities.Approved(version="7", by="ada")])
     assert kinds(told) == ["promote"]
