@@ -136,3 +136,54 @@ def test_without_one_a_state_says_nothing_of_it():
     assert not {"correction", "duels"} & set(told)
     assert "bounded" not in told["harm"]
     assert POLICY.retraining.members == 3
+
+
+def switches(told):
+    acts = [act for verdict in told for act in verdict.acts]
+    return [act.answers for act in acts if isinstance(act, entities.SwitchCorrector)]
+
+
+def test_its_answers_begin_and_end_with_a_decision_that_says_so():
+    state, told = live(start(), [with_growth(n, 0.5) for n in range(12)])
+    assert switches(told) == [True]
+    _, told = live(state, [with_growth(n, -9.0) for n in range(12, 14)])
+    assert switches(told) == [False]
+
+
+def test_where_none_may_answer_it_is_forgotten_at_once():
+    state, _ = live(start(), [with_growth(n, 0.5) for n in range(12)])
+    state, told = live(state, [block(12)])  # the policy wants none any more
+    assert switches(told) == [False]
+    assert state.correction is msgspec.UNSET
+    state, told = live(state, [with_growth(13, 0.0)])
+    assert state.correction.evidence == 0.0
+
+
+def test_a_tier_that_asks_a_person_for_everything_has_no_corrector():
+    assert correcting.is_wanted(POLICY)
+    told = msgspec.structs.replace
+    high = told(POLICY, model=told(POLICY.model, tier="high"))
+    off = told(POLICY, retraining=told(POLICY.retraining, corrector=False))
+    assert not correcting.is_wanted(high)
+    assert not correcting.is_wanted(off)
+
+
+@pytest.mark.parametrize(
+    ("weights", "corrected", "switched"),
+    [({"7": 1.0}, True, [False]), ({"7": 1.0}, False, []), ({"1": 1.0}, False, [])],
+    ids=["another model", "another model without", "the same without"],
+)
+def test_a_plan_of_a_person_makes_it_prove_itself_again(weights, corrected, switched):
+    state, _ = live(start(), [with_growth(n, 0.5) for n in range(12)])
+    news = entities.PlanSet(weights=weights, by="ada", corrected=corrected)
+    state, told = live(state, [news])
+    assert switches(told) == switched
+    assert not correcting.is_in_force(state)
+
+
+def test_a_plan_of_a_person_that_changes_nobody_leaves_it_alone():
+    state, _ = live(start(), [with_growth(n, 0.5) for n in range(12)])
+    news = entities.PlanSet(weights={"1": 1.0}, by="ada", corrected=True)
+    state, told = live(state, [news])
+    assert switches(told) == []
+    assert correcting.is_in_force(state)
