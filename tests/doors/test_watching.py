@@ -134,6 +134,19 @@ def test_what_was_served_is_kept_by_minute_hour_and_day(client, told, reference)
     assert sum(w.n_rows for w in women) == (pl.concat([usual, moved])["sex"] == "f").sum()
 
 
+def test_each_column_that_moved_has_an_alert_of_its_own(client, told, reference):
+    client.monitoring.attach("scores", reference=reference, policy=POLICY)
+    moved = answers(400, seed=2, income=2.0).with_columns(pl.lit("north").alias("region"))
+    client.monitoring.send("scores", predictions=moved)
+    work(told)
+    found = client.alerts.list(deployment="scores")
+    assert {(one.kind, one.column) for one in found} >= {
+        ("covariate-drift", "income"),
+        ("covariate-drift", "region"),
+    }
+    assert all(one.confirmed_at for one in found)  # the second window says the same
+
+
 def test_no_prediction_server_is_told_of_it_and_its_plan_stays(client, reference):
     made = client.monitoring.attach("scores", reference=reference, policy=POLICY)
     assert client.transport.call("GET", "/api/plans", answer=list[PlanDocument]) == []

@@ -123,7 +123,7 @@ def _open(
 def _drifting(
     decision: entities.Decision, act: entities.OpenAlert
 ) -> list[tuple[str, str | None]]:
-    """Return what else moved in the window of an investigation: each has an alert of its own."""
+    """Return what else moved in the window that is looked into: each is an alert."""
     if act.alert not in watching.DRIFT:
         return []
     moved = str(decision.evidence.get("columns") or "").split(", ")

@@ -203,8 +203,10 @@ class Measuring:
 
         if not self._house.read(is_promised):
             return
-        seen = service.counted(self._house.settings).get(name)
-        if seen is not None:
+        counted = service.counted(self._house.settings)
+        if counted is not None:
+            # One that was not asked yet counts from nothing.
+            seen = counted.get(name, service_counts.Counts())
             self._house.write(lambda tx: service_counts.add(tx, self._actor, name, seen))
 
     def _is_due(self, tx: Transaction, name: str) -> bool:

@@ -14,8 +14,8 @@ MOST_BYTES = 20_000_000
 _log = log.get(__name__)
 
 
-def counted(told: settings.Settings) -> dict[str, service_counts.Counts]:
-    """Return what the prediction server has counted, by deployment; nothing while it is away.
+def counted(told: settings.Settings) -> dict[str, service_counts.Counts] | None:
+    """Return what the prediction server has counted, by deployment; None while it is away.
 
     Parameters
     ----------
@@ -34,10 +34,10 @@ def counted(told: settings.Settings) -> dict[str, service_counts.Counts]:
         body = answer.read(MOST_BYTES)
     except (OSError, http.client.HTTPException) as error:
         _log.info("the prediction server did not say how fast it is", error=str(error))
-        return {}
+        return None
     finally:
         line.close()
     if answer.status != http.client.OK:
         _log.warning("the prediction server refuses its numbers", status=answer.status)
-        return {}
+        return None
     return service_counts.read(body.decode("utf-8", "replace"))
