@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from homeostat.foundation import errors
-from homeostat.foundation.database import writer
+from homeostat.foundation.database import Prepared, writer
 from homeostat.foundation.events import records
 
 HEADS = records.heads
@@ -292,4 +292,84 @@ def test_a_statement_that_failed_undoes_itself_alone(writer, database):
     """On PostgreSQL nothing more works behind a failed statement until it is undone."""
     found = together(writer, put("a"), put("a"), put("b"))
     assert [type(answer) for answer in found] == [int, errors.ConflictError, int]
+    assert projects(database) == {"a", "b"}
+
+
+INSERT_HEAD = Prepared(HEADS.insert())
+LOOK = Prepared(sa.select(HEADS.c.seq).where(HEADS.c.project == sa.bindparam("named")))
+
+
+def later(project):
+    return lambda tx: tx.insert_later(INSERT_HEAD, [(project, 1, "d")])
+
+
+def look(project):
+    return lambda tx: tx.run(LOOK, {"named": project}).fetchone()
+
+
+def test_rows_that_wait_are_there_for_whoever_looks_at_their_table(writer, database):
+    assert together(writer, later("a"), look("a"), later("b"))[1] == (1,)
+    assert projects(database) == {"a", "b"}
+
+
+def test_a_row_that_waited_and_is_refused_fails_its_own_request_alone(writer, database):
+    found = together(writer, later("a"), later("a"), later("b"))
+    assert [type(answer) for answer in found] == [type(None), errors.ConflictError, type(None)]
+    assert projects(database) == {"a", "b"}
+
+
+def test_who_catches_the_refusal_of_a_neighbours_row_has_not_lost_it(writer, database):
+    def catching(tx):
+        try:
+            look("a")(tx)
+        except errors.ConflictError:
+            return "caught"
+        return "seen"
+
+    found = together(writer, later("a"), later("a"), catching, later("b"))
+    assert isinstance(found[1], errors.ConflictError)
+    assert found[2] == "seen"
+    assert projects(database) == {"a", "b"}
+
+
+def test_what_was_read_stays_known_until_somebody_changes_it(writer, database):
+    def known(tx):
+        return tx.known.get(HEADS.name, "a")
+
+    def know(tx):
+        put("a")(tx)
+        tx.known.put(HEADS.name, "a", 1)
+
+    is_kept = 1 if database.is_sqlite else None
+    writer.write(know)
+    assert writer.write(known) == is_kept
+    with database.write() as tx:  # as another process would
+        tx.execute(HEADS.update().values(seq=2))
+    assert writer.write(known) is None
+    writer.write(lambda tx: tx.known.put(HEADS.name, "a", 2))
+    writer.write(lambda tx: tx.execute(HEADS.update().values(seq=3)))
+    assert writer.write(known) is None
+    with pytest.raises(errors.ConflictError):
+        writer.write(know)
+    assert writer.write(known) is None
+
+
+def test_what_a_loop_asks_for_in_one_turn_is_told_to_each(writer, database):
+    async def ask():
+        loop = asyncio.get_running_loop()
+        told, everybody = {}, loop.create_future()
+
+        def telling(name):
+            def tell(result, error):
+                told[name] = result if error is None else type(error)
+                if len(told) == 3:
+                    everybody.set_result(told)
+
+            return tell
+
+        for name, work in {"a": put("a"), "no": refuse, "b": put("b")}.items():
+            writer.ask(work, telling(name), loop=loop)
+        return await asyncio.wait_for(everybody, 30)
+
+    assert asyncio.run(ask()) == {"a": 1, "no": errors.InvalidInputError, "b": 1}
     assert projects(database) == {"a", "b"}
