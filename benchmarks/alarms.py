@@ -31,7 +31,7 @@ WIDE = judge.AlarmBudget(false_alarms=50, windows=1000)
 YEARLY = judge.AlarmBudget()
 MEMORIES = (0.0, 0.5, 0.8, 0.95)
 BLOCK, N_CALM, N_BLOCKS, N_BEFORE = 200, 180, 100, 150
-SETTINGS = {"loop": loop_harm.SETTINGS, "patient": sequential.PATIENT}
+SETTINGS = {"loop": loop_harm.SETTINGS, "people": loop_harm.PROOF}
 STATED = 1000 * np.exp(-loop_harm.SETTINGS.log_threshold)
 CLASS_GAPS = (1.6, 1.2, 0.9)
 

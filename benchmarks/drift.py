@@ -1,6 +1,6 @@
 """CPU seconds and memory of comparing tables, beside Evidently on the same files.
 
-Run ``python benchmarks/drift.py [exact|summaries|evidently|ten|windows|segment|fairness]``;
+Run ``python benchmarks/drift.py [exact|summaries|evidently|ten|windows|segment|decision|fairness]``;
 without a name, all of them. A reference of 100 000 rows against 1 000 000 current ones, 30
 numeric and 10 categorical columns, from Parquet; each measurement in a process of its own,
 ours and Evidently's in turn. Evidently needs ``tools/setup.sh evidently``. Memory is the peak
@@ -21,7 +21,8 @@ import polars as pl
 
 import machine
 from homeostat.lifecycle.evaluation import fairness
-from homeostat.measures import bins, summary, windows
+from homeostat.lifecycle.monitoring import baseline
+from homeostat.measures import bins, rarity, summary, windows
 
 ROOT = Path(__file__).parents[1]
 EVIDENTLY = ROOT / ".venv-evidently" / "bin" / "python"
@@ -132,6 +133,15 @@ def segment() -> None:
     print(machine.against("summarise 10 000 predictions", spent * 1000, 50.0, "ms"))
 
 
+def decision() -> None:
+    frame = table(10_000, seed=0, shift=0.0)
+    known = rarity.read(baseline.encode(baseline.freeze(frame, features=frame.columns)))
+    rows = table(1000, seed=1, shift=0.05).rows()
+    spent = best(lambda: [known.one(row) for row in rows])
+    note = "40 columns, beside the answer"
+    print(machine.against("one decision against training", spent, 0.2, "ms", note=note))
+
+
 def merged() -> None:
     frame = table(100_000, seed=0, shift=0.0)
     frozen = bins.freeze_table(frame)
@@ -173,11 +183,12 @@ def main(names: list[str]) -> None:
             reports(names, folder)
         if "ten" in names:
             ten(folder)
-    for name, work in (("segment", segment), ("windows", merged), ("fairness", fair)):
+    small = {"segment": segment, "windows": merged, "decision": decision, "fairness": fair}
+    for name, work in small.items():
         if name in names:
             work()
 
 
 if __name__ == "__main__":
-    every = ["exact", "summaries", "evidently", "ten", "segment", "windows", "fairness"]
-    main(sys.argv[1:] or every)
+    every = ["exact", "summaries", "evidently", "ten", "segment", "windows"]
+    main(sys.argv[1:] or [*every, "decision", "fairness"])
