@@ -42,8 +42,8 @@ LABEL, FEATURE = "label", "x."
     default="loop",
     show_default=True,
     metavar="loop|composite|static|every-batch|cron:K",
-    help="Who decides on fits. composite: the loop without corrector, as deployments answer "
-    "today; cron:K fits after every K batches.",
+    help="Who decides on fits. composite: the loop without its corrector; cron:K fits after "
+    "every K batches.",
 )
 @click.option("--policy", type=click.Path(path_type=Path), help="A homeostat.toml to follow.")
 @click.option("--budget", type=click.Choice(["normal", "low", "minimal"]), help="Of fits.")

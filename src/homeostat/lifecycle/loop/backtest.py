@@ -92,10 +92,10 @@ def run(
     label_delay
         Rows after which a label is known, 0 or more.
     strategy
-        ``loop``; ``composite``, the loop without its corrector, which is how deployments
-        answer today; ``static``, the first model for ever; ``cron:K``, a fit on the last 4000
-        labelled rows after every K batches; ``every-batch``, a fit after each batch on the
-        last 4000 labelled rows or on all, whichever turned out better.
+        ``loop``; ``composite``, the loop without its corrector; ``static``, the first model for
+        ever; ``cron:K``, a fit on the last 4000 labelled rows after every K batches;
+        ``every-batch``, a fit after each batch on the last 4000 labelled rows or on all,
+        whichever turned out better.
     seed
         Of the estimators, 0 to 4294967295.
     progress
