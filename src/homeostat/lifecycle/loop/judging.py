@@ -21,7 +21,7 @@ from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake, tables
 from homeostat.lifecycle.data.entities import Snapshot
-from homeostat.lifecycle.loop import aims, apart, candidates, gating, scoring
+from homeostat.lifecycle.loop import apart, candidates, gating, scoring
 from homeostat.lifecycle.loop.asking import Trained
 from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.policy.entities import Policy
@@ -189,7 +189,6 @@ class Judging:
         rows = rows.filter(pl.Series(np.frombuffer(learned.labelled, np.uint8) == 1))
         scores = np.frombuffer(learned.scores, dtype="<f8")
         truth = np.frombuffer(learned.truth, dtype=np.uint8) == 1
-        aim = aims.of([description])
         frozen = baseline.freeze(
             rows.with_columns(pl.Series(baseline.SCORE, scores), pl.Series(TRUTH, truth)),
             features=description.schema.names,
@@ -210,7 +209,6 @@ class Judging:
         examined = gating.examine(
             packed,
             policy,
-            aim=aim,
             truth=truth,
             scores=scores,
             champion=None if champion is None else self._served(champion, rows),

@@ -26,7 +26,7 @@ from homeostat.lifecycle.registry import load
 
 RNG = np.random.default_rng(0)
 ROWS = pl.DataFrame({name: RNG.normal(size=400) for name in "abc"})
-KINDS = (ROWS["a"] + ROWS["b"]).cut([-0.5, 0.5], labels=["0", "1", "2"]).cast(int).to_numpy()
+KINDS = np.digitize((ROWS["a"] + ROWS["b"]).to_numpy(), [-0.5, 0.5])
 PRICES = (1000 * ROWS["a"] + 500 * ROWS["b"] ** 2).to_numpy()
 CLASSIFIERS = [
     make_pipeline(StandardScaler(), LogisticRegression()),
