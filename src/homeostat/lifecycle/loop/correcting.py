@@ -17,7 +17,7 @@ DECAY = 0.9
 LARGEST = 3.0
 SWITCH = 1.0
 """Evidence (nats) above which the corrected probability is the answer."""
-BLOCKS = 5
+BLOCKS = 20
 """Newest blocks it learns from; at least `LEAST_BLOCKS`, none before the change point."""
 LEAST_BLOCKS = 2
 PERIODS = {"normal": (2, 6), "low": (1, 3), "minimal": (1, 3)}

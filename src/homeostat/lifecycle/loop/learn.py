@@ -17,15 +17,11 @@ from homeostat.lifecycle.loop import (
     entrance,
     feed,
     harm,
+    rhythm,
     weights,
 )
 from homeostat.lifecycle.policy import entities as policies
 
-WINDOW_ROWS = 4000
-"""A plain refresh learns from this many labelled rows."""
-REFRESH_BLOCKS = {"normal": 15, "low": 30, "minimal": 45}
-BURST = {"normal": (1, 4, 16), "low": (1, 4, 16), "minimal": (2, 8)}
-"""Blocks after a change at which the data since the change are learned from."""
 HARMLESS_BLOCKS = 2
 """Labelled blocks of a shift without a rise in error before it is called harmless."""
 
@@ -82,7 +78,7 @@ def fit_asked(
         sentence = f"a fit was asked for ({told}) and not started: {why}"
         return state, (entities.Verdict(kind="none", sentence=sentence),)
     if not now:
-        first = _window_first(state, event.end_row)
+        first = rhythm.window_first(state, event.end_row)
         return _start(state, (first, event.end_row), event.reason)
     state = cooling.notice(state, event)
     if ready := cooling.due(state, policy, at=now):
@@ -112,7 +108,7 @@ def _answer(
 ) -> tuple[entities.LoopState, Verdicts]:
     """Start one fit for these requests, on the snapshot that one of them names, or the log."""
     snapshot = next((one.facts["snapshot"] for one in ready if "snapshot" in one.facts), None)
-    rows = (end_row if snapshot else _window_first(state, end_row), end_row)
+    rows = (end_row if snapshot else rhythm.window_first(state, end_row), end_row)
     state, (verdict,) = _start(state, rows, ready[0].reason, snapshot=snapshot)
     state = cooling.begun(state, state.pending[-1], at=at)
     subjects = "; ".join(one.subject for one in ready if one.subject)
@@ -166,14 +162,15 @@ def _judge_harm(
             return _calm(state)
         return structs.replace(state, harm_alert=True), (harm.told_proof(event),)
     found = alarm
-    plan = [found.change_block + after - 1 for after in BURST[policy.retraining.budget]]
+    budget = policy.retraining.budget
+    plan = rhythm.burst(budget, change_block=found.change_block, block=block)
     cause = event.cause or entities.SeenCause(kind="concept-change")
     may_fit = "harm" in policy.retraining.on and cause.kind not in feed.BROKEN
     state = structs.replace(
         correcting.doubt(state),
         regime=found.change_block,
         change_row=alarm.change_row,
-        schedule=tuple(sorted({block, *(at for at in plan if at >= block)})) if may_fit else (),
+        schedule=plan if may_fit else (),
         harm_alert=True,
         regime_fits=0,
         investigations=tuple(structs.replace(i, judged=True) for i in state.investigations),
@@ -311,11 +308,11 @@ def _due(
     since = block - state.last_fit_block
     new_rows = since * policy.retraining.block
     if "new-data" in policy.retraining.on and new_rows >= policy.retraining.new_rows:
-        first = _window_first(state, event.end_row)
+        first = rhythm.window_first(state, event.end_row)
         return _start(state, (first, event.end_row), "new-data")
-    waited = since >= REFRESH_BLOCKS[policy.retraining.budget]
+    waited = since >= rhythm.REFRESH_BLOCKS[policy.retraining.budget]
     if waited and "refresh" in policy.retraining.on:
-        first = _window_first(state, event.end_row)
+        first = rhythm.window_first(state, event.end_row)
         return _start(state, (first, event.end_row), "refresh")
     return state, ()
 
@@ -352,30 +349,6 @@ def _start(
         acts=(entities.StartFit(fit=fit),),
     )
     return state, (verdict,)
-
-
-def _window_first(state: entities.LoopState, end: int) -> int:
-    """Walk back over `WINDOW_ROWS` labelled rows, not beyond the change.
-
-    Blocks say how many labelled rows lie where; before the first block that is remembered,
-    every row that is not quarantined is taken for a labelled one.
-    """
-    oldest = max(state.origin_row, state.change_row or state.origin_row)
-    wanted, cursor = WINDOW_ROWS, end
-    for block in reversed(state.history):
-        if wanted < block.n_rows or block.end_row > cursor:
-            break
-        wanted -= block.n_rows
-        cursor = block.first_row
-    for first_out, end_out in reversed(state.quarantined):
-        if first_out >= cursor:
-            continue
-        clean = cursor - min(end_out, cursor)
-        if clean >= wanted:
-            break
-        wanted -= clean
-        cursor = first_out
-    return max(oldest, cursor - wanted)
 
 
 def _with_fit(verdicts: Verdicts, fits: Verdicts) -> Verdicts:

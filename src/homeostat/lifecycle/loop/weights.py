@@ -14,7 +14,7 @@ from homeostat.lifecycle.loop import duels, entities
 
 ETA = 25.0
 """Learning rate per block of mean Brier."""
-GAMMA = 0.9
+GAMMA = 0.8
 """How much of a block's evidence the next block keeps."""
 HORIZON = 30
 """Blocks looked back on."""

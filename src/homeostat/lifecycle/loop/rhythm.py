@@ -1,0 +1,62 @@
+"""When the loop fits without being asked, and on which rows; `learn` calls it. Pure.
+
+Measured defaults, the same for every stream: docs/the-loop.md says what they came to.
+"""
+
+from __future__ import annotations
+
+from homeostat.lifecycle.loop import entities
+
+WINDOW_ROWS = 4000
+"""A plain refresh learns from this many labelled rows where no change is known."""
+REGIME_ROWS = 8000
+"""After a change, at most as many of the rows since: they are of one world, as far as known."""
+REFRESH_BLOCKS = {"normal": 15, "low": 30, "minimal": 45}
+BURST = {"normal": (1, 4, 16), "low": (1, 4, 16), "minimal": (1, 5, 18)}
+"""Blocks after a change at which the data since the change are learned from."""
+
+
+def burst(budget: str, *, change_block: int, block: int) -> tuple[int, ...]:
+    """Return the blocks after which the data since a change are learned from.
+
+    Parameters
+    ----------
+    budget
+        The policy's.
+    change_block
+        Where harm began.
+    block
+        The block that proved it; the first fit is then.
+
+    Examples
+    --------
+    >>> burst("normal", change_block=20, block=21)
+    (21, 23, 35)
+    """
+    plan = (change_block + after - 1 for after in BURST[budget])
+    return tuple(sorted({block, *(at for at in plan if at >= block)}))
+
+
+def window_first(state: entities.LoopState, end: int) -> int:
+    """Walk back over so many labelled rows as a plain refresh learns, not beyond the change.
+
+    Blocks say how many labelled rows lie where; before the first block that is remembered,
+    every row that is not quarantined is taken for a labelled one.
+    """
+    oldest = max(state.origin_row, state.change_row or state.origin_row)
+    wanted = WINDOW_ROWS if state.change_row is None else REGIME_ROWS
+    cursor = end
+    for block in reversed(state.history):
+        if wanted < block.n_rows or block.end_row > cursor:
+            break
+        wanted -= block.n_rows
+        cursor = block.first_row
+    for first_out, end_out in reversed(state.quarantined):
+        if first_out >= cursor:
+            continue
+        clean = cursor - min(end_out, cursor)
+        if clean >= wanted:
+            break
+        wanted -= clean
+        cursor = first_out
+    return max(oldest, cursor - wanted)
