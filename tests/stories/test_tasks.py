@@ -6,6 +6,7 @@ One set of real processes serves both; everything goes over HTTP.
 from __future__ import annotations
 
 import contextlib
+import json
 
 import httpx
 import numpy as np
@@ -281,6 +282,14 @@ def test_a_table_is_scored_as_requests_are(yard, tmp_path):
             given = found.select(f"p.{kind}" for kind in KINDS).to_numpy()
             assert given == pytest.approx(np.array(told["probabilities"]))
         output.unlink()
+
+
+def test_the_log_of_a_number_can_be_lived_again_by_a_backtest(yard, tmp_path):
+    told = tmp_path / "told.json"
+    asked = ["backtest", "--deployment", "prices", "--task", "regression", "--batch", "100"]
+    asked += ["--strategy", "static", "--json", str(told)]
+    assert cli.invoke(["--url", yard.stage.url, *asked]) == 0
+    assert json.loads(told.read_text(encoding="utf-8"))["r2"] > 0.2
 
 
 def test_what_came_of_the_answers_is_checked(yard):

@@ -110,13 +110,14 @@ def backtest(  # noqa: PLR0917 - click passes them by name
         members=members,
     )
     followed = ways[0].policy
+    is_number = (task or followed.model.task) == "regression"
     rows = history.prepare(
-        _table(data, deployment, target=target),
+        _table(data, deployment, target=target, is_number=is_number),
         target=target,
         time=time,
         drop=drop,
         warmup=warmup,
-        regression=(task or followed.model.task) == "regression",
+        regression=is_number,
         delay=None if _is_number(label_delay) else label_delay,
     )
     for note in rows.notes:
@@ -162,7 +163,7 @@ def _check_source(data: Path | None, deployment: str | None, target: str | None)
     return target
 
 
-def _table(data: Path | None, deployment: str | None, *, target: str) -> Any:
+def _table(data: Path | None, deployment: str | None, *, target: str, is_number: bool) -> Any:
     if data is not None:
         from homeostat.lifecycle.data import tables
 
@@ -183,7 +184,7 @@ def _table(data: Path | None, deployment: str | None, *, target: str) -> Any:
         )
     return log.select(
         *[pl.col(name).alias(name.removeprefix(FEATURE)) for name in features],
-        pl.col(LABEL).alias(target),
+        (pl.col(LABEL).cast(pl.Float64) if is_number else pl.col(LABEL)).alias(target),
     )
 
 
