@@ -264,6 +264,9 @@ def test_the_first_report_measured_what_its_task_is_judged_by(yard, name):
     assert exam.evaluation is None
     assert exam.metric in exam.estimates
     assert {part.column for part in exam.slices} == {"shop"}
+    page = httpx.get(f"{yard.stage.url}/reports/{first.report_id}")
+    assert page.status_code == 200
+    assert exam.metric.replace("_", " ") in page.text
     files = yard.client.models.files(first)
     assert "model.onnx" in files
 

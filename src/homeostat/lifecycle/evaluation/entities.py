@@ -241,6 +241,17 @@ class Exam(msgspec.Struct, frozen=True, kw_only=True):
     estimates: dict[str, Estimate] | msgspec.UnsetType = msgspec.UNSET
 
     @property
+    def measured(self) -> dict[str, Estimate]:
+        """What was measured on all rows, by metric, for people."""
+        if self.evaluation is None:
+            return {} if self.estimates is msgspec.UNSET else self.estimates
+        seen: dict[str, Estimate] = {
+            name: getattr(self.evaluation, name)
+            for name in ("accuracy", "roc_auc", "recall", "precision", "brier", "log_loss")
+        }
+        return seen
+
+    @property
     def n_rows(self) -> int:
         """How many rows were judged."""
         return self.quality.n_rows if self.evaluation is None else self.evaluation.n_rows
