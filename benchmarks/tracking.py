@@ -199,6 +199,20 @@ async def compare(peer, ours, given):
         )
 
 
+def check_peer():
+    """Refuse to measure against a peer that is slower than it could be."""
+    if not PEER.exists():
+        raise SystemExit("no .venv-mlflow3 here; run tools/setup.sh mlflow3")
+    for module in ("uvloop", "httptools"):
+        asked = [str(PEER.with_name("python")), "-c", f"import {module}"]
+        if subprocess.run(asked, stderr=subprocess.DEVNULL, check=False).returncode:
+            raise SystemExit(
+                f".venv-mlflow3 has no {module}, with which `mlflow server` is at its fastest, "
+                "and a slower peer would flatter us; run tools/setup.sh mlflow3, or "
+                ".venv-mlflow3/bin/pip install uvloop httptools"
+            )
+
+
 def start(name, command, folder, environment):
     port = ports.free("127.0.0.1")
     words = [word.format(port=port, folder=folder) for word in command]
@@ -224,8 +238,7 @@ def main():
     )
     parser.add_argument("--ops", type=lambda t: t.split(","), default=[])
     given = parser.parse_args()
-    if not PEER.exists():
-        raise SystemExit("no .venv-mlflow3 here; run tools/setup.sh mlflow3")
+    check_peer()
     print(machine.facts())
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
