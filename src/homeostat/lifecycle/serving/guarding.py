@@ -287,7 +287,10 @@ class Guard:
         known, frame = part.known, part.frame
         rows = slice(part.first, part.end)
         if len(frame.members) > 1:
-            spread = np.ptp(np.asarray(frame.member_scores, dtype=float)[:, rows], axis=0)
+            # Of several classes a row has a number for each; the furthest apart counts.
+            shape = (len(frame.members), len(frame.ids), -1)
+            each = np.asarray(frame.member_scores, dtype=float).reshape(shape)[:, rows]
+            spread = np.ptp(each, axis=0).max(axis=1)
             for at, gap in enumerate(spread.tolist(), start=part.first):
                 self._differ(known, frame, at, gap=gap, others=f"members {frame.version}")
         if not known.document.plan.shadow:
