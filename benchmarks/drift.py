@@ -1,10 +1,10 @@
 """CPU seconds and memory of comparing tables, beside Evidently on the same files.
 
-Run ``python benchmarks/drift.py [exact|summaries|evidently|ten|windows|segment|decision|fairness]``;
-without a name, all of them. A reference of 100 000 rows against 1 000 000 current ones, 30
-numeric and 10 categorical columns, from Parquet; each measurement in a process of its own,
-ours and Evidently's in turn. Evidently needs ``tools/setup.sh evidently``. Memory is the peak
-above what the imports leave.
+Run ``python benchmarks/drift.py [NAME ...]``, of ``exact summaries evidently ten segment
+windows decision fairness``; without a name, all of them. A reference of 100 000 rows against
+1 000 000 current ones, 30 numeric and 10 categorical columns, from Parquet; each measurement in
+a process of its own, ours and Evidently's in turn. Evidently needs ``tools/setup.sh
+evidently``. Memory is the peak above what the imports leave.
 """
 
 from __future__ import annotations
