@@ -20,6 +20,9 @@ LEAST_ROWS = 100
 _MOST_COLUMNS = 20
 _RIDGE = 1.0
 _EDGE = 3.0
+_BLOCKS = 10
+_TURNS = 8
+_FREEDOM = 2.0 * (_BLOCKS - 1)
 
 
 class Separation(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,16 +38,15 @@ class Separation(msgspec.Struct, frozen=True, kw_only=True):
     weights: tuple[tuple[int, float], ...]
 
 
-def separate(reference: Floats, current: Floats, *, seed: int = 0) -> Separation | None:
+def separate(reference: Floats, current: Floats) -> Separation | None:
     """Tell two tables apart by a cross-fitted classifier.
 
     Parameters
     ----------
     reference, current
         Shape ``(n, k)`` and ``(m, k)``: numbers (times and categories as numbers that make
-        sense, such as their frequency); NaN is missing. The first 20 columns are used.
-    seed
-        Of the folds.
+        sense, such as their frequency); NaN is missing. Rows in time order; the first 20
+        columns are used.
 
     Returns
     -------
@@ -60,9 +62,13 @@ def separate(reference: Floats, current: Floats, *, seed: int = 0) -> Separation
     -----
     Every column becomes the normal score of its rank in the reference; a ridge regression on
     scores, their squares and products then finds shifts of level, spread and correlation [1]_.
-    Each half of the rows is scored by the other, so without a change its area under the curve
-    is about normal around 0.5 with variance ``(n + m + 1) / (12 n m)`` of its rows [2]_; the
-    two halves are one question, so the smaller p-value is doubled.
+    Each table's rows are cut into eight blocks in time that take turns: the odd ones are scored
+    by the even ones and the other way round, so that the classifier hardly knows the neighbours
+    of the rows it is asked about, on which they may depend, and a change is seen when two
+    blocks have it. Without a change the area under the curve of a part lies around 0.5. Its
+    variance is that of ranks, ``(n + m + 1) / (12 n m)`` [2]_, or what the means of ten blocks
+    of either table say where that is more; so the tail is Student's. The two parts are one
+    question, so the smaller p-value is doubled.
 
     References
     ----------
@@ -88,8 +94,7 @@ def separate(reference: Floats, current: Floats, *, seed: int = 0) -> Separation
     used = min(_MOST_COLUMNS, reference.shape[1])
     rows = np.vstack([reference[:, :used], current[:, :used]])
     is_current = np.arange(n + m) >= n
-    rng = np.random.default_rng(seed)
-    is_first = np.concatenate([rng.permutation(n) % 2, rng.permutation(m) % 2]) == 0
+    is_first = np.concatenate([_in_turns(n), _in_turns(m)])
     areas, errors, chances, strength = [], [], [], np.zeros(used)
     for tested in (is_first, ~is_first):
         ordered = [np.sort(rows[~tested & ~is_current, j]) for j in range(used)]
@@ -99,7 +104,7 @@ def separate(reference: Floats, current: Floats, *, seed: int = 0) -> Separation
         area, error = _area(found[~is_current[tested]], found[is_current[tested]])
         areas.append(area)
         errors.append(error)
-        chances.append(distributions.normal_tail((area - 0.5) / error))
+        chances.append(_student_tail((area - 0.5) / error))
         strength += _shares(np.abs(weights) * features.std(axis=0), owners, used)
     order = np.argsort(-strength, kind="stable")
     return Separation(
@@ -108,6 +113,11 @@ def separate(reference: Floats, current: Floats, *, seed: int = 0) -> Separation
         p_value=min(1.0, 2 * min(chances)),
         weights=tuple((int(j), float(strength[j] / 2)) for j in order),
     )
+
+
+def _in_turns(n: int) -> NDArray[np.bool_]:
+    """Which rows are in the first of two parts that take turns by contiguous blocks."""
+    return np.asarray(np.arange(n) * _TURNS // n % 2 == 0)
 
 
 def _normal_scores(rows: Floats, ordered: list[Floats]) -> Floats:
@@ -145,9 +155,29 @@ def _ridge(features: Floats, target: Floats) -> Floats:
 def _area(negative: Floats, positive: Floats) -> tuple[float, float]:
     """Area under the curve, and its deviation when the two are alike."""
     n, m = len(negative), len(positive)
-    ordered = np.sort(negative)
-    below = ordered.searchsorted(positive, "left") + ordered.searchsorted(positive, "right")
-    return float(below.sum()) / (2 * n * m), math.sqrt((n + m + 1) / (12 * n * m))
+    above, below = _placements(negative, positive), _placements(positive, negative)
+    independent = (n + m + 1) / (12 * n * m)
+    dependent = _of_blocks(above) + _of_blocks(below)
+    return float(above.mean()), math.sqrt(max(independent, dependent))
+
+
+def _placements(among: Floats, values: Floats) -> Floats:
+    """Share of other values below each value, ties by half."""
+    ordered = np.sort(among)
+    both = ordered.searchsorted(values, "left") + ordered.searchsorted(values, "right")
+    return np.asarray(both / (2 * len(among)))
+
+
+def _of_blocks(values: Floats) -> float:
+    """Variance of the mean of values in time order, by the means of contiguous blocks."""
+    means = [float(part.mean()) for part in np.array_split(values, _BLOCKS)]
+    return float(np.var(means, ddof=1)) / _BLOCKS
+
+
+def _student_tail(t: float) -> float:
+    """Chance of more than `t`, with as many degrees of freedom as both tables' blocks leave."""
+    half = distributions.beta_share(_FREEDOM / (_FREEDOM + t * t), _FREEDOM / 2, 0.5) / 2
+    return half if t > 0 else 1 - half
 
 
 def _shares(strength: Floats, owners: list[tuple[int, int]], used: int) -> Floats:

@@ -1,7 +1,7 @@
 """Asks a deployment what its windows do not say: volume, silence, doubles, groups, estimates.
 
-Called by the doors. It reads the newest rows of the log and the stored windows, and decides
-nothing.
+Called by the doors, and once an hour by the worker, which looks closer. It reads the newest
+rows of the log and the stored windows, and decides nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from homeostat.foundation.house import House
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.alerting import watching
 from homeostat.lifecycle.evaluation import fairness
-from homeostat.lifecycle.loop import observing, scoring, summarising
+from homeostat.lifecycle.loop import looking, observing, realising, scoring, summarising
 from homeostat.lifecycle.monitoring import checks, measurements, outcomes, stored, unusual
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import actions as predictions
@@ -28,15 +28,25 @@ from homeostat.lifecycle.registry import adopted
 from homeostat.lifecycle.registry.entities import Version
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import plan as plans
+from homeostat.lifecycle.serving.entities import Deployment
 
 NEWEST_ROWS = 10_000
 LABELLED_ROWS = 50_000
 HOURS_A_YEAR = 8766.0
+BY_HOUR = 0.4
+"""Of the yearly false alarms; half are of windows, a tenth of single decisions."""
+QUESTIONS = 7
+"""Tests that share that part: volume, prior, rows as a whole, attribution, three of service."""
 TWO = 2
 CAUSES = {
     "volume": "feed",
     "freshness": "feed",
     "duplicates": "feed",
+    "training-serving-skew": "skew",
+    "multivariate-drift": "covariate-shift",
+    "service-latency": "infrastructure",
+    "service-errors": "infrastructure",
+    "service-saturation": "infrastructure",
 }
 """The cause that is named with an alert; unknown for the others."""
 UNTOLD = ("performance-without-labels",)
@@ -50,9 +60,11 @@ _log = log.get(__name__)
 class _Seen(NamedTuple):
     """What is read in one transaction."""
 
+    deployment: Deployment
     version: Version
     how: adopted.Loadable
     policy: Policy
+    kept: list[checks.Check]
     counts: list[tuple[int, int]]
     newest: pl.DataFrame
     labelled: pl.DataFrame
@@ -60,7 +72,12 @@ class _Seen(NamedTuple):
 
 
 def run(
-    house: House, actor: access.Actor, deployment: str, *, project: str | None = None
+    house: House,
+    actor: access.Actor,
+    deployment: str,
+    *,
+    is_closer: bool = False,
+    project: str | None = None,
 ) -> list[checks.Check]:
     """Return every check of a deployment; those that found something first.
 
@@ -70,6 +87,9 @@ def run(
         Needs ``monitoring.read`` and ``prediction.read``.
     deployment
         Its name.
+    is_closer
+        Whether models and data sets are opened for it, as the worker does once an hour;
+        otherwise what was found then is returned.
     project
         Namespace.
 
@@ -77,7 +97,8 @@ def run(
     -------
     list of Check
         Volume and freshness by the stored windows, duplicates in the newest 10,000 rows,
-        estimates and fairness from the newest 50,000, staleness of the version that answers.
+        estimates and fairness from the newest 50,000, staleness of the version that answers,
+        and what `looking` found.
 
     Raises
     ------
@@ -89,7 +110,8 @@ def run(
     access.require(actor, "monitoring.read")
     access.require(actor, "prediction.read")
     seen = house.read(lambda tx: _look(house, tx, actor, deployment), project=project)
-    level = min(0.05, seen.policy.monitoring.false_alarms_per_year / HOURS_A_YEAR)
+    alarms = seen.policy.monitoring.false_alarms_per_year * BY_HOUR
+    level = min(0.05, alarms / HOURS_A_YEAR / QUESTIONS)
     newest_at = seen.newest["served_at"].max() if seen.newest.height else None
     last_at = newest_at if isinstance(newest_at, int) else None
     found = [
@@ -103,8 +125,25 @@ def run(
             now=seen.at,
             version=seen.version.reference,
         ),
+        *_closer(house, actor, seen, level=level, is_closer=is_closer),
     ]
     return sorted(found, key=lambda check: check.verdict != "found")
+
+
+def _closer(
+    house: House, actor: access.Actor, seen: _Seen, *, level: float, is_closer: bool
+) -> list[checks.Check]:
+    if is_closer:
+        subject = looking.Subject(seen.deployment, seen.version, seen.how, seen.newest, seen.at)
+        return looking.closer(house, actor, subject, level=level)
+    known = {one.name: one for one in seen.kept}
+    told = "a worker looks once an hour, and when it is asked to"
+    query = f"homeostat objectives measure {seen.deployment.name}"
+    return [
+        known.get(name)
+        or checks.Check(name=name, verdict="unknown", sentence=told, query=query)
+        for name in looking.NAMES
+    ]
 
 
 def rarest(
@@ -184,7 +223,7 @@ class Hourly:
             return False
         self._seen[deployment] = now
         try:
-            found = run(self._house, self._actor, deployment)
+            found = run(self._house, self._actor, deployment, is_closer=True)
             self._house.write(lambda tx: self._keep(tx, deployment, found))
         except errors.HomeostatError as error:
             _log.warning("a deployment cannot be checked", name=deployment, error=str(error))
@@ -244,6 +283,8 @@ def _look(house: House, tx: Transaction, actor: access.Actor, deployment: str) -
         house, tx, deployment, rows=(max(0, end - LABELLED_ROWS), end)
     )
     return _Seen(
+        deployment=found,
+        kept=measurements.checks(tx, actor, deployment),
         version=version,
         how=adopted.loadable(tx, version),
         policy=policies.parse(found.policy, where=f"policy of {deployment}"),
@@ -262,11 +303,16 @@ def _identities(rows: pl.DataFrame) -> pl.DataFrame:
 def _outcomes(
     house: House, seen: _Seen, deployment: str, *, level: float
 ) -> list[checks.Check]:
-    """Estimates and groups, of a classifier of two classes."""
+    """Say what came of the answers, as far as it is known; groups of two classes."""
     described = scoring.Scorer(house).described(seen.how)
-    if len(described.classes) != TWO:
-        return []
     rows = seen.labelled
+    if described.task != "binary" or len(described.classes) != TWO:
+        waiting = seen.newest.filter(
+            ~pl.col("key").is_in(rows["key"].implode()), pl.col("score").is_finite()
+        )
+        if described.task == "binary":  # one of several classes, against the rest
+            return []
+        return realising.run(described, rows, waiting, deployment=deployment)
     truth = observing.positives(rows, scoring.positive_of(described)).astype(np.float64)
     waiting = seen.newest.filter(~pl.col("key").is_in(rows["key"].implode()))
     waiting = waiting.filter(pl.col("score").is_finite())

@@ -21,6 +21,7 @@ from homeostat.lifecycle.alerting import watching
 from homeostat.lifecycle.loop import (
     actions,
     aims,
+    blaming,
     carrying,
     decide,
     entities,
@@ -33,8 +34,7 @@ from homeostat.lifecycle.loop import (
     summarising,
 )
 from homeostat.lifecycle.monitoring import actions as monitoring
-from homeostat.lifecycle.monitoring import baseline, blame, judge
-from homeostat.lifecycle.monitoring import entities as monitored
+from homeostat.lifecycle.monitoring import baseline, judge
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import read
 from homeostat.lifecycle.serving import actions as serving
@@ -271,7 +271,16 @@ class Loop:
         )
         if not decide.raises_harm(seen.state, event):
             return event
-        return self._blamed(seen, event, version_row=_new_version(rows))
+        return blaming.blamed(
+            self._house,
+            self._actor,
+            seen.deployment.name,
+            event=event,
+            rows=rows,
+            accepted=actions.accepted_error(seen.state),
+            frozen=self._baseline(seen),
+            aim=aim,
+        )
 
     def _growth(
         self, seen: View, rows: pl.DataFrame, truth: np.ndarray[Any, np.dtype[np.bool_]]
@@ -283,31 +292,6 @@ class Loop:
             lambda tx: relearning.of_rows(tx, self._actor, seen.deployment.name, rows)
         )
         return relearning.growth(self._house, seen.deployment.model, rows, truth, correctors)
-
-    def _blamed(
-        self, seen: View, event: entities.BlockLabelled, *, version_row: int | None
-    ) -> entities.BlockLabelled:
-        """Ask blame where the harm comes from, by the windows of the block's rows."""
-        harm = monitored.Harm(
-            first_row=event.first_row,
-            end_row=event.end_row,
-            accepted=actions.accepted_error(seen.state),
-            realised=event.error,
-            n_rows=event.n_rows,
-        )
-        windows = self._house.read(
-            lambda tx: monitoring.list_windows(
-                tx, self._actor, seen.deployment.name, before_row=event.end_row, limit=50
-            )
-        )
-        touching = [window for window in reversed(windows) if window.end_row > event.first_row]
-        causes = blame.rank(touching, harm=harm, version_row=version_row)
-        shifts = [window.shift.change for window in touching if window.shift is not None]
-        return msgspec.structs.replace(
-            event,
-            cause=observing.seen_causes(causes[:1])[0],
-            shift_loss=shifts[-1] if shifts else None,
-        )
 
     # --- canary ----------------------------------------------------------------------------
 
@@ -389,9 +373,3 @@ class Loop:
 
         self._house.write(write)
         return is_news
-
-
-def _new_version(rows: pl.DataFrame) -> int | None:
-    """Return the first row that others answered than the rows before; None without one."""
-    changed = rows.filter(pl.col("version") != rows["version"][0])
-    return None if changed.is_empty() else int(changed["row"][0])

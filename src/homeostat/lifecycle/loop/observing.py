@@ -23,6 +23,8 @@ CONTEXT = "c."
 LABEL = "label"
 LONGEST_WINDOW_ROWS = 10_000
 YEAR_S = 365 * 86_400.0
+BY_WINDOW = 0.5
+"""Of the yearly false alarms; the rest are of checks by the hour and of single decisions."""
 DOUBTFUL_ROWS = 20
 """Rows beside a broken stretch that are kept out with it: its ends are exact to some rows."""
 
@@ -276,7 +278,8 @@ def budget(policy: Policy) -> monitored.AlarmBudget:
     """Return the budget of false alarms for one window; an hour where windows are of rows."""
     seconds = policy.monitoring.window_span.seconds or 3600.0
     return monitored.AlarmBudget(
-        false_alarms=policy.monitoring.false_alarms_per_year, windows=YEAR_S / seconds
+        false_alarms=policy.monitoring.false_alarms_per_year * BY_WINDOW,
+        windows=YEAR_S / seconds,
     )
 
 

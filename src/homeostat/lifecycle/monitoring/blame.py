@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from homeostat.lifecycle.monitoring import entities, judge
+from homeostat.lifecycle.monitoring import checks, entities, judge, region
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +21,51 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     n_failed: int
 
 
+class Corrected(msgspec.Struct, frozen=True, kw_only=True):
+    """What corrections did to answers: of how many rows, changed, made wrong on balance.
+
+    `marks` names those that fired, ``<id>@<version>``.
+    """
+
+    n_rows: int
+    n_changed: int
+    n_worse: int
+    marks: tuple[str, ...] = ()
+
+
+class Hints(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known beside the windows.
+
+    Attributes
+    ----------
+    deployment
+        For the commands that show the evidence; without it there are none.
+    service, corrections
+        Of the rows of the harm, where counted.
+    skew
+        The check of training-serving skew, as it was found last.
+    region
+        Where the loss has risen most, if that is known.
+    """
+
+    deployment: str = ""
+    service: Service | None = None
+    corrections: Corrected | None = None
+    skew: checks.Check | None = None
+    region: region.Region | None = None
+
+
+_SHOWN = {
+    "feed": "homeostat monitor show {} --by minute",
+    "schema": "homeostat monitor windows {}",
+    "skew": "homeostat monitor check {}",
+    "covariate-shift": "homeostat monitor show {} --by hour",
+    "prior-shift": "homeostat monitor check {}",
+    "concept-change": "homeostat predictions export {} log.parquet --labels",
+    "new-version": "homeostat why deployment:{}",
+    "correction": "homeostat corrections list {}",
+    "infrastructure": "homeostat monitor check {}",
+}
 Judged = entities.Judgement | entities.Window
 _FAILING = 0.05
 _PART = 0.5
@@ -32,7 +77,7 @@ def rank(
     *,
     harm: entities.Harm | None = None,
     version_row: int | None = None,
-    service: Service | None = None,
+    hints: Hints = Hints(),  # noqa: B008 - immutable
 ) -> tuple[entities.Cause, ...]:
     """Name the causes of harm, the likeliest first.
 
@@ -45,8 +90,8 @@ def rank(
         The rise in loss (share of wrong answers); None ranks findings alone.
     version_row
         First row answered by a version newer than the accepted loss; None when there is none.
-    service
-        Requests of the same rows, where counted.
+    hints
+        What is known beside the windows.
 
     Returns
     -------
@@ -66,11 +111,16 @@ def rank(
         if harm is None or (j.first_row < harm.end_row and j.end_row > harm.first_row)
     ]
     causes = _of_the_feed(touching, harm)
+    service, skewed = hints.service, hints.skew
     if service and service.n_requests and service.n_failed > _FAILING * service.n_requests:
         causes.append(_of_the_service(service))
+    if skewed is not None and skewed.verdict == "found":
+        causes.append(_of_the_skew(skewed))
     if harm is None:
         causes += _shifts(touching)
-        return tuple(sorted(causes, key=lambda cause: -cause.share))
+        return _ranked(causes, hints)
+    if hints.corrections is not None and hints.corrections.n_worse > 0:
+        causes.append(_of_the_corrections(hints.corrections, harm))
     if version_row is not None and harm.first_row <= version_row < harm.end_row:
         causes.append(_of_the_version(version_row, harm))
     left = max(0.0, 1.0 - max((cause.share for cause in causes), default=0.0))
@@ -78,8 +128,27 @@ def rank(
     if shift:
         causes.append(shift)
         left = max(0.0, left - shift.share)
-    causes.append(_of_the_world(harm, left, shift))
-    return tuple(sorted(causes, key=lambda cause: -cause.share))
+    causes.append(_of_the_world(harm, left, shift, where=hints.region))
+    return _ranked(causes, hints)
+
+
+def _ranked(causes: Sequence[entities.Cause], hints: Hints) -> tuple[entities.Cause, ...]:
+    """Order causes by what they explain; each with the command that shows its evidence."""
+    ordered = sorted(causes, key=lambda cause: -cause.share)
+    if not hints.deployment:
+        return tuple(ordered)
+    return tuple(
+        msgspec.structs.replace(
+            cause,
+            evidence=(
+                *cause.evidence,
+                f"shown by: {_SHOWN[cause.kind].format(hints.deployment)}",
+            ),
+        )
+        if cause.kind in _SHOWN
+        else cause
+        for cause in ordered
+    )
 
 
 def _of_the_feed(
@@ -110,6 +179,34 @@ def _of_the_service(service: Service) -> entities.Cause:
     sentence = f"{service.n_failed} of {service.n_requests} requests failed"
     return entities.Cause(
         kind="infrastructure", share=share, sentence=sentence, evidence=(sentence,)
+    )
+
+
+def _of_the_skew(skewed: checks.Check) -> entities.Cause:
+    """Name the column that differs in most rows; as much of the loss may come of it."""
+    columns = {name: one.value for name, one in skewed.numbers.items() if name != "pairs"}
+    column = max(columns, key=lambda name: columns[name], default=None)
+    return entities.Cause(
+        kind="skew",
+        column=column,
+        share=columns[column] if column is not None else 0.0,
+        sentence=f"what is served is not what the data set has: {skewed.sentence}",
+        evidence=(skewed.sentence, *([f"shown by: {skewed.query}"] if skewed.query else [])),
+    )
+
+
+def _of_the_corrections(corrected: Corrected, harm: entities.Harm) -> entities.Cause:
+    rise = max(harm.realised - harm.accepted, 1e-9)
+    sentence = (
+        f"corrections changed {corrected.n_changed} of {corrected.n_rows} answers, and "
+        f"{corrected.n_worse} more of them are wrong than without"
+    )
+    named = [f"by {', '.join(corrected.marks[:5])}"] if corrected.marks else []
+    return entities.Cause(
+        kind="correction",
+        share=min(1.0, corrected.n_worse / max(1, corrected.n_rows) / rise),
+        sentence=sentence,
+        evidence=(sentence, *named),
     )
 
 
@@ -166,16 +263,29 @@ def _is_noise(rest: float, effect: entities.ShiftEffect, harm: entities.Harm) ->
 
 
 def _of_the_world(
-    harm: entities.Harm, share: float, shift: entities.Cause | None
+    harm: entities.Harm,
+    share: float,
+    shift: entities.Cause | None,
+    *,
+    where: region.Region | None,
 ) -> entities.Cause:
     seen = (
         f"{harm.realised:.1%} of {harm.n_rows} rows since row {harm.first_row} were answered "
         f"wrongly, {harm.accepted:.1%} is accepted"
     )
     why = "no shift of the inputs explains it" if shift is None else f"after that, {share:.0%}"
+    evidence = [seen, why if shift is None else f"{why} of the rise is left unexplained"]
+    sentence = f"the same cases have other outcomes than at training: {seen}"
+    if where is not None:
+        told = (
+            f"{where.excess:.0%} of the excess loss is where {where.column} is {where.where}, "
+            f"{where.rows:.0%} of the rows"
+        )
+        evidence.append(told)
+        sentence = f"{sentence}; {told}"
     return entities.Cause(
         kind="concept-change",
         share=share,
-        sentence=f"the same cases have other outcomes than at training: {seen}",
-        evidence=(seen, why if shift is None else f"{why} of the rise is left unexplained"),
+        sentence=sentence,
+        evidence=tuple(evidence),
     )

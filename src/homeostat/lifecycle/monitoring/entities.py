@@ -29,10 +29,12 @@ FindingKind = Literal[
 CauseKind = Literal[
     "feed",
     "schema",
+    "skew",
     "covariate-shift",
     "prior-shift",
     "concept-change",
     "new-version",
+    "correction",
     "infrastructure",
     "unknown",
 ]

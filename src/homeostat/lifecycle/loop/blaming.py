@@ -1,0 +1,156 @@
+"""Asks blame where harm comes from, with all that is known of its rows; called by `live`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from homeostat.foundation import access
+from homeostat.foundation.database import Transaction
+from homeostat.foundation.house import House
+from homeostat.lifecycle.loop import aims, entities, observing
+from homeostat.lifecycle.monitoring import actions as monitoring
+from homeostat.lifecycle.monitoring import (
+    baseline,
+    blame,
+    measurements,
+    region,
+    service_counts,
+    skew,
+)
+from homeostat.lifecycle.monitoring import entities as monitored
+from homeostat.lifecycle.predictions.entities import ABSTAINED
+
+MOST_WINDOWS = 50
+_EVEN = 0.5
+
+
+def blamed(
+    house: House,
+    actor: access.Actor,
+    deployment: str,
+    *,
+    event: entities.BlockLabelled,
+    rows: pl.DataFrame,
+    accepted: float,
+    frozen: baseline.Baseline,
+    aim: aims.Aim,
+) -> entities.BlockLabelled:
+    """Return a block with the cause of its harm.
+
+    Parameters
+    ----------
+    house, actor
+        Needs ``monitoring.read``.
+    deployment
+        Its name.
+    event, rows
+        The block, and its labelled rows.
+    accepted
+        Loss that was accepted.
+    frozen
+        Baseline of the version that answers.
+    aim
+        What is foretold.
+    """
+    harm = monitored.Harm(
+        first_row=event.first_row,
+        end_row=event.end_row,
+        accepted=accepted,
+        realised=event.error,
+        n_rows=event.n_rows,
+    )
+
+    def look(tx: Transaction) -> tuple[list[monitored.Window], blame.Hints]:
+        windows = monitoring.list_windows(
+            tx, actor, deployment, before_row=event.end_row, limit=MOST_WINDOWS
+        )
+        checks = measurements.checks(tx, actor, deployment)
+        hints = blame.Hints(
+            deployment=deployment,
+            service=_service(tx, deployment, rows),
+            skew=next((one for one in checks if one.name == skew.NAME), None),
+        )
+        return windows, hints
+
+    windows, hints = house.read(look)
+    if aim.task == "binary":
+        hints = _told_by_rows(hints, rows, frozen, aim)
+    touching = [window for window in reversed(windows) if window.end_row > event.first_row]
+    causes = blame.rank(touching, harm=harm, version_row=new_version(rows), hints=hints)
+    shifts = [window.shift.change for window in touching if window.shift is not None]
+    return msgspec.structs.replace(
+        event,
+        cause=observing.seen_causes(_evident(causes[:1]))[0],
+        shift_loss=shifts[-1] if shifts else None,
+    )
+
+
+def _evident(causes: Sequence[monitored.Cause]) -> list[monitored.Cause]:
+    """Return causes whose sentence ends with the command that shows them."""
+    return [
+        msgspec.structs.replace(one, sentence=f"{one.sentence} ({one.evidence[-1]})")
+        if one.evidence and one.evidence[-1].startswith("shown by: ")
+        else one
+        for one in causes
+    ]
+
+
+def new_version(rows: pl.DataFrame) -> int | None:
+    """Return the first row that others answered than the rows before; None without one."""
+    changed = rows.filter(pl.col("version") != rows["version"][0])
+    return None if changed.is_empty() else int(changed["row"][0])
+
+
+def _service(tx: Transaction, deployment: str, rows: pl.DataFrame) -> blame.Service | None:
+    """Return how requests fared in the time of the rows, where that was counted."""
+    first, last = rows["served_at"].min(), rows["served_at"].max()
+    if not isinstance(first, int) or not isinstance(last, int):
+        return None
+    found = service_counts.slots(tx, deployment, since=max(1, first - service_counts.SLOT_MS))
+    inside = [counts for at, counts in found if at <= last]
+    if not inside:
+        return None
+    return blame.Service(
+        n_requests=sum(one.total for one in inside), n_failed=sum(one.failed for one in inside)
+    )
+
+
+def _told_by_rows(
+    hints: blame.Hints, rows: pl.DataFrame, frozen: baseline.Baseline, aim: aims.Aim
+) -> blame.Hints:
+    """Add what corrections did to the answers, and where the loss has risen."""
+    truth = aims.truth(rows[observing.LABEL], aim).astype(bool)
+    said = observing.as_text(rows["answer"])
+    given = said.ne_missing(ABSTAINED).to_numpy()
+    answered = said.eq(aim.positive).fill_null(value=False).to_numpy()
+    alone = rows["score"].to_numpy() >= _EVEN
+    wrong = np.where(given, answered, alone) != truth
+    return msgspec.structs.replace(
+        hints,
+        corrections=_corrected(rows, given & (wrong != (alone != truth)), wrong),
+        region=region.find(observing.features(rows), wrong, frozen),
+    )
+
+
+def _corrected(
+    rows: pl.DataFrame, changed: NDArray[np.bool_], wrong: NDArray[np.bool_]
+) -> blame.Corrected | None:
+    if "corrections" not in rows.columns:
+        return None
+    fired = rows["corrections"].fill_null("")
+    by_them = changed & fired.ne("").to_numpy()
+    if not by_them.any():
+        return None
+    marks = fired.filter(pl.Series(by_them)).str.split(",").explode().unique().sort()
+    n_worse = int(np.count_nonzero(by_them & wrong)) - int(np.count_nonzero(by_them & ~wrong))
+    return blame.Corrected(
+        n_rows=rows.height,
+        n_changed=int(by_them.sum()),
+        n_worse=n_worse,
+        marks=tuple(marks.to_list()),
+    )
