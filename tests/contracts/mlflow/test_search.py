@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from homeostat.foundation import access
+from homeostat.lifecycle.tracking import actions
+
 
 def everything(door, experiment_id, n):
     """Make a run that keeps and read something of every kind."""
@@ -46,3 +49,22 @@ def test_the_newest_are_read_page_by_page(door, experiment_id):
             break
     assert [info["start_time"] for info in seen] == [3, 3, 2, 2, 2, 1, 1]
     assert len({info["run_id"] for info in seen}) == len(seen)
+
+
+def test_a_run_that_was_shown_is_shown_as_others_changed_it(door, experiment_id):
+    """What was shown last is kept, and forgotten when any other connection commits."""
+    new = {"experiment_id": experiment_id, "start_time": 1}
+    run_id = door.post("runs/create", new)["run"]["info"]["run_id"]
+    owner = access.local_owner("ada")
+
+    def shown():
+        found = door.post("runs/search", {"experiment_ids": [experiment_id]})["runs"]
+        alone = door.get("runs/get", run_id=run_id)["run"]
+        assert found == [alone]
+        return {tag["key"]: tag["value"] for tag in alone["data"]["tags"]}.get("stage")
+
+    assert shown() is None
+    for stage in ("one", "two"):
+        with door.house.database.write() as tx:  # as another process would
+            actions.set_tags(tx, owner, run_id, values={"stage": stage})
+        assert shown() == shown() == stage

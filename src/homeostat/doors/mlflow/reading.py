@@ -6,13 +6,14 @@ from typing import Final
 
 import msgspec
 
-from homeostat.doors.mlflow import decoding, recording, routing, shapes
+from homeostat.doors.mlflow import decoding, fragments, recording, routing, shapes
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.tracking import history, whole
 
 PAGE_POINTS: Final = 25_000
 LARGEST_PAGE: Final = 1_000_000
+_shown: Final = fragments.Fragments()
 
 
 class GetRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,8 +37,11 @@ def get_run(actor: access.Actor, asked: GetRun) -> routing.Look:
     """Return a run with what it keeps."""
     run_id = recording.run_of(asked)
 
-    def read(tx: Transaction) -> bytes:
+    def make(tx: Transaction) -> bytes:
         return msgspec.json.encode({"run": shapes.run(whole.read_run(tx, actor, run_id))})
+
+    def read(tx: Transaction) -> bytes:
+        return _shown.all_of(tx, (run_id,), lambda _: (make(tx),))[0]
 
     return routing.Look(read)
 

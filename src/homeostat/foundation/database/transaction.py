@@ -205,6 +205,21 @@ class Transaction:
             pending.error = error
             raise
 
+    def state(self) -> tuple[Any, int] | None:
+        """Return what is equal while nobody commits; for a transaction that only reads.
+
+        Returns
+        -------
+        tuple or None
+            Of SQLite's connection and its count of others' commits; None on PostgreSQL, which
+            has no such count.
+        """
+        if self.dialect != "sqlite":
+            return None
+        if self._raw is None:
+            self._raw = self._connection.connection.dbapi_connection
+        return self._raw, self._raw.execute("PRAGMA data_version").fetchone()[0]
+
     def _prepare(self, statement: prepared.Prepared) -> None:
         """Bring the database and what is known to where a statement may run."""
         pending = self._pending
