@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import bisect
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +40,20 @@ class Column(NamedTuple):
 
 
 def place(column: Column, value: Any) -> int:
-    """Return the bin of a value; the last but one for none seen before, the last for none."""
+    """Find the bin of a value.
+
+    Parameters
+    ----------
+    column
+        Of the reference.
+    value
+        Any.
+
+    Returns
+    -------
+    int
+        Place in `column.chances`: the last but one for none seen before, the last for none.
+    """
     missing = len(column.chances) - 1
     if value is None:
         return missing
@@ -69,6 +80,11 @@ def chance(column: Column, value: Any) -> float:
     value
         One that is no number, in a column of numbers, counts as missing.
 
+    Returns
+    -------
+    float
+        In (0, 1].
+
     Examples
     --------
     >>> one = Column([0.0], {}, [0.5, 0.5, 0.001, 0.01], -1.0, 1.0, 0.0, 2.0, 2.0)
@@ -91,41 +107,6 @@ def _further(column: Column, value: float) -> float:
         return 1.0
     ratio = max(1.0, abs(value - column.middle) / reach)
     return math.pow(ratio, -power)
-
-
-class _Bins(msgspec.Struct, frozen=True):
-    """What is read of a column's bins: edges, or categories."""
-
-    edges: bytes = b""
-    categories: tuple[str, ...] = ()
-
-
-class _Seen(msgspec.Struct, frozen=True):
-    """What is read of a column's summary; `counts` are bytes beside edges."""
-
-    n: int
-    nulls: int
-    counts: Any
-    others: int = 0
-    minimum: float | None = None
-    maximum: float | None = None
-
-
-class _AllBins(msgspec.Struct, frozen=True):
-    columns: dict[str, _Bins]
-
-
-class _AllSeen(msgspec.Struct, frozen=True):
-    columns: dict[str, _Seen]
-
-
-class _Frozen(msgspec.Struct, frozen=True):
-    """As much of a stored baseline as is needed here; the rest of it is skipped."""
-
-    features: tuple[str, ...]
-    bins: _AllBins
-    summary: _AllSeen
-    surprise: tails.Tail | None = None
 
 
 class Row(NamedTuple):
@@ -177,6 +158,11 @@ class Reference:
         ----------
         values
             In the order of `names`.
+
+        Returns
+        -------
+        Row
+            With the rarest column.
         """
         most, total, at = -1.0, 0.0, 0
         for i, (column, costs, value) in enumerate(
@@ -200,6 +186,11 @@ class Reference:
             Columns in the order of `names`, each of `n_rows` values.
         n_rows
             1 or more.
+
+        Returns
+        -------
+        tuple
+            Its place, and how rare it is.
         """
         most, total = np.full(n_rows, -1.0), np.zeros(n_rows)
         which = np.zeros(n_rows, dtype=np.intp)
@@ -229,7 +220,20 @@ class Reference:
 
 
 def chances(column: Column, values: Sequence[Any]) -> Floats:
-    """Return the chances of many values of a column, shape ``(n,)``; as `chance` one by one."""
+    """Find the chances of many values of a column, as `chance` does one by one.
+
+    Parameters
+    ----------
+    column
+        Of the reference.
+    values
+        Any.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(n,)``.
+    """
     costs = -np.log(np.asarray(column.chances))
     return np.exp(-_costs(column, costs, values))
 
@@ -255,40 +259,6 @@ def _costs(column: Column, costs: Floats, values: Sequence[Any]) -> Floats:
     for i in np.flatnonzero(outside & ~gone).tolist():
         found[i] -= math.log(_further(column, float(x[i])))
     return found
-
-
-def read(packed: bytes) -> Reference:
-    """Read the stored baseline of a version, without what only monitoring needs.
-
-    Parameters
-    ----------
-    packed
-        As `monitoring.baseline` has packed it.
-
-    Raises
-    ------
-    ValueError
-        When the bytes hold no baseline.
-    """
-    try:
-        found = msgspec.msgpack.decode(zlib.decompress(packed), type=_Frozen)
-    except (zlib.error, msgspec.MsgspecError) as broken:
-        msg = f"these bytes hold no baseline: {broken}"
-        raise ValueError(msg) from broken
-    columns = {
-        name: _read(found.bins.columns[name], found.summary.columns[name])
-        for name in found.features
-        if name in found.bins.columns
-    }
-    return Reference(columns, found.surprise)
-
-
-def _read(kept: _Bins, seen: _Seen) -> Column:
-    if not isinstance(seen.counts, bytes):
-        return categories(kept.categories, seen.counts, others=seen.others, nulls=seen.nulls)
-    counts = np.frombuffer(seen.counts, dtype="<i8")
-    edges = np.frombuffer(kept.edges, dtype="<f8")
-    return numbers(edges, counts, n=seen.n, ends=(seen.minimum, seen.maximum))
 
 
 def numbers(
@@ -357,6 +327,11 @@ def categories(
         Rows with another category.
     nulls
         Rows without one.
+
+    Returns
+    -------
+    Column
+        Ready for `chance`.
     """
     seen = sum(counts) + others + nulls + 1
     every = (*counts, others)

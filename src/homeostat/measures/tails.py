@@ -31,7 +31,18 @@ class Tail(msgspec.Struct, frozen=True, array_like=True):
     above: float = TOP
 
     def chance(self, value: float) -> float:
-        """Return the chance of a value as large; 1 below `start`."""
+        """Find the chance of a value as large.
+
+        Parameters
+        ----------
+        value
+            Any.
+
+        Returns
+        -------
+        float
+            1 below `start`.
+        """
         if value <= self.start:
             return 1.0
         return self.above * math.exp(-(value - self.start) / self.scale) if self.scale else 0.0

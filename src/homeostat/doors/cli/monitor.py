@@ -207,7 +207,7 @@ def show(*, deployment: str, column: str, since: str, as_json: bool, **asked: An
 @click.argument("deployment")
 @output.option
 def check(*, deployment: str, as_json: bool) -> None:
-    """Check volume, silence, doubles, groups, estimates and age of a DEPLOYMENT."""
+    """Check what windows of a DEPLOYMENT do not say: volume, groups, age, skew, service."""
     with session.client() as client:
         found = client.monitoring.check(deployment)
     output.emit(

@@ -20,7 +20,7 @@ import numpy as np
 from homeostat.foundation import log
 from homeostat.lifecycle.predictions import frames
 from homeostat.lifecycle.serving import entities, plan
-from homeostat.measures import rarity, tails
+from homeostat.measures import packed, rarity, tails
 
 WAIT_S: Final = 0.1
 PAUSE_S: Final = 0.005
@@ -220,8 +220,8 @@ class Guard:
     async def _read(self, known: _Known) -> None:
         place = self._files / _digest(known.document)
         try:
-            packed = await asyncio.to_thread(place.read_bytes)
-            known.reference = await asyncio.to_thread(rarity.read, packed)
+            data = await asyncio.to_thread(place.read_bytes)
+            known.reference = await asyncio.to_thread(packed.read, data)
         except (OSError, ValueError) as error:
             name = known.document.deployment
             _log.warning("decisions are not watched", deployment=name, why=str(error))
