@@ -69,7 +69,8 @@ _SHOWN = {
 Judged = entities.Judgement | entities.Window
 _FAILING = 0.05
 _PART = 0.5
-_Z = 1.64  # one-sided, 95 %
+_Z = 1.96  # one-sided, 97.5 %
+_A_THIRD = 1 / 3
 
 
 def rank(
@@ -237,7 +238,7 @@ def _of_the_shift(
     rise = max(harm.realised - harm.accepted, 1e-9)
     change = math.fsum(effect.change for effect in effects) / len(effects)
     share = min(left, max(0.0, change / rise))
-    if effects[-1].verdict == "harmful" and _is_noise(rise - change, effects[-1], harm):
+    if share >= _A_THIRD and _is_noise(rise - change, effects[-1], harm):
         share = left  # the simplest account that the rows do not contradict
     priors = [effect for effect in effects if effect.prior is not None]
     if 2 * len(priors) > len(effects):
@@ -257,7 +258,9 @@ def _of_the_shift(
 
 
 def _is_noise(rest: float, effect: entities.ShiftEffect, harm: entities.Harm) -> bool:
-    """Say whether what a shift leaves of the rise is within the noise of so few rows."""
+    """Say whether a shift surely costs, and leaves of the rise no more than noise."""
+    if effect.change <= _Z * effect.standard_error:
+        return False
     chance = harm.realised * (1 - harm.realised) / max(1, harm.n_rows)
     return rest <= _Z * math.sqrt(chance + effect.standard_error**2)
 
