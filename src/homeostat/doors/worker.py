@@ -48,6 +48,7 @@ def run(told: settings.Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ending.set())
     with house.open_house(told) as opened:
+        opened.write(lambda tx: triggers.set_clocks(tx, ACTOR))
         bench = duties.Bench(opened)
         lanes = [
             Lane("judge", bench.quick(), opened, ending=ending),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from homeostat.foundation import access, events, jobs
+from homeostat.foundation import access, errors, events, jobs, log
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.alerting import telling, watching
 from homeostat.lifecycle.data import actions as data
@@ -31,6 +31,7 @@ ADVANCE = "loop.advance"
 ASK = wanting.ASK
 EVERY_MINUTE = "* * * * *"
 SYSTEM = access.system("").name
+_log = log.get(__name__)
 # Each attempt goes on where the last one ended, so being interrupted often is no failure.
 ADVANCE_ATTEMPTS = 25
 
@@ -125,8 +126,22 @@ def _snapshot_added(tx: Transaction, actor: access.Actor, event: events.Event) -
 def _class_changed(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
     """Any deployment may be in a class now, or in none any more."""
     del event
+    set_clocks(tx, actor)
+
+
+def set_clocks(tx: Transaction, actor: access.Actor) -> None:
+    """Set the clocks of every deployment; also of those from before there were such clocks.
+
+    Parameters
+    ----------
+    tx, actor
+        A part of the system; called by the worker when it begins.
+    """
     for deployment in serving.list_deployments(tx, actor, limit=1000):
-        _set_clocks(tx, actor, deployment.name)
+        try:
+            _set_clocks(tx, actor, deployment.name)
+        except errors.InvalidInputError as error:  # a policy of an earlier release
+            _log.warning("no clocks are set", name=deployment.name, error=str(error))
 
 
 def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
