@@ -54,7 +54,9 @@ def test_any_bytes_are_as_many_values_as_the_shape_says_or_refused(datatype, sha
 
 @given(st.binary(max_size=80), st.binary(max_size=3) | st.sampled_from([b"0", b"10", b"79"]))
 def test_a_body_of_anything_is_refused(body, length):
-    call = asked.Call(None, SimpleNamespace(features=("a",)), {v2.HEADER_LENGTH: length}, body)
+    call = asked.Call(
+        None, SimpleNamespace(features=("a",), several=()), {v2.HEADER_LENGTH: length}, body
+    )
     with pytest.raises(errors.InvalidInputError):
         v2.read(call)
 
@@ -75,7 +77,7 @@ WHAT = st.lists(
 def test_the_quick_reader_takes_nothing_that_the_full_one_refuses(datatype, data):
     one = {"name": "a", "shape": [len(data)], "datatype": datatype, "data": data}
     body = msgspec.json.encode({"inputs": [one]})
-    now = SimpleNamespace(features=("a",))
+    now = SimpleNamespace(features=("a",), several=())
     found = quick.infer(body)
     if found is not None:
         assert found.columns == v2.read(asked.Call(None, now, {}, body))[0].columns

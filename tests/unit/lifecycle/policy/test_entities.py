@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from homeostat.lifecycle.evaluation.entities import METRICS
+from homeostat.lifecycle.evaluation.entities import CLASS_METRICS, METRICS, NUMBER_METRICS
 from homeostat.lifecycle.policy import entities, spans
 
 
 def test_the_metrics_of_a_policy_are_those_that_are_measured():
-    assert set(entities.CLASSIFICATION_METRICS) == set(METRICS)
+    assert set(entities.CLASSIFICATION_METRICS) == {*METRICS, *CLASS_METRICS}
+    assert entities.REGRESSION_METRICS == NUMBER_METRICS
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,13 @@ def test_name_and_target_are_enough():
     assert read.retraining.on == ("harm", "refresh")
 
 
-def test_a_regression_is_refused_until_it_is_served():
-    with pytest.raises(InvalidInputError, match="regression"):
-        policy.parse(LEAST + 'task = "regression"\n')
+def test_a_regression_is_judged_by_r2_or_by_what_is_said_and_never_by_selection_rates():
+    text = LEAST + 'task = "regression"\n[gates]\n'
+    assert policy.parse(text).gates.metric == "r2"
+    assert policy.parse(text + 'metric = "pinball@0.9"\n').gates.metric == "pinball@0.9"
+    for wrong in ('metric = "pinball@1.5"', 'metric = "f1"', "disparate_impact_at_least = 0.8"):
+        with pytest.raises(InvalidInputError, match="regression"):
+            policy.parse(text + wrong + "\n")
 
 
 @pytest.mark.parametrize(
