@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from homeostat.foundation.database import Transaction
 
-MOST_BYTES: Final = 4 * 1024 * 1024
+MOST_BYTES: Final = 2 * 1024 * 1024
 
 
 class Fragments:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from homeostat.foundation.database.prepared import Prepared
 
-_MOST_KNOWN: Final = 4096
+_MOST_KNOWN: Final = 2048
 _VERSION: Final = "PRAGMA data_version"
 
 

@@ -183,4 +183,3 @@ def _change(tx: Transaction, made: entities.Experiment) -> None:
         records.CHANGE_EXPERIMENT,
         {"in_project": tx.project, "in_id": int(made.id), **changed},
     )
-    tx.memo.pop((experiments.EXPERIMENT, tx.project, int(made.id)), None)

@@ -13,8 +13,6 @@ from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.tracking import entities, limits, places, records
 
 LARGEST_PAGE: Final = 1000
-EXPERIMENT: Final = "experiment"
-"""Names an experiment in the memo of a transaction; who changes one takes it out."""
 _LARGEST_ID: Final = 2**63 - 1
 _DIGITS: Final = re.compile(r"-?[0-9]+")
 
@@ -205,13 +203,14 @@ def existing(tx: Transaction, experiment_id: str) -> entities.Experiment:
         When there is no such experiment.
     """
     number = number_of(experiment_id)
-    known: entities.Experiment | None = tx.memo.get((EXPERIMENT, tx.project, number))
+    key = (tx.project, number)
+    known: entities.Experiment | None = tx.known.get(records.experiments.name, key)
     if known is not None:
         return known
     row = tx.run(records.EXPERIMENT, {"in_project": tx.project, "in_id": number}).fetchone()
     if row is not None:
         found = records.experiment_from(row)
-        tx.memo[EXPERIMENT, tx.project, number] = found
+        tx.known.put(records.experiments.name, key, found)
         return found
     if number == 0:
         # It is there before anything was written in its project.

@@ -136,10 +136,14 @@ def standing(tx: Transaction, actor: access.Actor, run_id: str) -> Standing:
         When the run is deleted.
     """
     access.require(actor, "run.write")
-    row = tx.run(records.STANDING, {"in_project": tx.project, "in_run": run_id}).fetchone()
-    if row is None:
-        raise errors.NotFoundError(f"Run with id={run_id} not found", run_id=run_id)
-    found = Standing(run_id, *row)
+    key = (tx.project, run_id)
+    found: Standing | None = tx.known.get(records.runs.name, key)
+    if found is None:
+        row = tx.run(records.STANDING, records.of_run(tx, run_id)).fetchone()
+        if row is None:
+            raise errors.NotFoundError(f"Run with id={run_id} not found", run_id=run_id)
+        found = Standing(run_id, *row)
+        tx.known.put(records.runs.name, key, found)
     if found.lifecycle_stage != "active":
         raise errors.InvalidInputError(
             f"The run {run_id} must be in the 'active' state. "
