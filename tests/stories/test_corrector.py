@@ -15,7 +15,7 @@ from homeostat.doors import local
 from homeostat.doors.cli.demo import lender
 from homeostat.foundation import events, house, lineage, settings
 from homeostat.lifecycle.loop import actions as loop
-from homeostat.lifecycle.loop import entities, history, looped, testbed
+from homeostat.lifecycle.loop import entities, history, looped, relearning, testbed
 from homeostat.lifecycle.predictions import read
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import residuals
@@ -180,6 +180,15 @@ def test_every_decision_is_replayed_bit_for_bit(life):
         )
         assert again.identical, again.reason
     assert life.house.read(events.verify).ok
+
+
+def test_rows_whose_corrector_is_gone_count_for_nobody(life):
+    rows = _answers(life).head(50)
+    truth = np.ones(50, dtype=bool)
+    found = relearning.growth(
+        life.house, living.NAME, rows, truth, {int(rows["generation"][0]): "0" * 64}
+    )
+    assert found == (0.0, 0.0, 0.0, 0.0)
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ LINE_HALF_LIFE = 1500.0
 """Rows after which a row counts half to the line; a line needs many rows to be steady."""
 TREE_ROWS = 1000
 """Newest rows that the trees learn from: what they bend to passes sooner."""
-NEWTON_STEPS = 4
+NEWTON_STEPS = 8
+HALVINGS = 10
 LEAST_SPREAD = 1e-9
 """Of its centre; a column that spreads less stands still, up to rounding."""
 BETS = (0.05, 0.15, 0.45, 0.9)
@@ -118,7 +119,11 @@ def growth(before: Floats, after: Floats, labels: NDArray[np.int8]) -> tuple[flo
 
 
 def _line(columns: Floats, labels: NDArray[np.int8]) -> residual.Line:
-    """Fit the line by damped Newton steps; the intercept is penalised least."""
+    """Fit the line by Newton steps; the intercept is penalised least.
+
+    A step that would end higher is halved: where what was served is sure and wrong, the
+    curvature is next to none, and whole steps run away.
+    """
     counts = 0.5 ** (np.arange(len(columns))[::-1] / LINE_HALF_LIFE)
     known = np.where(np.isnan(columns), 0.0, counts[:, None])
     values = np.nan_to_num(columns, nan=0.0)
@@ -129,12 +134,25 @@ def _line(columns: Floats, labels: NDArray[np.int8]) -> residual.Line:
     design = np.column_stack([residual.scaled(columns, centre, spread), np.ones(len(columns))])
     penalty = np.full(design.shape[1], LINE_PENALTY)
     penalty[-1] = 1.0
+    start = columns[:, -1]
+
+    def height(at: Floats) -> float:
+        margin = start + design @ at
+        lost = np.logaddexp(0.0, margin) - labels * margin
+        return float(np.sum(counts * lost) + 0.5 * np.sum(penalty * at * at))
+
     beta = np.zeros(design.shape[1])
     for _ in range(NEWTON_STEPS):
-        chance = residual.chance(columns[:, -1] + design @ beta)
+        chance = residual.chance(start + design @ beta)
         slope = design.T @ (counts * (chance - labels)) + penalty * beta
         bend = (design * (counts * chance * (1 - chance))[:, None]).T @ design
-        beta -= np.linalg.solve(bend + np.diag(penalty), slope)
+        step = np.linalg.solve(bend + np.diag(penalty), slope)
+        here = height(beta)
+        for _ in range(HALVINGS):
+            if height(beta - step) <= here:
+                beta = beta - step
+                break
+            step = step / 2
     return residual.Line(
         centre=tuple(centre.tolist()),
         spread=tuple(np.minimum(spread, sys.float_info.max).tolist()),

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from homeostat.foundation import access
+from homeostat.foundation import access, errors, log
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle.data.entities import Schema
@@ -32,6 +32,9 @@ _KINDS: Final[Mapping[str, residual.Kind]] = {
     "category": "text",
     "timestamp": "time",
 }
+
+
+_log = log.get(__name__)
 
 
 def may_correct(deployment: Deployment, policy: Policy) -> bool:
@@ -78,7 +81,14 @@ def growth(  # noqa: PLR0917 - a block and who corrected it
     after = before.copy()
     for generation, digest in correctors.items():
         chosen = (rows["generation"] == generation).to_numpy()
-        applied = residual.Applied(residuals.read(house, model, digest))
+        try:
+            applied = residual.Applied(residuals.read(house, model, digest))
+        except errors.UnavailableError:
+            raise
+        except (errors.HomeostatError, msgspec.MsgspecError) as error:
+            # Prediction servers answered without it, too; it has no record here.
+            _log.warning("corrector is gone", corrector=digest, error=str(error))
+            continue
         part = _features(rows.filter(pl.Series(chosen)))
         after[chosen] = applied.corrected(part, before[chosen])
     return corrector.growth(before, after, truth.astype(np.int8))

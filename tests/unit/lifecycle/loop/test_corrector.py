@@ -187,3 +187,14 @@ def test_a_plan_of_a_person_that_changes_nobody_leaves_it_alone():
     state, told = live(state, [news])
     assert switches(told) == []
     assert correcting.is_in_force(state)
+
+
+@pytest.mark.parametrize("n", [400, 1000, 4000])
+def test_who_was_sure_and_wrong_does_not_make_the_line_run_away(n):
+    x, _, labels = moved(n=n)
+    sure = np.where(x[:, 0] > 0, 0.001, 0.999)  # says the opposite, and is certain
+    made = corrector.fit(x, sure, labels)
+    assert max(map(abs, made.line.slope)) < 12
+    fresh, _, truth = moved(seed=1)
+    after = residual.corrected(made, fresh, np.where(fresh[:, 0] > 0, 0.001, 0.999))
+    assert brier(after, truth) < 0.2
