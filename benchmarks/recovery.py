@@ -3,6 +3,9 @@
     python benchmarks/recovery.py                      # two seeds of every stream
     python benchmarks/recovery.py --seeds 101 102 103 --cache /var/tmp/oracles
     python benchmarks/recovery.py --part stationary    # 20 seeds in which nothing changes
+    python benchmarks/recovery.py --part detection     # rows until a drop raises the alarm
+    python benchmarks/recovery.py --part causes        # how often the alarm names another cause
+    python benchmarks/recovery.py --part feeds         # broken for 2,000 rows
 
 Regained: (loop - static) / (oracle - static), where the oracle refits after every batch on the
 last 4,000 rows (on all rows too, and the better counts, for real tables and where the cases
@@ -25,6 +28,7 @@ import polars as pl
 from msgspec import structs
 from numpy.typing import NDArray
 
+import incidents
 import streams
 from homeostat.lifecycle.data import tables
 from homeostat.lifecycle.loop import (
@@ -48,6 +52,12 @@ REAL = {
 OFFSETS = {"elec2": (50, 100, 150), "bank": (0, 50)}
 BOTH_WINDOWS = {"elec2", "bank", "covariate"}
 SETTINGS = (("normal", 0), ("minimal", 0), ("normal", 1000))
+INCIDENTS = {
+    "detection": incidents.detection,
+    "causes": incidents.causes,
+    "feeds": incidents.feeds,
+}
+PARTS = ("recovery", "stationary", *INCIDENTS)
 FRESH_ROWS = 20_000
 CHECKPOINT = 10
 Floats = NDArray[np.float64]
@@ -55,16 +65,19 @@ Floats = NDArray[np.float64]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=["recovery", "stationary", "all"], default="recovery")
+    parser.add_argument("--part", choices=[*PARTS, "all"], default="recovery")
     parser.add_argument("--seeds", type=int, nargs="*", default=[101, 102])
     parser.add_argument("--streams", nargs="*", default=[*streams.STREAMS, *REAL])
-    parser.add_argument("--runs", type=int, default=20, help="stationary seeds")
+    parser.add_argument("--runs", type=int, default=20, help="seeds of the other parts")
     parser.add_argument("--cache", type=Path, help="keep what oracles answered here")
     told = parser.parse_args()
     if told.part in {"recovery", "all"}:
         recovery(told.streams, told.seeds, cache=told.cache)
     if told.part in {"stationary", "all"}:
         stationary(told.runs)
+    for part, measure in INCIDENTS.items():
+        if told.part in {part, "all"}:
+            print("\n".join(measure(told.runs)), flush=True)
 
 
 def recovery(names: list[str], seeds: list[int], *, cache: Path | None) -> None:

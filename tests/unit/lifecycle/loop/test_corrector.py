@@ -198,3 +198,11 @@ def test_who_was_sure_and_wrong_does_not_make_the_line_run_away(n):
     fresh, _, truth = moved(seed=1)
     after = residual.corrected(made, fresh, np.where(fresh[:, 0] > 0, 0.001, 0.999))
     assert brier(after, truth) < 0.2
+
+
+def test_of_two_worlds_the_newer_one_is_believed():
+    x, chances, labels = moved(n=4000)
+    early = np.arange(4000) < 2500
+    made = corrector.fit(x, chances, np.where(early, x[:, 0] > 0, labels).astype(np.int8))
+    fresh, before, truth = moved(seed=1)
+    assert brier(residual.corrected(made, fresh, before), truth) < 0.6 * brier(before, truth)
