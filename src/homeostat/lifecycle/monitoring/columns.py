@@ -255,7 +255,7 @@ def _new_category(
         n_rows=len(values),
         statistic="rows",
         seen=(len(rows), 0),
-        chance=quality.unseen_chance(len(rows), len(values), profile),
+        chance=quality.unseen_chance(rows, len(values), profile),
         sentence=f"{place.column} holds {named} in {len(rows)} rows, "
         f"not among the {len(kept.categories)} categories at training",
     )

@@ -117,8 +117,8 @@ def missing_chance(missing: Flags, profile: baseline.Profile) -> float:
 def outside(x: Floats, profile: baseline.Profile) -> tuple[int, float]:
     """Count values outside the baseline's range, and the chance of so many or more.
 
-    Rows that depend on each other leave the range together: they count as one for every
-    `profile.dependence.effect` of them.
+    Rows that depend on each other leave the range together, so stretches as long as the memory
+    of the baseline are counted.
 
     References
     ----------
@@ -129,21 +129,22 @@ def outside(x: Floats, profile: baseline.Profile) -> tuple[int, float]:
     if profile.minimum is None or profile.maximum is None:
         return 0, 1.0
     with np.errstate(invalid="ignore"):
-        n = int(np.sum((x < profile.minimum) | (x > profile.maximum)))
-    if not n:
+        rows = np.flatnonzero((x < profile.minimum) | (x > profile.maximum))
+    if not len(rows):
         return 0, 1.0
-    weight = profile.dependence.effect
+    length = max(1, profile.dependence.memory, round(profile.dependence.effect))
     known = profile.n - profile.grouped[-1]
-    rows, before = (max(2, round(m / weight)) for m in (int(np.sum(~np.isnan(x))), known))
+    seen, before = (max(2, round(m / length)) for m in (int(np.sum(~np.isnan(x))), known))
+    stretches = min(seen, len(np.unique(rows // length)))
     share = distributions.beta_binomial_tail
-    return n, share(max(1, round(n / weight)), rows, 2.0, float(before - 1))
+    return len(rows), share(stretches, seen, 2.0, float(before - 1))
 
 
-def unseen_chance(n_unseen: int, n: int, profile: baseline.Profile) -> float:
-    """Return the chance of so many unseen categories or more.
+def unseen_chance(rows: NDArray[np.intp], n: int, profile: baseline.Profile) -> float:
+    """Return the chance of unseen categories in so many stretches of a window or more.
 
-    Rows that depend on each other are new together: they count as one for every
-    `profile.dependence.effect` of them.
+    A rare category that comes stays for a while, so stretches as long as the memory of the
+    baseline are counted, not rows; `rows` are those with an unseen one, of `n`.
 
     References
     ----------
@@ -151,11 +152,13 @@ def unseen_chance(n_unseen: int, n: int, profile: baseline.Profile) -> float:
        population parameters", Biometrika 40, 1953: the chance that the next row is of a new
        category is about the share of categories seen once.
     """
-    if not n_unseen:
+    if not len(rows):
         return 1.0
-    weight = profile.dependence.effect
-    k, rows = (max(1, round(m / weight)) for m in (n_unseen, n))
-    return at_least(k, rows, (profile.rare + 1) / (profile.n + 1))
+    length = max(1, profile.dependence.memory, round(profile.dependence.effect))
+    *known, others, _ = profile.grouped
+    once = sum(0 < count <= length for count in known) + -(-others // length)
+    share = min(0.5, (once + 1) / (profile.n / length + 1))
+    return at_least(len(np.unique(rows // length)), -(-n // length), share)
 
 
 def at_least(k: int, n: int, share: float) -> float:
