@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,10 +97,7 @@ def backtest(  # noqa: PLR0917 - click passes them by name
     from homeostat.lifecycle.loop import comparing, history
 
     target = _check_source(data, deployment, target)
-    if json_file is not None:
-        output.check_place(json_file, option="--json")
-    if chart is not None:
-        _check_chart(chart)
+    _check_places(json_file, chart)
     ways = _ways(
         [strategy, *_listed(compare)],
         target=target,
@@ -120,22 +117,30 @@ def backtest(  # noqa: PLR0917 - click passes them by name
         regression=is_number,
         delay=None if _is_number(label_delay) else label_delay,
     )
-    for note in rows.notes:
-        click.secho(note, err=True, dim=True)
+    _note(rows.notes)
     size = followed.retraining.block if batch is None else batch
+    late = int(label_delay) if _is_number(label_delay) else 0
     with _progress() as progress:
         found = comparing.compare(
-            rows,
-            ways,
-            batch=size,
-            label_delay=int(label_delay) if _is_number(label_delay) else 0,
-            seed=seed,
-            progress=progress,
+            rows, ways, batch=size, label_delay=late, seed=seed, progress=progress
         )
     if chart is not None:
         name = data.name if data is not None else deployment
         _draw(chart, found, title=f"{name}: {target}", warmup=rows.warmup, batch=size)
     _tell(found, json_file, positive=rows.positive, alone=compare is None)
+
+
+def _check_places(json_file: Path | None, chart: Path | None) -> None:
+    """Refuse places that cannot be written to, before anything is computed."""
+    if json_file is not None:
+        output.check_place(json_file, option="--json")
+    if chart is not None:
+        _check_chart(chart)
+
+
+def _note(notes: Sequence[str]) -> None:
+    for note in notes:
+        click.secho(note, err=True, dim=True)
 
 
 def _tell(found: Any, json_file: Path | None, *, positive: str, alone: bool) -> None:
