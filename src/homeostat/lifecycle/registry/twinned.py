@@ -97,7 +97,7 @@ class Twinned:
         self.description = description
         self._session = _session(data)
         self._outputs = [one.name for one in self._session.get_outputs()]
-        # Below the class that looks at names and types again for each call, where that is found.
+        # Below the class that looks at names and types again each time, where that is found.
         self._run = getattr(self._session, "_sess", self._session).run
         try:
             told = self._session.get_modelmeta().custom_metadata_map.get(INPUTS, "")
