@@ -1,7 +1,8 @@
 """How many requests were answered how fast, in slots of five minutes; called by `measuring`.
 
 The prediction server counts since it was started and tells Prometheus; the worker reads the
-same numbers and keeps what was added, so that an objective for latency can look back for months.
+same numbers and keeps what was added, so that an objective for latency can look back for
+months.
 """
 
 from __future__ import annotations

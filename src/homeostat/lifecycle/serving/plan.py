@@ -135,8 +135,9 @@ def following(before: entities.Plan, arms: Iterable[entities.Arm]) -> entities.P
     Returns
     -------
     Plan
-        Of the next generation. Shadows, salt, override and corrector stay, as do arms that only
-        rules reach; a rule to an arm that is gone goes too, so its rows are dealt as all others.
+        Of the next generation. Shadows, salt, override and corrector stay, as do arms that
+        only rules reach; a rule to an arm that is gone goes too, and its rows are dealt as all
+        others.
     """
     coming = tuple(arms)
     names = {arm.name for arm in coming}
