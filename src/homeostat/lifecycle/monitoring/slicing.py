@@ -120,7 +120,8 @@ def _need_alike(name: str, kind: pl.DataType, value: slices.Value) -> None:
     if isinstance(value, bool):
         is_fit, needed = kind == pl.Boolean, "truth values"
     elif isinstance(value, str):
-        is_fit, needed = kind in {pl.String, pl.Categorical, pl.Enum}, "text"
+        is_fit = isinstance(kind, pl.String | pl.Categorical | pl.Enum)
+        needed = "text"
     else:
         is_fit, needed = kind.is_numeric(), "numbers"
     if not is_fit and kind != pl.Null:

@@ -112,7 +112,10 @@ def _module(
     file = path.with_name(f"{path.name}.py")
     if not file.is_file() and not (path / "__init__.py").is_file():
         raise errors.NotFoundError(
-            f"there is no {file}", hint=f"{target!r} names it", path=str(file)
+            f"there is no {file}",
+            hint=f"{target!r} names it; a worker runs the code of the folder where it was"
+            " started, or of HOMEOSTAT_CODE",
+            path=str(file),
         )
     with _lock:
         activate(home)

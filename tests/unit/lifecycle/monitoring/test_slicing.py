@@ -167,3 +167,10 @@ def test_what_is_no_slice_is_refused_with_its_place(text, told):
 def test_a_slice_that_does_not_fit_the_rows_is_refused(text, told):
     with pytest.raises(errors.InvalidInputError, match=told):
         slicing.inside(pl.DataFrame({"age": [1]}), slices.parse(text))
+
+
+@pytest.mark.parametrize("kind", [pl.String, pl.Categorical, pl.Enum(["x", "y"])])
+def test_categories_are_compared_as_text(kind):
+    rows = pl.DataFrame({"segment": pl.Series(["x", "y", None], dtype=kind)})
+    found = slicing.inside(rows, slices.parse("segment = 'x'"))
+    assert found.to_list() == [True, False, False]
