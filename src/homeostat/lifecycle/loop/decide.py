@@ -46,7 +46,7 @@ def decide(  # noqa: C901, PLR0911 - one return for each kind of event, checked 
         case entities.FitFinished():
             return entrance.enter_exam(state, event)
         case entities.FitFailed():
-            return entrance.give_up(state, event)
+            return learn.fit_lost(state, event)
         case entities.GateJudged():
             return entrance.pass_gates(state, event, policy)
         case entities.Approved():

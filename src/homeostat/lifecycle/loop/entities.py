@@ -122,10 +122,9 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     """All the loop remembers about one deployment.
 
     `weights` is the composite the evidence asks for; `stable` is what answers outside a
-    canary (equal to `weights` when no rollout is under way). `regime` is the block of the
-    last change point and `change_row` its first row; both None before the first alarm.
-    `correction` is unset where nobody may answer with a corrector, `duels` unless exactly
-    one model may answer.
+    canary. `regime` is the block of the last change point, `change_row` its first row, both
+    None before the first alarm; `lost_fits` counts since. `correction` is unset where nobody
+    may answer with a corrector, `duels` unless exactly one model may answer.
     """
 
     origin_row: int = 0
@@ -152,6 +151,7 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     correction: Correction | msgspec.UnsetType = msgspec.UNSET
     duels: Duels | msgspec.UnsetType = msgspec.UNSET
     pace: asked.Pace | msgspec.UnsetType = msgspec.UNSET
+    lost_fits: int | msgspec.UnsetType = msgspec.UNSET
 
 
 # --- events --------------------------------------------------------------------------------

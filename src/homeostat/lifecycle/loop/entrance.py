@@ -68,19 +68,6 @@ def enter_exam(
     return state, (verdict,)
 
 
-def give_up(
-    state: entities.LoopState, event: entities.FitFailed
-) -> tuple[entities.LoopState, Verdicts]:
-    """Forget a fit that came to nothing; what answers goes on answering."""
-    pending = tuple(fit for fit in state.pending if fit.id != event.fit)
-    verdict = entities.Verdict(
-        kind="none",
-        sentence=f"{event.fit} came to nothing: {event.sentence}",
-        evidence={"fit": event.fit},
-    )
-    return structs.replace(state, pending=pending), (verdict,)
-
-
 def begin_gates(
     state: entities.LoopState, event: entities.BlockLabelled
 ) -> tuple[entities.LoopState, tuple[entities.Act, ...]]:

@@ -99,6 +99,32 @@ def fits_due(
     return state, (entities.Verdict(kind="none", sentence="no fit that waits may start yet"),)
 
 
+def fit_lost(
+    state: entities.LoopState, event: entities.FitFailed
+) -> tuple[entities.LoopState, Verdicts]:
+    """Forget a fit that came to nothing; what answers goes on answering.
+
+    What a change that still stands should have taught is asked for again: `rhythm` says when.
+    """
+    lost = next((fit for fit in state.pending if fit.id == event.fit), None)
+    pending = tuple(fit for fit in state.pending if fit is not lost)
+    state = structs.replace(state, pending=pending)
+    evidence: entities.Evidence = {"fit": event.fit}
+    sentence = f"{event.fit} came to nothing: {event.sentence}"
+    if lost and lost.reason in {"harm", "burst"} and lost.rows[0] == state.change_row:
+        n_lost = (state.lost_fits or 0) + 1
+        again = rhythm.again(state.n_blocks - 1, n_lost=n_lost)
+        state = structs.replace(
+            state,
+            schedule=tuple(sorted({*state.schedule, again})),
+            regime_fits=state.regime_fits - 1,
+            lost_fits=n_lost,
+        )
+        evidence["again_block"] = again
+        sentence = f"{sentence}; it is asked for again at block {again}"
+    return state, (entities.Verdict(kind="none", sentence=sentence, evidence=evidence),)
+
+
 def _answer(
     state: entities.LoopState,
     ready: tuple[asked.Waiting, ...],
@@ -173,6 +199,7 @@ def _judge_harm(
         schedule=plan if may_fit else (),
         harm_alert=True,
         regime_fits=0,
+        lost_fits=msgspec.UNSET,
         investigations=tuple(structs.replace(i, judged=True) for i in state.investigations),
     )
     verdict = entities.Verdict(

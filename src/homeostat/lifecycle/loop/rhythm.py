@@ -37,6 +37,27 @@ def burst(budget: str, *, change_block: int, block: int) -> tuple[int, ...]:
     return tuple(sorted({block, *(at for at in plan if at >= block)}))
 
 
+def again(block: int, *, n_lost: int) -> int:
+    """Return the block after which a lost fit on the data since the change is tried again.
+
+    A fit that was lost by chance is back with the next block; one that cannot come to anything
+    is tried ever more rarely, each time after twice as many blocks.
+
+    Parameters
+    ----------
+    block
+        The newest.
+    n_lost
+        Fits lost since the change, this one included; at least one.
+
+    Examples
+    --------
+    >>> [again(40, n_lost=n) for n in (1, 2, 3, 4)]
+    [41, 42, 44, 48]
+    """
+    return block + (1 << (n_lost - 1))
+
+
 def window_first(state: entities.LoopState, end: int) -> int:
     """Walk back over so many labelled rows as a plain refresh learns, not beyond the change.
 

@@ -98,8 +98,36 @@ def test_the_burst_follows_1_4_and_16_blocks_after_the_change():
         state, told = live(state, [block(number, error=0.3)])
         for act in acts(told, entities.StartFit):
             fits.append((number, act.fit.reason))
-            state, _ = live(state, [entities.FitFailed(fit=act.fit.id, sentence="one class")])
+            gone = entities.FitFinished(fit=act.fit.id, version=act.fit.id)
+            state, _ = live(state, [gone])
     assert fits == [(20, "harm"), (23, "burst"), (35, "burst")]
+
+
+def test_a_lost_lesson_is_asked_for_again_at_once_and_then_ever_more_rarely():
+    state, _ = live(start(), [block(n) for n in range(20)])
+    fits = []
+    for number in range(20, 60):
+        state, told = live(state, [block(number, error=0.3)])
+        for act in acts(told, entities.StartFit):
+            fits.append((number, act.fit.reason, act.fit.rows[0]))
+            lost = entities.FitFailed(fit=act.fit.id, sentence="its code raised")
+            state, told = live(state, [lost])
+            again = told[-1].evidence["again_block"]
+            assert f"it is asked for again at block {again}" in told[-1].sentence
+    first = 20 * BLOCK
+    assert fits[:5] == [(at, "harm", first) for at in (20, 21, 23, 27, 35)]
+    assert len(fits) == 6
+
+
+def test_a_refresh_that_is_lost_waits_for_its_next_turn():
+    policy = make_policy(on=("harm", "refresh"))
+    state, told = live(start(), [block(n) for n in range(15)], policy)
+    (fit,) = acts(told, entities.StartFit)
+    lost = entities.FitFailed(fit=fit.fit.id, sentence="its code raised")
+    state, told = live(state, [lost], policy)
+    assert fit.fit.reason == "refresh"
+    assert state.schedule == ()
+    assert "again" not in told[-1].sentence
 
 
 def test_raises_harm_says_what_decide_will_do():
