@@ -1,8 +1,9 @@
 """What a policy would have done on a history: test-then-train through the live `decide`.
 
 Called by `homeostat backtest`. Each batch is answered before its labels are known; labels
-come `label_delay` rows later. Gates and canary are taken as passed: what is replayed is
-which model the loop would have fitted, when, and how much it would have been listened to.
+come `label_delay` rows later. Unless asked to live through them, gates and canary are taken as
+passed: what is replayed is which model the loop would have fitted, when, and how much it would
+have been listened to.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `fits` counts the fits after the first; `labels_used` the rows whose label was used, the
     warm-up included. `kappa_temporal` is None where the previous label is never wrong. Of a
-    regression `r2` is set, and what is said of classes is None.
+    regression `r2` is set, and what is said of classes is None. `entered` is set where the loop
+    lived through gates, canaries and clocks.
     """
 
     rows_scored: int
@@ -47,6 +49,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
     strategy: str
     r2: float | msgspec.UnsetType = msgspec.UNSET
+    entered: testbed.Entered | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def score(self) -> float:
@@ -130,16 +133,23 @@ def live(
     label_delay: int = 0,
     strategy: str = "loop",
     seed: int = 0,
+    enters: bool = False,
     progress: Progress | None = None,
 ) -> Lived:
-    """Answer a history with a strategy and tell batch by batch how it went; see `run`."""
+    """Answer a history with a strategy and tell batch by batch how it went; see `run`.
+
+    With `enters` newcomers of a loop go through gates and canary, and clocks by the dates of
+    the rows; see `entering`.
+    """
     _check(rows, batch=batch, label_delay=label_delay)
     if not 0 <= seed <= LARGEST_SEED:
         raise InvalidInputError(f"a seed is 0 to {LARGEST_SEED}; got {seed}")
     started = time.perf_counter()
     bed = testbed.Testbed(rows, batch=batch, label_delay=label_delay, seed=seed)
     with estimators.one_thread():
-        found, answers = _answered(bed, policy, strategy=strategy, progress=progress)
+        found, answers = _answered(
+            bed, policy, strategy=strategy, enters=enters, progress=progress
+        )
     outcome = Outcome(
         **structs.asdict(found),
         fits=answers.fits,
@@ -149,6 +159,7 @@ def live(
         labels_used=answers.labels_used,
         wall_s=time.perf_counter() - started,
         strategy=strategy,
+        entered=answers.entered or msgspec.UNSET,
     )
     return Lived(
         outcome=outcome,
@@ -186,6 +197,7 @@ def _answered(
     policy: policies.Policy,
     *,
     strategy: str,
+    enters: bool,
     progress: Progress | None,
 ) -> tuple[prequential.Scores, testbed.Answers]:
     if strategy == "every-batch":
@@ -193,8 +205,9 @@ def _answered(
     if strategy in LOOPS:
         answers = looped.answer(
             bed,
-            _at_once(policy, batch=bed.batch),
+            _sized(policy, batch=bed.batch, is_at_once=not enters),
             has_corrector=strategy == "loop",
+            enters=enters,
             progress=progress,
         )
     else:
@@ -203,12 +216,12 @@ def _answered(
     return _scores(bed, answers), answers
 
 
-def _at_once(policy: policies.Policy, *, batch: int) -> policies.Policy:
-    return structs.replace(
-        policy,
-        retraining=structs.replace(policy.retraining, block=batch),
-        rollout=structs.replace(policy.rollout, strategy="blue-green"),
-    )
+def _sized(policy: policies.Policy, *, batch: int, is_at_once: bool) -> policies.Policy:
+    rollout = policy.rollout
+    if is_at_once:
+        rollout = structs.replace(rollout, strategy="blue-green")
+    sized = structs.replace(policy.retraining, block=batch)
+    return structs.replace(policy, retraining=sized, rollout=rollout)
 
 
 def _better(

@@ -52,6 +52,7 @@ def compare(
     batch: int = 200,
     label_delay: int = 0,
     seed: int = 0,
+    enters: bool = False,
     progress: Progress | None = None,
 ) -> Compared:
     """Try every way on the same history.
@@ -62,8 +63,8 @@ def compare(
         From `history.prepare`.
     ways
         At least one; each name once.
-    batch, label_delay, seed
-        As in `backtest.run`.
+    batch, label_delay, seed, enters
+        As in `backtest.live`.
     progress
         Is told the way's name, rows answered and rows to answer.
 
@@ -84,6 +85,7 @@ def compare(
             label_delay=label_delay,
             strategy=way.strategy,
             seed=seed,
+            enters=enters,
             progress=_named(progress, way.name),
         )
         for way in ways

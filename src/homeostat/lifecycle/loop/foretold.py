@@ -72,12 +72,19 @@ def member_loss(rows: history.History, chosen: NDArray[np.int64], foretold: Floa
     the target in the warm-up; answering with the mean then has a loss of about one quarter,
     as answering .5 has in Brier, so that one learning rate serves both.
     """
+    if rows.task == "binary":
+        return observing.brier(foretold, rows.labels[chosen].astype(bool))
+    return float(np.mean(losses(rows, chosen, foretold)))
+
+
+def losses(rows: history.History, chosen: NDArray[np.int64], foretold: Floats) -> Floats:
+    """Return the loss that `member_loss` is the mean of, for each row."""
     truth = rows.labels[chosen]
     if rows.task == "binary":
-        return observing.brier(foretold, truth.astype(bool))
+        return np.asarray((foretold - truth) ** 2, dtype=np.float64)
     if rows.task == "regression":
-        return float(np.mean(_bounded(rows, truth, foretold)))
-    return float(np.mean(several.losses("brier", truth, foretold)))
+        return _bounded(rows, truth, foretold)
+    return several.losses("brier", truth, foretold)
 
 
 def _bounded(rows: history.History, truth: Floats, foretold: Floats) -> Floats:

@@ -24,7 +24,7 @@ from homeostat.lifecycle.loop.candidates import Packed
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import approvals
-from homeostat.lifecycle.registry.entities import Version
+from homeostat.lifecycle.registry.entities import Task, Version
 
 
 class Examined(msgspec.Struct, frozen=True):
@@ -73,8 +73,44 @@ def examine(
     Examined
         Pure: to be saved by `save`.
     """
-    if aim.task == "binary":
-        found = exams.sit(
+    found = sit(
+        policy,
+        truth=truth,
+        scores=scores,
+        champion=champion,
+        protected=protected,
+        rows=rows,
+        task=aim.task,
+    )
+    measured = exams.measured(
+        found, latency_p99_ms=packed.latency_p99_ms, size_bytes=packed.size_bytes
+    )
+    return Examined(measured, gates.judge(measured, policy.gates))
+
+
+def sit(
+    policy: Policy,
+    *,
+    truth: NDArray[Any],
+    scores: NDArray[np.float64],
+    champion: NDArray[np.float64] | None,
+    protected: Mapping[str, Sequence[str]],
+    rows: str,
+    task: Task,
+) -> evaluated.Exam:
+    """Return the exam that a policy's gates look at; a backtest sits the same one.
+
+    Parameters
+    ----------
+    policy
+        Its gates name the metric and what each slice is held against.
+    truth, scores, champion, protected, rows
+        As for `examine`.
+    task
+        What is foretold.
+    """
+    if task == "binary":
+        return exams.sit(
             truth,
             scores,
             rows=rows,
@@ -84,21 +120,16 @@ def examine(
             slice_needed=policy.gates.worst_slice_at_least,
             favourable=policy.model.favourable,
         )
-    else:
-        found = tasks.sit(
-            aim.task,
-            truth,
-            scores,
-            rows=rows,
-            champion=champion,
-            protected=protected,
-            metric=policy.gates.metric,
-            slice_needed=policy.gates.worst_slice_at_least,
-        )
-    measured = exams.measured(
-        found, latency_p99_ms=packed.latency_p99_ms, size_bytes=packed.size_bytes
+    return tasks.sit(
+        task,
+        truth,
+        scores,
+        rows=rows,
+        champion=champion,
+        protected=protected,
+        metric=policy.gates.metric,
+        slice_needed=policy.gates.worst_slice_at_least,
     )
-    return Examined(measured, gates.judge(measured, policy.gates))
 
 
 def _of_two(metric: str) -> evaluated.Metric:

@@ -36,7 +36,9 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     ``(n,)``: 0 and 1 where 1 stands for the class `positive`, the place of the class among
     `classes`, or the number itself. `classes` is empty for regression, `positive` and
     `negative` are empty unless there are two classes. `delays` are the rows until each label
-    is known, -1 for one that never comes; None where that is the same for all.
+    is known, -1 for one that never comes; None where that is the same for all. `times` are
+    when each row happened, ms UTC, None where the table has no dates; `groups` are columns that
+    are no features but that guards and gates look at.
     """
 
     features: pl.DataFrame
@@ -48,9 +50,11 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     task: Task = "binary"
     classes: tuple[str, ...] = ()
     delays: NDArray[np.int64] | None = None
+    times: NDArray[np.int64] | None = None
+    groups: pl.DataFrame = pl.DataFrame()
 
 
-def prepare(
+def prepare(  # noqa: PLR0913 - each is a column or a share of the same table
     frame: pl.DataFrame,
     *,
     target: str,
@@ -59,6 +63,9 @@ def prepare(
     warmup: float = 0.125,
     regression: bool = False,
     delay: str | None = None,
+    known: str | None = None,
+    late_s: float | None = None,
+    groups: Sequence[str] = (),
 ) -> History:
     """Make a history of a table.
 
@@ -78,6 +85,11 @@ def prepare(
         Whether the target is a number to come close to instead of a class.
     delay
         Column of the rows until a label is known, missing where it never comes; no feature.
+    known, late_s
+        Instead, where `time` holds dates: column of the instants at which labels were known,
+        or seconds from a row to its label.
+    groups
+        Columns that are kept beside the features, such as protected ones.
 
     Returns
     -------
@@ -88,16 +100,16 @@ def prepare(
     ------
     InvalidInputError
         When a column is not there, the target has one class or more than 100, or is no
-        number; the warm-up has one class only, or no feature is left.
+        number; the warm-up has one class only, no feature is left, or lateness in seconds is
+        told of rows without a date.
 
     Notes
     -----
     A numeric column that moves one way over the warm-up is a clock: each later row lies
     outside all that was learned from it, so it is left out, and a note says so.
     """
-    _check_columns(
-        frame, [target, *([time] if time else []), *([delay] if delay else []), *drop]
-    )
+    own = [name for name in (time, delay, known) if name]
+    _check_columns(frame, [target, *own, *drop, *groups])
     if not 0 < warmup < 1:
         raise InvalidInputError(
             f"the warm-up is a share of the rows inside (0, 1); got {warmup}"
@@ -120,9 +132,14 @@ def prepare(
             f"the first {n_warmup} rows hold one class of '{target}' only",
             hint="choose a larger --warmup",
         )
-    unwanted = {target, *drop, *([time] if time else []), *([delay] if delay else [])}
+    unwanted = {target, *drop, *own, *groups}
     columns = [name for name in frame.columns if name not in unwanted]
     features = _features(frame.select(columns), n_warmup=n_warmup, notes=notes)
+    times = None if time is None else _instants(frame[time])
+    delays = _delays(frame[delay]) if delay else None
+    if known is not None or late_s is not None:
+        told_at = None if known is None else _instants(frame[known], missing=-1)
+        delays = _late(times, told_at, late_s=late_s)
     return History(
         features=features,
         labels=labels,
@@ -132,7 +149,9 @@ def prepare(
         notes=tuple(notes),
         task=_task(classes),
         classes=classes,
-        delays=_delays(frame[delay]) if delay else None,
+        delays=delays,
+        times=times,
+        groups=frame.select(pl.col(name).cast(pl.String) for name in groups),
     )
 
 
@@ -193,6 +212,32 @@ def _delays(column: pl.Series) -> NDArray[np.int64]:
             f"labels cannot come before their rows; '{column.name}' holds negative numbers"
         )
     return column.fill_null(-1).cast(pl.Int64).to_numpy().copy()
+
+
+def _instants(column: pl.Series, *, missing: int = 0) -> NDArray[np.int64] | None:
+    """Return dates as ms UTC; None of a column that holds none."""
+    if column.dtype != pl.Date and not isinstance(column.dtype, pl.Datetime):
+        return None
+    found = column.cast(pl.Datetime("ms")).cast(pl.Int64)
+    return found.fill_null(missing).to_numpy().copy()
+
+
+def _late(
+    times: NDArray[np.int64] | None, known: NDArray[np.int64] | None, *, late_s: float | None
+) -> NDArray[np.int64]:
+    """Return how many rows were answered before each label was known; -1 where never."""
+    if times is None or (known is None and late_s is None):
+        raise InvalidInputError(
+            "labels that are late by a time need rows with dates",
+            hint="name a column of dates with --time, or the lateness in rows",
+        )
+    begun = np.maximum.accumulate(times)
+    if known is None:
+        assert late_s is not None, "checked above"
+        known = times + round(late_s * 1000)
+    places = np.arange(len(times))
+    found = np.searchsorted(begun, np.where(known < 0, begun[-1] + 1, known)) - places - 1
+    return np.where(known < 0, -1, np.maximum(found, 0))
 
 
 def _task(classes: tuple[str, ...]) -> Task:

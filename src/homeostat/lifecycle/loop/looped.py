@@ -18,6 +18,7 @@ from homeostat.lifecycle.loop import (
     correcting,
     corrector,
     decide,
+    entering,
     entities,
     foretold,
     observing,
@@ -34,9 +35,10 @@ def answer(
     policy: policies.Policy,
     *,
     has_corrector: bool = True,
+    enters: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> testbed.Answers:
-    """Answer a history as the loop would have, gates and canary taken as passed.
+    """Answer a history as the loop would have.
 
     Baselines are of columns alone: scores of rows a model was trained on would cry drift.
 
@@ -49,15 +51,19 @@ def answer(
     has_corrector
         Whether a residual corrector may answer, where there are two classes and the policy
         wants one.
+    enters
+        Whether newcomers go through gates and canary, and clocks by the dates of the rows;
+        else both are taken as passed, and nothing is held back.
     progress
         Is told rows answered and rows to answer.
     """
-    life = Life(bed, policy, has_corrector=has_corrector)
+    life = Life(bed, policy, has_corrector=has_corrector, enters=enters)
     start = bed.rows.warmup
     for first, end in bed.batches():
         life.take_labels(at=first)
         life.answer(first, end)
         life.judge_window(first, end)
+        life.look_at_clock(end)
         if progress is not None:
             progress(end - start, bed.n_rows - start)
     return testbed.Answers(
@@ -68,6 +74,7 @@ def answer(
         labels_used=life.n_labels,
         promotions=tuple(life.promotions),
         alarms=tuple(life.alarms),
+        entered=None if life.entry is None else life.entry.met,
     )
 
 
@@ -75,10 +82,16 @@ class Life:
     """One deployment lived through a history."""
 
     def __init__(
-        self, bed: testbed.Testbed, policy: policies.Policy, *, has_corrector: bool = True
+        self,
+        bed: testbed.Testbed,
+        policy: policies.Policy,
+        *,
+        has_corrector: bool = True,
+        enters: bool = False,
     ) -> None:
         self.bed = bed
         self.policy = policy
+        self.entry = entering.Entry(bed, policy) if enters else None
         self.state = decide.begin("1", rows=(0, bed.rows.warmup), origin_row=0)
         self._may_correct = (
             has_corrector and bed.rows.task == "binary" and correcting.is_wanted(policy)
@@ -103,19 +116,42 @@ class Life:
         self._n_taken = 0
         self._block_row = bed.rows.warmup
         self._waiting: list[int] = []
+        self._last_block = np.arange(0)
         self._baselines: dict[str, baseline.Baseline] = {}
 
     def answer(self, first: int, end: int) -> None:
         """Answer a batch with the composite in force, corrected where that is known to pay."""
-        total = np.zeros_like(self.chances[first:end])
-        for version, weight in self.state.stable.items():
-            total += weight * self.models[version].chances(first, end)
+        total, n_canary = self._mean(self.state.stable, first, end), 0
+        if self.entry is not None and self.state.rollout is not None:
+            is_canary = self.entry.canary(self.state, first, end)
+            canary = self._mean(self.state.weights, first, end)
+            total[is_canary] = canary[is_canary]
+            n_canary = int(is_canary.sum())
         self.mixed[first:end] = self.corrected[first:end] = self.chances[first:end] = total
         if self.corrector is not None:
             part = self.bed.matrix[first:end]
             self.corrected[first:end] = residual.corrected(self.corrector, part, total)
             if correcting.is_in_force(self.state):
                 self.chances[first:end] = self.corrected[first:end]
+        if n_canary:
+            self.happen(entities.RolloutObserved(n_answered=n_canary), at=first)
+
+    def _mean(self, weights: dict[str, float], first: int, end: int) -> NDArray[np.float64]:
+        total = np.zeros_like(self.chances[first:end])
+        for version, weight in weights.items():
+            total += weight * self.models[version].chances(first, end)
+        return total
+
+    def look_at_clock(self, end: int) -> None:
+        """Let a schedule and requests that wait ask for their fits, where rows have dates."""
+        if self.entry is None:
+            return
+        for event in (
+            self.entry.rings(end, labelled=self._block_row),
+            self.entry.waited(self.state, end, labelled=self._block_row),
+        ):
+            if event is not None:
+                self.happen(event, at=end)
 
     def judge_window(self, first: int, end: int) -> None:
         """Let monitoring judge the rows just answered, as it would have; no label is needed."""
@@ -153,7 +189,28 @@ class Life:
             block = np.array(self._waiting[:size])
             del self._waiting[:size]
             self._block_row = int(block[-1]) + 1
-            self.happen(self._judged(block), at=at)
+            self._take_block(block, at=at)
+
+    def _take_block(self, block: NDArray[np.int64], *, at: int) -> None:
+        """Judge a block; then the canary by its rows, unless the block ended that one."""
+        self._last_block = block
+        event, before = self._judged(block, at=at), self.state.rollout
+        if self.entry is None or before is None:
+            self.happen(event, at=at)
+            return
+        seen = self.entry.compared(
+            block, self._at(self.state.weights, block), self._at(self.state.stable, block)
+        )
+        self.happen(event, at=at)
+        now = self.state.rollout
+        if now is not None and now.entrants == before.entrants:
+            self.happen(seen, at=at)
+
+    def _at(self, weights: dict[str, float], chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+        total = np.zeros_like(self.chances[chosen])
+        for version, weight in weights.items():
+            total += weight * self.models[version].at(chosen)
+        return total
 
     def happen(self, event: entities.Event, *, at: int) -> None:
         """Let the loop decide on an event, and do at once what it asks for."""
@@ -161,6 +218,8 @@ class Life:
         while events:
             self.state, verdicts = decide.decide(self.state, events.popleft(), self.policy)
             for verdict in verdicts:
+                if self.entry is not None:
+                    self.entry.note(verdict)
                 if verdict.kind == "promote":
                     self._note_promotions(at)
                 for act in verdict.acts:
@@ -178,7 +237,7 @@ class Life:
             self._baselines[version] = baseline.freeze(rows, features=features.columns)
         return self._baselines[version]
 
-    def _judged(self, block: NDArray[np.int64]) -> entities.BlockLabelled:
+    def _judged(self, block: NDArray[np.int64], *, at: int) -> entities.BlockLabelled:
         """Score what was answered and every member on rows it was not trained on."""
         rows, first = self.bed.rows, int(block[0])
         wrong = foretold.is_wrong(rows, block, self.chances[block])
@@ -198,7 +257,10 @@ class Life:
             members=members,
         )
         if rows.task == "regression":
-            return structs.replace(event, losses=tuple(wrong.tolist()))
+            event = structs.replace(event, losses=tuple(wrong.tolist()))
+        instant = None if self.entry is None else self.entry.at(at)
+        if instant is not None:
+            event = structs.replace(event, at=instant)
         if not self._may_correct:
             return event
         growth = corrector.growth(self.mixed[block], self.corrected[block], rows.labels[block])
@@ -209,8 +271,8 @@ class Life:
             case entities.StartFit(fit=fit):
                 self.fit_rows.append(at)
                 return self._fit(fit, at=at)
-            case entities.JudgeGates(version=version):
-                return entities.GateJudged(version=version, passed=True, report="backtest")
+            case entities.JudgeGates(version=version, rows=rows):
+                return self._gates(version, rows)
             case entities.FitCorrector(rows=rows):
                 self._fit_corrector(rows, at=at)
             case entities.OpenAlert(alert=kind, cause=str()):  # not what is known, and proved
@@ -228,9 +290,23 @@ class Life:
                 return None
         return None
 
+    def _gates(self, version: str, rows: entities.RowRange) -> entities.GateJudged:
+        if self.entry is None:
+            return entities.GateJudged(version=version, passed=True, report="backtest")
+        chosen = self._last_block
+        assert (int(chosen[0]), int(chosen[-1]) + 1) == rows, "an exam is the newest block"
+        return self.entry.judged(
+            version,
+            chosen,
+            self.models[version].at(chosen),
+            served=self.mixed[chosen],
+            n_learned=len(self.trained_on[version]),
+        )
+
     def _fit(self, fit: entities.Fit, *, at: int) -> entities.Event:
         chosen = testbed.rows_between(fit.rows[0], fit.rows[1], fit.without)
         chosen = chosen[self._known_at[chosen] <= at]
+        before = self.bed.fit_s
         model = self.bed.fit(chosen)
         if model is None:
             return entities.FitFailed(fit=fit.id, sentence="its rows hold one class only")
@@ -239,7 +315,10 @@ class Life:
         version = str(self._n_versions)
         self.models[version] = model
         self.trained_on[version] = chosen
-        return entities.FitFinished(fit=fit.id, version=version)
+        done = entities.FitFinished(fit=fit.id, version=version)
+        if self.entry is None:
+            return done
+        return structs.replace(done, seconds=self.bed.fit_s - before)
 
     def _fit_corrector(self, rows: entities.RowRange, *, at: int) -> None:
         chosen = np.arange(*rows)

@@ -35,10 +35,30 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
 
 
+class Entered(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of newcomers and of fits that had to wait.
+
+    Attributes
+    ----------
+    refused, rolled_back
+        Candidates that failed their gates; canaries that were rolled back.
+    asked
+        Versions that a person would have had to let in; let in at once.
+    held
+        Times a fit that was due or asked for had to wait for cooldown or budget.
+    """
+
+    refused: int = 0
+    rolled_back: int = 0
+    asked: int = 0
+    held: int = 0
+
+
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
     """What a strategy answered to the rows after the warm-up, and what that took.
 
-    `fit_rows` are the rows that were answered next when a fit was made.
+    `fit_rows` are the rows that were answered next when a fit was made; `entered` is None
+    where gates and canary were taken as passed.
     """
 
     chances: NDArray[np.float64]
@@ -48,6 +68,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     promotions: tuple[Promotion, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     fit_rows: tuple[int, ...] = ()
+    entered: Entered | None = None
 
 
 class Testbed:
