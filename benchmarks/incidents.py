@@ -88,8 +88,8 @@ class Watched(looped.Life):
         self.named: list[str] = []
         self._scored: baseline.Baseline | None = None
 
-    def _judged(self, block: NDArray[np.int64]) -> entities.BlockLabelled:
-        event = super()._judged(block)
+    def _judged(self, block: NDArray[np.int64], *, at: int) -> entities.BlockLabelled:
+        event = super()._judged(block, at=at)
         if not decide.raises_harm(self.state, event):
             return event
         if self._scored is None:
