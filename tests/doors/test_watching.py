@@ -105,6 +105,10 @@ def test_a_broken_feed_of_a_model_served_elsewhere_is_found(client, told, refere
     assert not seen[1].findings
     (alert,) = client.alerts.list(deployment="scores")
     assert (alert.kind, alert.column) == ("feed", "income")
+    blamed = client.monitoring.blame("scores")
+    assert blamed.harm is None
+    assert (blamed.causes[0].kind, blamed.causes[0].column) == ("feed", "income")
+    assert blamed.causes[0].query == "homeostat monitor show scores --by minute"
     report = client.deployments.label_report("scores")
     assert (report.n_predictions, report.n_labelled) == (600, 400)
     with house.open_house(told) as opened:

@@ -11,10 +11,10 @@ from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake
 from homeostat.lifecycle.data.entities import Snapshot
-from homeostat.lifecycle.loop import attaching, checking, summarising
+from homeostat.lifecycle.loop import attaching, causes, checking, summarising
 from homeostat.lifecycle.monitoring import actions, stored
 from homeostat.lifecycle.monitoring.checks import Check
-from homeostat.lifecycle.monitoring.entities import Window
+from homeostat.lifecycle.monitoring.entities import Blamed, Window
 from homeostat.lifecycle.monitoring.stored import SummaryWindow
 from homeostat.lifecycle.monitoring.unusual import UnusualRow
 from homeostat.lifecycle.predictions import actions as predictions
@@ -123,6 +123,14 @@ async def checked(call: routing.Call) -> list[Check]:
     )
 
 
+async def blamed(call: routing.Call) -> Blamed:
+    """Rank the causes of a deployment's harm, each with evidence and a command."""
+    name = str(call.path_params["name"])
+    return await call.work(
+        lambda: causes.rank(call.house, call.actor, name, project=call.project)
+    )
+
+
 async def rarest(call: routing.Call) -> list[UnusualRow]:
     """Return the newest predictions that the baseline least expected."""
     name = str(call.path_params["name"])
@@ -219,6 +227,14 @@ ROUTES = (
         checked,
         answer=list[Check],
         summary="Volume, freshness, duplicates, estimates without labels, fairness, staleness",
+    ),
+    routing.Route(
+        "GET",
+        "/api/deployments/{name}/blame",
+        "prediction.read",
+        blamed,
+        answer=Blamed,
+        summary="What the harm of a deployment comes from, likeliest first, with evidence",
     ),
     routing.Route(
         "GET",

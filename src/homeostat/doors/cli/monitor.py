@@ -223,6 +223,34 @@ def check(*, deployment: str, as_json: bool) -> None:
 
 @monitor.command()
 @click.argument("deployment")
+@output.option
+def blame(*, deployment: str, as_json: bool) -> None:
+    """Rank what the harm of a DEPLOYMENT comes from, with evidence and how to see it."""
+    with session.client() as client:
+        found = client.monitoring.blame(deployment)
+
+    def show() -> Any:
+        return output.table(
+            ["cause", "column", "#explains", "what was seen", "shown by"],
+            [
+                (
+                    one.kind,
+                    one.column or "",
+                    f"{one.share:.0%}",
+                    "; ".join(dict.fromkeys((one.sentence, *one.evidence))),
+                    one.query,
+                )
+                for one in found.causes
+            ],
+            title=found.sentence,
+            empty=found.sentence,
+        )
+
+    output.emit(found, as_json=as_json, show=show)
+
+
+@monitor.command()
+@click.argument("deployment")
 @click.option("--limit", default=20, show_default=True, help="At most so many.")
 @output.option
 def unusual(*, deployment: str, limit: int, as_json: bool) -> None:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import blake3
-import msgspec
 import polars as pl
 
-from homeostat.doors.client import data, transport
-from homeostat.foundation import errors
+from homeostat.doors.client import data, telling, transport
 from homeostat.lifecycle import policy as policies
-from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.data import tables
 from homeostat.lifecycle.monitoring.checks import Check
+from homeostat.lifecycle.monitoring.entities import Blamed
 from homeostat.lifecycle.monitoring.stored import Grain, Role, SummaryWindow
 from homeostat.lifecycle.monitoring.unusual import UnusualRow
 from homeostat.lifecycle.policy import Policy
-from homeostat.lifecycle.predictions.entities import LateLabel, Segment
+from homeostat.lifecycle.predictions.entities import Segment
 from homeostat.lifecycle.predictions.observed import Observation
 from homeostat.lifecycle.serving.entities import Deployment
 
 CHUNK_ROWS = 5000
 LABELS_AT_ONCE = 50_000
-SCORE = "score"
-ANSWER = "answer"
-
-Table = pl.DataFrame | Path | str
 
 
 class Monitoring:
@@ -48,7 +41,7 @@ class Monitoring:
         self,
         name: str,
         *,
-        reference: Table,
+        reference: telling.Table,
         policy: str | Path = "",
         target: str = "label",
         key: str | None = None,
@@ -84,9 +77,9 @@ class Monitoring:
         """
         text = policy.read_text(encoding="utf-8") if isinstance(policy, Path) else policy
         if not text:
-            text = written_policy(name, target=target, key=key, time=time)
+            text = telling.written_policy(name, target=target, key=key, time=time)
         policies.parse(text)
-        table = _table(reference)
+        table = telling.table_of(reference)
         snapshot = data.Data(self._transport).add(
             table, f"{name}.reference", source=f"reference of {name}", allow_schema_change=True
         )
@@ -127,13 +120,17 @@ class Monitoring:
             When a row is not understood.
         """
         if isinstance(rows, pl.DataFrame):
-            rows = observations(rows, self._policy(name))
+            rows = telling.observations(rows, self._policy(name))
         path = f"/api/deployments/{transport.part(name)}/observations"
         body = {"rows": rows, "batch": batch}
         return self._transport.call("POST", path, body=body, answer=Segment)
 
     def send(
-        self, name: str, *, predictions: Table | None = None, labels: Table | None = None
+        self,
+        name: str,
+        *,
+        predictions: telling.Table | None = None,
+        labels: telling.Table | None = None,
     ) -> tuple[int, int]:
         """Hand over files of predictions and of labels, piece by piece.
 
@@ -160,17 +157,17 @@ class Monitoring:
         policy = self._policy(name)
         n_rows = n_labels = 0
         if predictions is not None:
-            table = _table(predictions)
+            table = telling.table_of(predictions)
             is_timed = policy.data.time in table.columns
             digest = blake3.blake3(tables.encode(table)).hexdigest()[:32] if is_timed else ""
-            for first, part in _pieces(table, CHUNK_ROWS):
+            for first, part in telling.pieces(table, CHUNK_ROWS):
                 batch = f"{digest}:{first}" if digest else ""
-                self.observe(name, observations(part, policy), batch=batch)
+                self.observe(name, telling.observations(part, policy), batch=batch)
                 n_rows += part.height
         if labels is not None:
             path = f"/api/deployments/{transport.part(name)}/labels"
-            for _, part in _pieces(_table(labels), LABELS_AT_ONCE):
-                given = _labels(part, policy)
+            for _, part in telling.pieces(telling.table_of(labels), LABELS_AT_ONCE):
+                given = telling.labels(part, policy)
                 self._transport.call("POST", path, body={"labels": given}, answer=Segment)
                 n_labels += part.height
         return n_rows, n_labels
@@ -239,6 +236,27 @@ class Monitoring:
         path = f"/api/deployments/{transport.part(name)}/checks"
         return self._transport.call("GET", path, answer=list[Check])
 
+    def blame(self, name: str) -> Blamed:
+        """Rank what the harm of a deployment comes from, the likeliest first.
+
+        Parameters
+        ----------
+        name
+            Of any deployment.
+
+        Returns
+        -------
+        Blamed
+            Causes with their share of the rise in loss, evidence, and a command to look.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such deployment.
+        """
+        path = f"/api/deployments/{transport.part(name)}/blame"
+        return self._transport.call("GET", path, answer=Blamed)
+
     def unusual(self, name: str, *, limit: int = 20) -> list[UnusualRow]:
         """Return the newest predictions that the baseline least expected.
 
@@ -262,119 +280,3 @@ class Monitoring:
         path = f"/api/deployments/{transport.part(name)}"
         found = self._transport.call("GET", path, answer=Deployment)
         return policies.parse(found.policy, where=f"policy of {name}")
-
-
-def written_policy(name: str, *, target: str, key: str | None, time: str | None) -> str:
-    """Return the homeostat.toml of a model that is only watched.
-
-    Parameters
-    ----------
-    name
-        Of the model and its deployment.
-    target, key, time
-        Columns; no line is written for None.
-
-    Examples
-    --------
-    >>> print(written_policy("credit", target="defaulted", key="id", time=None))
-    [model]
-    name = "credit"
-    target = "defaulted"
-    key = "id"
-    <BLANKLINE>
-    [retraining]
-    on = []
-    <BLANKLINE>
-    """
-    lines = ["[model]", f"name = {json.dumps(name)}", f"target = {json.dumps(target)}"]
-    lines += [f"key = {json.dumps(key)}"] if key else []
-    lines += ["", "[data]", f"time = {json.dumps(time)}"] if time else []
-    return "\n".join([*lines, "", "[retraining]", "on = []", ""])
-
-
-def observations(table: pl.DataFrame, policy: Policy) -> list[Observation]:
-    """Return the rows of a table as observations.
-
-    Parameters
-    ----------
-    table
-        Features, ``score``, and where there are any ``answer`` and the policy's columns.
-    policy
-        Names key, time, target and protected columns.
-
-    Raises
-    ------
-    InvalidInputError
-        When there is no score, or the time is no instant.
-    """
-    tables.need_column(table.columns, SCORE, role="score")
-    named = {policy.model.key, policy.data.time, policy.model.target, SCORE, ANSWER}
-    context = [name for name in table.columns if name in policy.data.protected]
-    features = [name for name in table.columns if name not in {*named, *context}]
-    given: dict[str, list[Any]] = {"score": table[SCORE].cast(pl.Float64).to_list()}
-    if ANSWER in table.columns:
-        given["answer"] = table[ANSWER].to_list()
-    if policy.model.key in table.columns:
-        given["key"] = table[policy.model.key].cast(pl.String).to_list()
-    if policy.data.time in table.columns:
-        given["at"] = _instants(table[policy.data.time])
-    given["features"] = _cells(table, features)
-    given["context"] = _cells(table, context)
-    rows = zip(*given.values(), strict=True)
-    return msgspec.convert(
-        [dict(zip(given, row, strict=True)) for row in rows], list[Observation]
-    )
-
-
-def _cells(table: pl.DataFrame, names: list[str]) -> list[dict[str, Any]]:
-    columns = [_plain(table[name]) for name in names]
-    if not columns:
-        return [{} for _ in range(table.height)]
-    return pl.DataFrame(columns).to_dicts()
-
-
-def _plain(values: pl.Series) -> pl.Series:
-    """Return a column as JSON can say it; NaN counts as missing."""
-    if values.dtype.is_float():
-        return values.fill_nan(None)
-    if values.dtype.is_temporal():
-        return values.cast(pl.Datetime("ms")).dt.to_string("iso:strict")
-    if values.dtype.is_integer() or values.dtype == pl.Boolean:
-        return values
-    if values.dtype.is_numeric():
-        return values.cast(pl.Float64)
-    return values.cast(pl.String)
-
-
-def _instants(values: pl.Series) -> list[int]:
-    if values.dtype == pl.String:
-        values = values.str.to_datetime(strict=False)
-    if values.dtype.is_temporal():
-        values = schemas.as_milliseconds(values)
-    if not values.dtype.is_integer() or values.null_count():
-        raise errors.InvalidInputError(
-            f"column {values.name!r} must hold an instant in every row: a date and time, or "
-            f"milliseconds UTC",
-            column=values.name,
-        )
-    return [int(value) for value in values.to_list()]
-
-
-def _labels(table: pl.DataFrame, policy: Policy) -> list[LateLabel]:
-    key, target, time = policy.model.key, policy.model.target, policy.data.time
-    for name, role in ((key or "key", "key"), (target, "target")):
-        tables.need_column(table.columns, name, role=role)
-    keys = table[key or "key"].cast(pl.String).to_list()
-    happened: list[int | None] = [None] * table.height
-    if time in table.columns:
-        happened = [*_instants(table[time])]
-    rows = zip(keys, table[target].to_list(), happened, strict=True)
-    return [LateLabel(key=one, label=label, event_at=at) for one, label, at in rows]
-
-
-def _pieces(table: pl.DataFrame, most: int) -> Iterator[tuple[int, pl.DataFrame]]:
-    return ((first, table[first : first + most]) for first in range(0, table.height, most))
-
-
-def _table(table: Table) -> pl.DataFrame:
-    return table if isinstance(table, pl.DataFrame) else tables.read(Path(table))

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from homeostat.doors.web import visit
 from homeostat.foundation import clock, errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.loop import summarising
+from homeostat.lifecycle.loop import causes, summarising
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.monitoring import drift, stored
 from homeostat.lifecycle.monitoring.entities import Window
@@ -71,6 +71,9 @@ async def page(call: visit.Visit) -> Response:
         "grains": get_args(stored.Grain),
         "map": heat(windows[::-1], grain),
         "found": await call.read(fetch),
+        "blamed": await call.work(
+            lambda: causes.rank(call.house, call.actor, name, project=call.project)
+        ),
         "levels": LEVELS,
     }
     return visit.show(call, "monitoring.html", here=HERE, **shown)

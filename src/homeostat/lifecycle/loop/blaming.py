@@ -64,37 +64,85 @@ def blamed(
         realised=event.error,
         n_rows=event.n_rows,
     )
-
-    def look(tx: Transaction) -> tuple[list[monitored.Window], blame.Hints]:
-        windows = monitoring.list_windows(
-            tx, actor, deployment, before_row=event.end_row, limit=MOST_WINDOWS
-        )
-        checks = measurements.checks(tx, actor, deployment)
-        hints = blame.Hints(
-            deployment=deployment,
-            service=_service(tx, deployment, rows),
-            skew=next((one for one in checks if one.name == skew.NAME), None),
-        )
-        return windows, hints
-
-    windows, hints = house.read(look)
-    if aim.task == "binary":
-        hints = _told_by_rows(hints, rows, frozen, aim)
-    touching = [window for window in reversed(windows) if window.end_row > event.first_row]
-    causes = blame.rank(touching, harm=harm, version_row=new_version(rows), hints=hints)
+    windows, hints = house.read(
+        lambda tx: told(tx, actor, deployment, rows=rows, end_row=event.end_row)
+    )
+    touching = [window for window in windows if window.end_row > event.first_row]
+    causes = ranked(touching, harm, hints, rows=rows, frozen=frozen, aim=aim)
     shifts = [window.shift.change for window in touching if window.shift is not None]
     return msgspec.structs.replace(
         event,
-        cause=observing.seen_causes(_evident(causes[:1]))[0],
+        cause=observing.seen_causes(_shown(causes[:1]))[0],
         shift_loss=shifts[-1] if shifts else None,
     )
 
 
-def _evident(causes: Sequence[monitored.Cause]) -> list[monitored.Cause]:
+def told(
+    tx: Transaction,
+    actor: access.Actor,
+    deployment: str,
+    *,
+    rows: pl.DataFrame,
+    end_row: int | None = None,
+    limit: int = MOST_WINDOWS,
+) -> tuple[list[monitored.Window], blame.Hints]:
+    """Return the newest windows in order, and what else is known of these rows.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs ``monitoring.read``.
+    deployment
+        Its name.
+    rows
+        Labelled rows that were answered wrongly too often, or the newest.
+    end_row
+        Only windows that begin before it.
+    limit
+        At most so many windows.
+    """
+    windows = monitoring.list_windows(tx, actor, deployment, before_row=end_row, limit=limit)
+    checks = measurements.checks(tx, actor, deployment)
+    hints = blame.Hints(
+        deployment=deployment,
+        service=_service(tx, deployment, rows),
+        skew=next((one for one in checks if one.name == skew.NAME), None),
+    )
+    return windows[::-1], hints
+
+
+def ranked(
+    windows: Sequence[monitored.Window],
+    harm: monitored.Harm,
+    hints: blame.Hints,
+    *,
+    rows: pl.DataFrame,
+    frozen: baseline.Baseline,
+    aim: aims.Aim,
+) -> tuple[monitored.Cause, ...]:
+    """Rank the causes of a harm; of two classes its rows tell of corrections and regions too.
+
+    Parameters
+    ----------
+    windows, hints
+        From `told`.
+    harm, rows
+        What rose, and the labelled rows on which it did.
+    frozen
+        Baseline of the version that answers.
+    aim
+        What is foretold.
+    """
+    if aim.task == "binary":
+        hints = _told_by_rows(hints, rows, frozen, aim)
+    return blame.rank(windows, harm=harm, version_row=new_version(rows), hints=hints)
+
+
+def _shown(causes: Sequence[monitored.Cause]) -> list[monitored.Cause]:
     """Return causes whose sentence ends with the command that shows them."""
     return [
-        msgspec.structs.replace(one, sentence=f"{one.sentence} ({one.evidence[-1]})")
-        if one.evidence and one.evidence[-1].startswith("shown by: ")
+        msgspec.structs.replace(one, sentence=f"{one.sentence} (shown by: {one.query})")
+        if one.query
         else one
         for one in causes
     ]

@@ -55,7 +55,7 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     region: region.Region | None = None
 
 
-_SHOWN = {
+SHOWN = {
     "feed": "homeostat monitor show {} --by minute",
     "schema": "homeostat monitor windows {}",
     "skew": "homeostat monitor check {}",
@@ -63,9 +63,10 @@ _SHOWN = {
     "prior-shift": "homeostat monitor check {}",
     "concept-change": "homeostat predictions export {} log.parquet --labels",
     "new-version": "homeostat why deployment:{}",
-    "correction": "homeostat corrections list {}",
+    "correction": "homeostat correction list {}",
     "infrastructure": "homeostat monitor check {}",
 }
+"""The command that shows the evidence of each cause, by deployment."""
 Judged = entities.Judgement | entities.Window
 _FAILING = 0.05
 _PART = 0.5
@@ -139,14 +140,8 @@ def _ranked(causes: Sequence[entities.Cause], hints: Hints) -> tuple[entities.Ca
     if not hints.deployment:
         return tuple(ordered)
     return tuple(
-        msgspec.structs.replace(
-            cause,
-            evidence=(
-                *cause.evidence,
-                f"shown by: {_SHOWN[cause.kind].format(hints.deployment)}",
-            ),
-        )
-        if cause.kind in _SHOWN
+        msgspec.structs.replace(cause, query=SHOWN[cause.kind].format(hints.deployment))
+        if cause.kind in SHOWN
         else cause
         for cause in ordered
     )
@@ -192,7 +187,10 @@ def _of_the_skew(skewed: checks.Check) -> entities.Cause:
         column=column,
         share=columns[column] if column is not None else 0.0,
         sentence=f"what is served is not what the data set has: {skewed.sentence}",
-        evidence=(skewed.sentence, *([f"shown by: {skewed.query}"] if skewed.query else [])),
+        evidence=(
+            skewed.sentence,
+            *([f"compared with: {skewed.query}"] if skewed.query else []),
+        ),
     )
 
 

@@ -73,7 +73,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cause(msgspec.Struct, frozen=True, kw_only=True):
-    """What blame names; `share` is the part it explains, 0 to 1."""
+    """What blame names; `share` is the part it explains, 0 to 1, `query` a command to look."""
 
     kind: CauseKind
     column: str | None = None
@@ -81,6 +81,7 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
     share: float = 0.0
     sentence: str
     evidence: tuple[str, ...] = ()
+    query: str = ""
 
 
 class ShiftEffect(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +128,25 @@ class Harm(msgspec.Struct, frozen=True, kw_only=True):
     accepted: float
     realised: float
     n_rows: int
+
+
+class Blamed(msgspec.Struct, frozen=True, kw_only=True):
+    """The causes of a deployment's harm, the likeliest first.
+
+    Attributes
+    ----------
+    harm
+        What has risen, and since when; None where no harm is known.
+    causes
+        Each with its share of the rise, its evidence and the command that shows it.
+    sentence
+        For people.
+    """
+
+    deployment: str
+    sentence: str
+    harm: Harm | None = None
+    causes: tuple[Cause, ...] = ()
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 REVIEW_DAYS: Final = {"high": 90, "medium": 180, "low": 365}
 """After how long a version of each tier is due for a review."""
 LEAST_PRIOR_CHANGE = 0.05
+LEAST_ROWS = 30
 LEAST_IMPACT = 0.8
 """Four fifths: Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4 D, 1978."""
 RECENT = 0.25
@@ -99,19 +100,27 @@ def _performance(found: estimation.Performance, query: str) -> Check:
 
 
 def _prior(scores: Floats, fitted: calibration.Calibration, level: float, query: str) -> Check:
+    """Compare the share of positives that the scores tell of with that of the labelled rows."""
     before = fitted.n_positive / fitted.n_rows
+    if len(scores) < LEAST_ROWS:
+        told = (
+            f"not enough data: {len(scores)} rows wait for a label, {LEAST_ROWS} are needed to "
+            f"estimate how many of them are positive"
+        )
+        return Check(name="prior shift", verdict="unknown", sentence=told, query=query)
     seen = prior.estimate(fitted.apply(scores), np.array([1 - before, before]))
     now, error = seen.current[1], seen.standard_errors[1]
-    is_found = seen.p_value < level and abs(now - before) > LEAST_PRIOR_CHANGE
+    low, high = max(0.0, now - 1.96 * error), min(1.0, now + 1.96 * error)
+    is_large = abs(now - before) > LEAST_PRIOR_CHANGE
+    is_found = seen.p_value < level and is_large
+    told = f"of {len(scores):,} rows without a label {now:.1%} [{low:.1%}, {high:.1%}] are"
+    meant = "; that may be chance" if is_large and not is_found else ""
     return Check(
         name="prior shift",
         verdict="found" if is_found else "fine",
-        sentence=f"{now:.1%} of the rows without a label are likely positive; {before:.1%} of "
-        f"the labelled ones were",
+        sentence=f"{told} likely positive; {before:.1%} of the labelled ones were{meant}",
         numbers={
-            "share of positives": Number(
-                now, max(0.0, now - 1.96 * error), min(1.0, now + 1.96 * error)
-            ),
+            "share of positives": Number(now, low, high),
             "before": Number(before),
             "p": Number(seen.p_value),
         },

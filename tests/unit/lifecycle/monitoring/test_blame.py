@@ -89,11 +89,11 @@ def test_skew_and_corrections_are_named_with_the_command_that_shows_them():
     )
     causes = _ranked(frame, hints=blame.Hints(deployment="credit", skew=skewed))
     assert (causes[0].kind, causes[0].column, causes[0].share) == ("skew", "income", 0.9)
-    assert causes[0].evidence[-1] == "shown by: homeostat monitor check credit"
+    assert causes[0].query == "homeostat monitor check credit"
     worse = blame.Corrected(n_rows=400, n_changed=300, n_worse=250, marks=("c1@1",))
     causes = _ranked(frame, hints=blame.Hints(deployment="credit", corrections=worse))
     assert causes[0].kind == "correction"
-    assert causes[0].evidence[-1] == "shown by: homeostat corrections list credit"
+    assert causes[0].query == "homeostat correction list credit"
     where = region.Region(column="debt", where="below 0.2", rows=0.2, excess=0.9)
     causes = _ranked(frame, hints=blame.Hints(region=where))
     assert "90% of the excess loss is where debt is below 0.2" in causes[0].sentence
