@@ -9,12 +9,11 @@ from typing import Any
 
 import click
 
-from homeostat.doors.cli import output
+from homeostat.doors.cli import histories, output
 from homeostat.foundation import errors
 
 SHOWN_ROWS = 8
 PICTURES = (".svg", ".html")
-LABEL, FEATURE = "label", "x."
 
 
 @click.command()
@@ -32,10 +31,9 @@ LABEL, FEATURE = "label", "x."
 @click.option("--batch", type=int, metavar="ROWS", help="Rows answered at once (200).")
 @click.option(
     "--label-delay",
-    default="0",
-    show_default=True,
     metavar="ROWS|COL",
-    help="Rows until a label is known; or their column, empty where it never comes.",
+    help="Rows until a label is known; or their column, empty where it never comes. (a log: as "
+    "they came; a table: as --policy says, else 0)",
 )
 @click.option(
     "--strategy",
@@ -48,6 +46,12 @@ LABEL, FEATURE = "label", "x."
 @click.option("--policy", type=click.Path(path_type=Path), help="A homeostat.toml to follow.")
 @click.option("--budget", type=click.Choice(["normal", "low", "minimal"]), help="Of fits.")
 @click.option("--members", type=click.IntRange(1, 8), help="Models that answer together.")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Judge gates and the envelope, roll out with guards, and keep schedule, cooldown and "
+    "budgets by the dates of the rows; else all of it is taken as passed.",
+)
 @click.option(
     "--compare",
     metavar="WAYS",
@@ -76,11 +80,12 @@ def backtest(  # noqa: PLR0917 - click passes them by name
     drop: tuple[str, ...],
     warmup: float,
     batch: int | None,
-    label_delay: str,
+    label_delay: str | None,
     strategy: str,
     policy: Path | None,
     budget: str | None,
     members: int | None,
+    live: bool,
     compare: str | None,
     chart: Path | None,
     seed: int,
@@ -89,15 +94,16 @@ def backtest(  # noqa: PLR0917 - click passes them by name
     """Answer a time-ordered table batch by batch, before its labels are known.
 
     DATA is a Parquet or CSV file; with --deployment it is what was served and has its label,
-    in the order it was served. With --json the result is written to FILE; a FILE of - is
+    in the order it was served. A --policy names target, key, time and protected columns where
+    the options do not. With --json the result is written to FILE; a FILE of - is
     standard output. With --compare it is a table of all ways, with the share of what
     refitting after every batch gains that each regains, where static and every-batch are
     among them.
     """
-    from homeostat.lifecycle.loop import comparing, history
+    from homeostat.lifecycle.loop import comparing
 
-    target = _check_source(data, deployment, target)
     _check_places(json_file, chart)
+    target = histories.target(data, deployment, target, policy=policy)
     ways = _ways(
         [strategy, *_listed(compare)],
         target=target,
@@ -107,22 +113,23 @@ def backtest(  # noqa: PLR0917 - click passes them by name
         members=members,
     )
     followed = ways[0].policy
-    is_number = (task or followed.model.task) == "regression"
-    rows = history.prepare(
-        _table(data, deployment, target=target, is_number=is_number),
+    asked = histories.Asked(
+        data=data,
+        deployment=deployment,
         target=target,
+        is_number=(task or followed.model.task) == "regression",
         time=time,
         drop=drop,
         warmup=warmup,
-        regression=is_number,
-        delay=None if _is_number(label_delay) else label_delay,
+        label_delay=label_delay,
+        policy=followed if policy else None,
     )
+    rows, late = histories.read(asked)
     _note(rows.notes)
     size = followed.retraining.block if batch is None else batch
-    late = int(label_delay) if _is_number(label_delay) else 0
     with _progress() as progress:
         found = comparing.compare(
-            rows, ways, batch=size, label_delay=late, seed=seed, progress=progress
+            rows, ways, batch=size, label_delay=late, seed=seed, enters=live, progress=progress
         )
     if chart is not None:
         name = data.name if data is not None else deployment
@@ -150,51 +157,6 @@ def _tell(found: Any, json_file: Path | None, *, positive: str, alone: bool) -> 
         _show(first, positive=positive) if alone else _show_all(found)
     if json_file is not None:
         _write(json_file, first if alone else {"ways": found.rows})
-
-
-def _check_source(data: Path | None, deployment: str | None, target: str | None) -> str:
-    """Return the target; exactly one source must be named."""
-    if (data is None) == (deployment is None):
-        raise errors.InvalidInputError(
-            "name either a table or, with --deployment, a prediction log",
-            hint="homeostat backtest DATA --target COL",
-        )
-    if deployment is not None:
-        return target or LABEL
-    if target is None:
-        raise errors.InvalidInputError(
-            "--target is missing: which column is to be predicted?", hint="name it"
-        )
-    return target
-
-
-def _table(data: Path | None, deployment: str | None, *, target: str, is_number: bool) -> Any:
-    if data is not None:
-        from homeostat.lifecycle.data import tables
-
-        return tables.read(data)
-    import polars as pl
-
-    from homeostat.doors.cli import session
-
-    assert deployment is not None, "checked before"
-    with session.client() as client:
-        log = client.predictions.read(deployment, with_labels=True)
-    log = log.filter(pl.col(LABEL).is_not_null())
-    features = [name for name in log.columns if name.startswith(FEATURE)]
-    if log.is_empty() or not features:
-        raise errors.InvalidInputError(
-            f"no row of the log of '{deployment}' has its label yet",
-            hint="labels are told to the server by the key of their row",
-        )
-    return log.select(
-        *[pl.col(name).alias(name.removeprefix(FEATURE)) for name in features],
-        (pl.col(LABEL).cast(pl.Float64) if is_number else pl.col(LABEL)).alias(target),
-    )
-
-
-def _is_number(text: str) -> bool:
-    return text.lstrip("-").isdigit()
 
 
 def _listed(compare: str | None) -> list[str]:
@@ -315,6 +277,7 @@ def _show(found: Any, *, positive: str) -> None:
         ("promotions", len(found.promotions)),
         ("alarms", _alarms(found.alarms)),
         ("labels used", f"{found.labels_used:,}"),
+        *_entered(found),
         ("seconds", f"{found.wall_s:.1f}"),
     ]
     output.emit(found, as_json=False, show=lambda: output.table(["what", "value"], lines))
@@ -356,9 +319,27 @@ def _show_all(found: Any) -> None:
             ]
         )
     output.emit(found, as_json=False, show=lambda: output.table(columns, lines))
+    entered = [(row.name, _entered(row.outcome)) for row in found.rows if row.outcome.entered]
+    if entered:
+        names = ["way", *(f"#{name}" for name, _ in entered[0][1])]
+        newcomers = [[way, *(n for _, n in told)] for way, told in entered]
+        output.emit(entered, as_json=False, show=lambda: output.table(names, newcomers))
     first = found.rows[0].outcome
     if first.previous_label_accuracy is not None:
         click.echo(f"answering with the previous label: {first.previous_label_accuracy:.2%}")
+
+
+def _entered(found: Any) -> list[tuple[str, object]]:
+    """Return what became of newcomers, where the loop lived through gates and canaries."""
+    if not found.entered:
+        return []
+    told = found.entered
+    return [
+        ("refused", told.refused),
+        ("rolled back", told.rolled_back),
+        ("to approve", told.asked),
+        ("fits held", told.held),
+    ]
 
 
 def _kappa(found: Any) -> str:
