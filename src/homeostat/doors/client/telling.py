@@ -120,7 +120,20 @@ def _instants(values: pl.Series) -> list[int]:
 
 
 def labels(table: pl.DataFrame, policy: Policy) -> list[LateLabel]:
-    """Return the rows of a table as late labels; it needs the policy's key and target."""
+    """Return the rows of a table as late labels.
+
+    Parameters
+    ----------
+    table
+        With the policy's key and target, and its time where that is a column.
+    policy
+        Names them.
+
+    Raises
+    ------
+    InvalidInputError
+        When a column is missing, or the time is no instant.
+    """
     key, target, time = policy.model.key, policy.model.target, policy.data.time
     for name, role in ((key or "key", "key"), (target, "target")):
         tables.need_column(table.columns, name, role=role)
@@ -133,7 +146,20 @@ def labels(table: pl.DataFrame, policy: Policy) -> list[LateLabel]:
 
 
 def pieces(table: pl.DataFrame, most: int) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Cut a table into pieces of at most so many rows, each with the place of its first."""
+    """Cut a table into pieces.
+
+    Parameters
+    ----------
+    table
+        Of any length.
+    most
+        Rows of a piece.
+
+    Returns
+    -------
+    iterator of tuple
+        Place of the first row, and the piece.
+    """
     return ((first, table[first : first + most]) for first in range(0, table.height, most))
 
 

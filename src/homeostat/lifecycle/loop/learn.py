@@ -15,8 +15,8 @@ from homeostat.lifecycle.loop import (
     duels,
     entities,
     entrance,
-    feed,
     harm,
+    left,
     rhythm,
     weights,
 )
@@ -191,7 +191,8 @@ def _judge_harm(
     budget = policy.retraining.budget
     plan = rhythm.burst(budget, change_block=found.change_block, block=block)
     cause = event.cause or entities.SeenCause(kind="concept-change")
-    may_fit = "harm" in policy.retraining.on and cause.kind not in feed.BROKEN
+    may_fit = "harm" in policy.retraining.on and left.is_learned(cause)
+    asked_for, asks = left.ask(cause)
     state = structs.replace(
         correcting.doubt(state),
         regime=found.change_block,
@@ -206,7 +207,7 @@ def _judge_harm(
         kind="retrain" if may_fit else "investigate",
         sentence=(
             f"harm: {harm.told(event, found.accepted)} (ln e {found.log_evidence:.1f}); "
-            f"it began near row {alarm.change_row}"
+            f"it began near row {alarm.change_row}{asked_for}"
         ),
         evidence={
             "log_e": found.log_evidence,
@@ -228,6 +229,7 @@ def _judge_harm(
                 column=cause.column,
                 is_proved=harm.is_proved(state.harm, block=block),
             ),
+            *asks,
         ),
     )
     return state, (verdict,)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from homeostat.foundation import canonical
 from homeostat.lifecycle import policy as policies
-from homeostat.lifecycle.loop import decide, entities, replay, weights
+from homeostat.lifecycle.loop import decide, entities, left, replay, weights
 
 BLOCK = 200
 
@@ -147,12 +147,19 @@ def test_people_are_told_of_harm_once_it_is_proved():
     assert acts(told, entities.OpenAlert) == [entities.OpenAlert(alert="harm")]
 
 
-def test_harm_that_a_feed_caused_is_not_learned():
+@pytest.mark.parametrize("kind", sorted(left.ASKED))
+def test_harm_that_no_fit_mends_is_left_to_a_person_until_that_person_has_seen_to_it(kind):
     state, _ = live(start(), [block(n) for n in range(20)])
-    cause = entities.SeenCause(kind="feed", column="income", factor=100.0)
+    cause = entities.SeenCause(kind=kind, column="income")
     event = msgspec.structs.replace(block(20, error=0.3), cause=cause)
-    _, told = live(state, [event])
+    calm = [block(n, error=0.3) for n in range(21, 34)]  # what is usual is usual again
+    state, told = live(state, [event, *calm])
     assert kinds(told) == ["investigate"]
+    assert left.ASKED[kind] in told[0].sentence
+    assert not acts(told, entities.StartFit)
+    asked = [a for a in acts(told, entities.OpenAlert) if a.alert == left.ALERT]
+    assert [(one.cause, one.column, one.is_proved) for one in asked] == [(kind, "income", True)]
+    assert left.ALERT not in {one.alert for one in acts(told, entities.ResolveAlert)}
 
 
 def test_a_broken_feed_is_quarantined_and_never_learned():
