@@ -31,7 +31,10 @@ rows.assign(y=y).to_parquet(folder + "/rows.parquet")
 forest = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(rows, y)
 trees = xgboost.XGBClassifier(n_estimators=5).fit(rows, y)
 several = xgboost.XGBClassifier(n_estimators=5).fit(rows, y + (rows.b > 0))
-numbers = xgboost.XGBRegressor(n_estimators=5).fit(rows, y)
+several_lgbm = lightgbm.LGBMClassifier(n_estimators=5, verbose=-1).fit(rows, y + (rows.b > 0))
+several_own = several_lgbm.booster_
+numbers = xgboost.XGBRegressor(n_estimators=5).fit(rows, 10 * rows.a + y)
+numbers_lgbm = lightgbm.LGBMRegressor(n_estimators=5, verbose=-1).fit(rows, 10 * rows.a + y)
 booster = trees.get_booster()
 
 
@@ -41,17 +44,24 @@ class Own(mlflow.pyfunc.PythonModel):
         return 1 / (1 + np.exp(-model_input["b"].to_numpy()))
 
 
+class Numbers(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return 10.0 * model_input["a"].to_numpy() + 1.0
+
+
 class Labels(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):
         return (model_input["b"] > 0).astype(int).to_numpy()
 
 
 def chances(model):
-    return model.predict_proba(rows)[:, -1].tolist()
+    found = model.predict_proba(rows)
+    return found[:, -1] if found.shape[1] == 2 else found
 
 
 def save(name, saver, model, expected, **more):
-    saver(model, f"{folder}/{name}", input_example=rows.head(3), **more)
+    needs = {"pip_requirements": ["numpy"]}  # given: else a process of its own finds them out
+    saver(model, f"{folder}/{name}", input_example=rows.head(3), **needs, **more)
     np.save(f"{folder}/{name}.npy", expected)
 
 
@@ -61,11 +71,19 @@ save("xgb", mlflow.xgboost.save_model, trees, chances(trees))
 save("xgb-json", mlflow.xgboost.save_model, trees, chances(trees), model_format="json")
 save("xgb-booster", mlflow.xgboost.save_model, booster, booster.predict(xgboost.DMatrix(rows)))
 save("xgb-several", mlflow.xgboost.save_model, several, chances(several))
+save("xgb-several-booster", mlflow.xgboost.save_model, several.get_booster(), chances(several))
+save("lgbm-several-booster", mlflow.lightgbm.save_model, several_own, several_own.predict(rows))
+save("xgb-number", mlflow.xgboost.save_model, numbers, numbers.predict(rows))
+own_numbers = numbers.get_booster()
+save("xgb-number-booster", mlflow.xgboost.save_model, own_numbers, numbers.predict(rows))
+own_numbers = numbers_lgbm.booster_
+save("lgbm-number-booster", mlflow.lightgbm.save_model, own_numbers, numbers_lgbm.predict(rows))
 save("xgb-regressor", mlflow.xgboost.save_model, numbers, [])
-for name, model in (("own", Own()), ("labels", Labels())):
-    example = {"input_example": rows.head(3)}
+for name, model in (("own", Own()), ("own-number", Numbers()), ("labels", Labels())):
+    example = {"input_example": rows.head(3), "pip_requirements": ["numpy"]}
     mlflow.pyfunc.save_model(f"{folder}/{name}", python_model=model, **example)
 np.save(f"{folder}/own.npy", Own().predict(None, rows))
+np.save(f"{folder}/own-number.npy", Numbers().predict(None, rows))
 np.save(f"{folder}/labels.npy", [])
 """
 READ = """
@@ -86,7 +104,8 @@ for file in sorted(folder.glob("*.npy")):
         rows = rows.with_columns(y=pl.col("y") + (pl.col("b") > 0))
     try:
         is_trusted = "own" in file.stem or file.stem == "labels"
-        found = adopt.adopt(files, rows, target="y", is_trusted=is_trusted)
+        how = {"is_trusted": is_trusted, "is_regression": "number" in file.stem}
+        found = adopt.adopt(files, rows, target="y", **how)
         told = {**files, formats.DESCRIPTION: msgspec.json.encode(found.description)}
         scores = load.load(told, is_trusted=is_trusted).scores(rows)
         gap = float(np.abs(scores - np.load(file)).max())
@@ -106,6 +125,7 @@ def said(tmp_path_factory):
     libraries = str(next(Path(STOCK).parents[1].glob("lib/python3*/site-packages")))
     environment = {"PATH": os.environ["PATH"], "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment["PYTHONPATH"] = str(ROOT / "src")
+    environment["OMP_NUM_THREADS"] = "1"
     for python, script in ((STOCK, WRITE), (sys.executable, READ)):
         done = subprocess.run(
             [python, "-c", script, folder, libraries],
@@ -129,7 +149,13 @@ def said(tmp_path_factory):
         ("xgb-json", "xgboost"),
         ("xgb-booster", "xgboost"),
         ("xgb-several", "xgboost"),
+        ("xgb-several-booster", "xgboost"),
+        ("lgbm-several-booster", "lightgbm"),
+        ("xgb-number", "xgboost"),
+        ("xgb-number-booster", "xgboost"),
+        ("lgbm-number-booster", "lightgbm"),
         ("own", "pyfunc"),
+        ("own-number", "pyfunc"),
     ],
 )
 def test_a_model_scores_as_in_the_library_that_made_it(said, name, loader):

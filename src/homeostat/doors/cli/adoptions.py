@@ -47,6 +47,11 @@ def trust(*, name: str, number: int, reason: str, revoke: bool, as_json: bool) -
 )
 @click.option("--target", metavar="COL", help="Column of the outcome; that of the policy.")
 @click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="What it foretells; that of the policy.",
+)
+@click.option(
     "--policy",
     type=click.Path(path_type=Path),
     help="What must hold; homeostat.toml, which is written when there is none.",
@@ -58,6 +63,7 @@ def judge(
     number: int,
     data: Path | None,
     target: str | None,
+    task: str | None,
     policy: Path | None,
     as_json: bool,
 ) -> int:
@@ -72,7 +78,7 @@ def judge(
     told = session.load()
     where = told.code / (policy or POLICY)
     if policy is None and not where.is_file():
-        _write(where, name, target)
+        _write(where, name, target, task=task)
         click.echo(f"wrote {where}: say in it what must hold", err=True)
     rules = policies.read(where)
     if rules.model.name != name:
@@ -84,6 +90,11 @@ def judge(
         raise errors.InvalidInputError(
             f"{where} predicts {rules.model.target!r}, not {target!r}",
             hint="leave --target out, or name another policy with --policy",
+        )
+    if task is not None and task != rules.model.task:
+        raise errors.InvalidInputError(
+            f"the task of {where} is {rules.model.task}, not {task}",
+            hint="leave --task out, or name another policy with --policy",
         )
     source = rules.data.source if data is None else str(data.absolute())
     table = tables.read_all(source, folder=where.parent)
@@ -112,7 +123,7 @@ def _told(judged: Any) -> str:
     return f"{judged.sentence}\n{attached}"
 
 
-def _write(where: Path, name: str, target: str | None) -> None:
+def _write(where: Path, name: str, target: str | None, *, task: str | None) -> None:
     """Write the shortest policy there can be."""
     if target is None:
         raise errors.NotFoundError(
@@ -122,6 +133,8 @@ def _write(where: Path, name: str, target: str | None) -> None:
         )
     quoted = target.replace("\\", "\\\\").replace('"', '\\"')
     text = f'[model]\nname = "{name}"\ntarget = "{quoted}"\n'
+    if task is not None:
+        text += f'task = "{task}"\n'
     try:
         where.write_text(text, encoding="utf-8")
     except OSError as error:

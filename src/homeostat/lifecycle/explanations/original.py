@@ -121,6 +121,7 @@ def open_version(files: Mapping[str, bytes], *, is_trusted: bool = False) -> Ori
             file=description.file,
             is_trusted=is_trusted,
             classes=description.classes,
+            is_regression=description.task == "regression",
         )
     found = Original(estimator, description)
     found.prove()

@@ -36,6 +36,7 @@ class Learn(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     target: str
     apart: tuple[str, ...]
     is_trusted: bool
+    is_regression: bool = False
 
 
 class Open(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -52,14 +53,14 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What was learned: labels and scores of the labelled rows as little-endian bytes.
+    """What was learned: outcomes and scores of the labelled rows as little-endian bytes.
 
     Attributes
     ----------
     labelled
         1 for each of the given rows that has a label, else 0.
     truth, scores
-        Of the labelled rows: 1 where positive (uint8), probabilities (float64).
+        Of the labelled rows, float64, as `adopt.Adopted` has them; scores row by row.
     latency_p99_ms
         99th percentile of one answer alone.
     """
@@ -78,7 +79,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Scored(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Probabilities as little-endian float64."""
+    """Scores as little-endian float64, row by row."""
 
     scores: bytes
 
@@ -122,7 +123,7 @@ class Apart:
         self.description = msgspec.json.decode(opened.description, type=Description)
 
     def scores(self, rows: pl.DataFrame) -> NDArray[np.float64]:
-        """Return the probability of the positive class for each row, shape ``(n,)``.
+        """Return what the model says of each row, as `Predictor.scores` does.
 
         Raises
         ------
@@ -137,9 +138,7 @@ class Apart:
             assert self._worker is not None
             found = self._ask(self._worker, order, timeout_s=SCORE_S)
         assert isinstance(found, Scored)
-        scores = np.frombuffer(found.scores, dtype="<f8")
-        several = self.description.task == "multiclass"
-        return scores.reshape(-1, len(self.description.classes)) if several else scores
+        return shaped(found.scores, self.description)
 
     def close(self) -> None:
         """End the process."""
@@ -194,6 +193,14 @@ def learn(order: Learn, *, timeout_s: float = LEARN_S) -> Learned:
         worker.kill()
     assert isinstance(found, Learned)
     return found
+
+
+def shaped(scores: bytes, described: Description) -> NDArray[np.float64]:
+    """Return scores as a model gave them, of several classes one row for each of the rows."""
+    found = np.frombuffer(scores, dtype="<f8")
+    return (
+        found.reshape(-1, len(described.classes)) if described.task == "multiclass" else found
+    )
 
 
 def packed(rows: pl.DataFrame) -> bytes:

@@ -79,6 +79,7 @@ def _learned(order: apart.Learn) -> apart.Learned:
         target=order.target,
         apart=order.apart,
         is_trusted=order.is_trusted,
+        is_regression=order.is_regression,
     )
     labelled = rows[order.target].is_not_null().to_numpy()
     features = rows.filter(pl.col(order.target).is_not_null())
@@ -86,7 +87,7 @@ def _learned(order: apart.Learn) -> apart.Learned:
     return apart.Learned(
         description=msgspec.json.encode(found.description),
         labelled=labelled.astype(np.uint8).tobytes(),
-        truth=found.truth.astype(np.uint8).tobytes(),
+        truth=found.truth.astype("<f8").tobytes(),
         scores=found.scores.astype("<f8").tobytes(),
         latency_p99_ms=candidates.latency(found.predictor, features.select(names)),
     )

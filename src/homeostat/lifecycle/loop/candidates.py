@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import sys
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -30,6 +32,7 @@ from homeostat.lifecycle.registry.predictor import Predictor
 
 FIT_TIMEOUT_S = 900.0
 LATENCY_CALLS = 200
+TRUTH = "is positive"  # beside the columns of a table, whose names are its own
 
 
 class Fitted(msgspec.Struct, frozen=True):
@@ -225,28 +228,44 @@ def freeze(
     """Freeze the baseline: from held-out rows and scores, else from the training rows."""
     if held_out is None:
         return baseline.freeze(frame, features=names)
-    scores = predictor.scores(held_out)
-    if predictor.description.task == "regression":
-        scored = held_out.with_columns(pl.Series(baseline.SCORE, scores))
-        return baseline.freeze(scored, features=names, score=baseline.SCORE)
-    if predictor.description.task == "multiclass":
-        return _freeze_several(predictor, held_out, scores, names=names, target=target)
+    scores, about = predictor.scores(held_out), predictor.description
+    if about.task != "binary":
+        aim = aims.of([about])
+        truth = aims.truth(held_out[target], aim)
+        return freeze_scored(held_out, scores, truth, names=names, aim=aim)
     scored = held_out.with_columns(pl.Series(baseline.SCORE, scores))
     return baseline.freeze(scored, features=names, score=baseline.SCORE, label=target)
 
 
-def _freeze_several(
-    predictor: Predictor,
-    held_out: pl.DataFrame,
+def freeze_scored(
+    rows: pl.DataFrame,
     scores: NDArray[np.float64],
+    truth: NDArray[Any],
     *,
-    names: list[str],
-    target: str,
+    names: Sequence[str],
+    aim: aims.Aim,
 ) -> baseline.Baseline:
-    """Freeze what is answered and how surely, of several classes."""
-    aim = aims.of([predictor.description])
+    """Freeze the baseline of rows that are scored: of several classes what is answered.
+
+    Parameters
+    ----------
+    rows
+        Labelled, not those it was fitted on.
+    scores, truth
+        What the model says of them, and what came of them as `aims.truth` gives it.
+    names
+        Features.
+    aim
+        What is foretold.
+    """
+    if aim.task == "regression":
+        scored = rows.with_columns(pl.Series(baseline.SCORE, scores))
+        return baseline.freeze(scored, features=names, score=baseline.SCORE)
+    if aim.task == "binary":
+        scored = rows.with_columns(pl.Series(baseline.SCORE, scores), pl.Series(TRUTH, truth))
+        return baseline.freeze(scored, features=names, score=baseline.SCORE, label=TRUTH)
     chosen = scores.argmax(axis=1)
-    scored = held_out.with_columns(
+    scored = rows.with_columns(
         pl.Series(baseline.SCORE, scores.max(axis=1)),
         pl.Series(baseline.ANSWER, [aim.classes[at] for at in chosen]),
     )
@@ -255,7 +274,7 @@ def _freeze_several(
         features=names,
         score=baseline.SCORE,
         answer=None if baseline.ANSWER in names else baseline.ANSWER,
-        wrong=chosen != aims.truth(held_out[target], aim),
+        wrong=chosen != truth,
     )
 
 

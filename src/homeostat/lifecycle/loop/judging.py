@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from homeostat.foundation import access, errors, jobs
 from homeostat.foundation.database import Transaction
@@ -21,7 +22,7 @@ from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake, tables
 from homeostat.lifecycle.data.entities import Snapshot
-from homeostat.lifecycle.loop import apart, candidates, gating, scoring
+from homeostat.lifecycle.loop import aims, apart, candidates, gating, scoring
 from homeostat.lifecycle.loop.asking import Trained
 from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.policy.entities import Policy
@@ -31,7 +32,7 @@ from homeostat.lifecycle.registry.entities import Description, Version
 
 JUDGE = "judge"
 CHAMPION = "champion"
-TRUTH = "is positive"  # beside the columns of a table, whose names are its own
+_OUTCOMES: dict[str, type] = {"binary": bool, "multiclass": np.intp, "regression": float}
 
 
 class Judge(msgspec.Struct, frozen=True, kw_only=True):
@@ -183,17 +184,17 @@ class Judging:
                 target=policy.model.target,
                 apart=_apart(policy),
                 is_trusted=is_trusted,
+                is_regression=policy.model.task == "regression",
             )
         )
         description = msgspec.json.decode(learned.description, type=Description)
         rows = rows.filter(pl.Series(np.frombuffer(learned.labelled, np.uint8) == 1))
-        scores = np.frombuffer(learned.scores, dtype="<f8")
-        truth = np.frombuffer(learned.truth, dtype=np.uint8) == 1
-        frozen = baseline.freeze(
-            rows.with_columns(pl.Series(baseline.SCORE, scores), pl.Series(TRUTH, truth)),
-            features=description.schema.names,
-            score=baseline.SCORE,
-            label=TRUTH,
+        scores, aim = apart.shaped(learned.scores, description), aims.of([description])
+        truth: NDArray[Any] = np.frombuffer(learned.truth, dtype="<f8").astype(
+            _OUTCOMES[aim.task]
+        )
+        frozen = candidates.freeze_scored(
+            rows, scores, truth, names=description.schema.names, aim=aim
         )
         owner = f"model:{version.model}"
         packed = candidates.Packed(
@@ -209,9 +210,10 @@ class Judging:
         examined = gating.examine(
             packed,
             policy,
+            aim=aim,
             truth=truth,
             scores=scores,
-            champion=None if champion is None else self._served(champion, rows),
+            champion=None if champion is None else self._served(champion, rows, aim),
             protected={
                 column: rows[column].cast(pl.String).fill_null("missing").to_list()
                 for column in policy.data.protected
@@ -238,11 +240,16 @@ class Judging:
 
         return self._house.read(look)
 
-    def _served(self, champion: Version, rows: pl.DataFrame) -> Any:
+    def _served(self, champion: Version, rows: pl.DataFrame, aim: aims.Aim) -> Any:
         """Return the champion's scores; None where it cannot be asked about these rows."""
         how = self._house.read(lambda tx: adopted.loadable(tx, champion))
         try:
-            return self._scorer.scores(how, rows)
+            asked = self._scorer.predictor(how)
+            about = asked.description
+            is_known = aim.task != "multiclass" or set(about.classes) <= set(aim.classes)
+            if about.task != aim.task or not is_known:
+                return None
+            return aims.placed(asked.scores(rows), about, aim)
         except (errors.UserCodeError, errors.InvalidInputError, errors.NotAllowedError):
             return None
 

@@ -22,7 +22,15 @@ from homeostat.foundation import errors
 from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.data import tables
 from homeostat.lifecycle.data.entities import Column, Schema
-from homeostat.lifecycle.registry import columns, mlmodel, opening, reference, trust, twin
+from homeostat.lifecycle.registry import (
+    columns,
+    mlmodel,
+    opening,
+    reference,
+    scored,
+    trust,
+    twin,
+)
 from homeostat.lifecycle.registry import format as folder
 from homeostat.lifecycle.registry.entities import Description
 from homeostat.lifecycle.registry.predictor import TOLERANCE, Predictor
@@ -33,11 +41,15 @@ _NUMBERS = frozenset({"number", "integer", "boolean", "timestamp"})
 
 
 class Adopted(NamedTuple):
-    """What was learned of a version: `truth` and `scores` are those of the labelled rows."""
+    """What was learned of a version: `truth` and `scores` are those of the labelled rows.
+
+    `truth` is where the label is the positive one of two classes, the place of the class among
+    several, or the number of a regression.
+    """
 
     description: Description
     predictor: Predictor
-    truth: NDArray[np.bool_]
+    truth: NDArray[Any]
     scores: NDArray[np.float64]
 
 
@@ -49,6 +61,7 @@ def adopt(
     apart: Sequence[str] = (),
     positive: object = None,
     is_trusted: bool = False,
+    is_regression: bool = False,
 ) -> Adopted:
     """Learn from labelled rows what serving must know of a model, and how it does on them.
 
@@ -63,9 +76,12 @@ def adopt(
     apart
         Columns that are no features where neither signature nor model names its own.
     positive
-        Label whose probability is the score; the last of its classes when None.
+        Label whose probability is the score. When None, the last of two classes; of more,
+        every class has its score.
     is_trusted
         Whether somebody who may has said that this version may run its code.
+    is_regression
+        Whether it foretells a number.
 
     Returns
     -------
@@ -77,7 +93,7 @@ def adopt(
     NotAllowedError
         When the model is pickled and not trusted, or holds a type that is not.
     InvalidInputError
-        When the folder is no model, the model no classifier, or the rows do not fit it.
+        When the folder is no model, the model of another task, or the rows do not fit it.
     UserCodeError
         When the model raises.
     """
@@ -86,25 +102,29 @@ def adopt(
     labelled = rows.filter(pl.col(target).is_not_null())
     if labelled.is_empty():
         raise errors.InvalidInputError(f"no row has a label in column {target!r}")
-    labels = labelled[target].unique().sort().to_list()
+    labels = [] if is_regression else labelled[target].unique().sort().to_list()
     loader = loader_of(told, files)
     estimator = opening.estimator(
-        files, loader=loader, file=told.file, is_trusted=is_trusted, classes=labels
+        files,
+        loader=loader,
+        file=told.file,
+        is_trusted=is_trusted,
+        classes=labels,
+        is_regression=is_regression,
     )
-    classes = folder.classes_of(estimator)
+    classes = _classes(estimator, is_regression=is_regression)
     names = _features(estimator, told, labelled.columns, apart=(target, *apart))
     by_name = bool(_own_names(estimator)) or (
         told.loader == "pyfunc" and told.inputs is not None
     )
     schema = _schema(labelled, names, told, by_name=by_name)
-    place = folder.place_of(classes, positive)
     features = columns.lists(labelled.head(folder.EXAMPLE_ROWS), schema)
     draft = Description(
         format=1,
         schema=schema,
         target=target,
         classes=tuple(label_text(label) for label in classes),
-        positive=place,
+        positive=0 if is_regression else folder.place_of(classes, positive),
         by_name=by_name,
         example={name: [folder.plain(value) for value in features[name]] for name in names},
         scores=(),
@@ -113,18 +133,21 @@ def adopt(
         loader=loader,
         file=told.file,
         reference=reference.of(estimator, labelled, schema, by_name=by_name),
+        task="regression" if is_regression else folder.task_of(classes, positive),
+        deviation=folder.deviation_of(labelled[target]) if is_regression else 0.0,
     )
+    truth = _truth(labelled[target], draft)
     predictor = Predictor(estimator, draft)
     scores = predictor.scores(labelled)
     example = scores[: folder.EXAMPLE_ROWS]
-    if np.abs(predictor.scores(features) - example).max() > TOLERANCE:
+    gap = np.abs(predictor.scores(features) - example).max()
+    if gap > TOLERANCE * scored.size(example, draft):
         raise errors.InvalidInputError(
             "the model answers a row differently when it is asked about other rows with it",
             hint="a served model must answer each row by itself",
         )
     found = twin.carried(*twin.made(estimator, predictor, labelled))
-    described = msgspec.structs.replace(draft, scores=tuple(example.tolist()), twin=found)
-    truth = _truth(labelled[target], described)
+    described = msgspec.structs.replace(draft, scores=folder.kept(example), twin=found)
     return Adopted(described, Predictor(estimator, described), truth, scores)
 
 
@@ -158,8 +181,24 @@ def label_text(label: object) -> str:
     return str(label)
 
 
-def _truth(labels: pl.Series, described: Description) -> NDArray[np.bool_]:
-    """Return where the label is the positive class; refuse labels that the model never saw."""
+def _classes(estimator: Any, *, is_regression: bool) -> list[Any]:
+    """Return the labels of a classifier, none of a regressor; refuse one for the other."""
+    if is_regression:
+        folder.need_regressor(estimator)
+        return []
+    if hasattr(estimator, "predict") and getattr(estimator, "classes_", None) is None:
+        raise errors.InvalidInputError(
+            f"{type(estimator).__name__} is no fitted classifier, and the policy's task is "
+            "classification",
+            hint='say task = "regression" under [model] when it foretells a number',
+        )
+    return folder.classes_of(estimator)
+
+
+def _truth(labels: pl.Series, described: Description) -> NDArray[Any]:
+    """Return outcomes by the task; refuse labels that the model never saw."""
+    if described.task == "regression":
+        return _numbers(labels)
     seen = [label_text(label) for label in labels.to_list()]
     strange = sorted(set(seen) - set(described.classes))
     if strange:
@@ -169,8 +208,20 @@ def _truth(labels: pl.Series, described: Description) -> NDArray[np.bool_]:
             hint="name the column of the outcome with --target",
             column=labels.name,
         )
-    positive = described.classes[described.positive]
-    return np.array([label == positive for label in seen], dtype=np.bool_)
+    places = np.array([described.classes.index(label) for label in seen], dtype=np.intp)
+    return places if described.task == "multiclass" else places == described.positive
+
+
+def _numbers(labels: pl.Series) -> NDArray[np.float64]:
+    found = labels.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+    strange = np.flatnonzero(~np.isfinite(found))
+    if len(strange):
+        raise errors.InvalidInputError(
+            f"column {labels.name!r} holds {labels[int(strange[0])]!r}, which is no number",
+            hint="name the column of the outcome with --target",
+            column=labels.name,
+        )
+    return np.asarray(found, dtype=np.float64)
 
 
 def _own_names(estimator: Any) -> list[str]:

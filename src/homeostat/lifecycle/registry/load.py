@@ -49,6 +49,7 @@ def load(files: Mapping[str, bytes], *, is_trusted: bool = False) -> Predictor:
             file=description.file,
             is_trusted=is_trusted,
             classes=description.classes,
+            is_regression=description.task == "regression",
         )
     predictor = Predictor(estimator, description)
     predictor.prove()

@@ -1,4 +1,4 @@
-"""From the file of a model that MLflow's users logged to something with `predict_proba`.
+"""From the file of a model that MLflow's users logged to a classifier or regressor.
 
 Called by `load` and `adopt`, in prediction and pipeline processes only: the native formats of
 LightGBM and XGBoost are data, a pickle is a program and is opened only when somebody may have
@@ -32,6 +32,16 @@ _DANGERS = {
     "skops-any": "holds types that are not on the list of trusted ones",
 }
 _NARROW = {"float": "float32", "integer": "int32"}
+_LIGHTGBM_CLASSES = frozenset({"binary", "multiclass", "multiclassova", "cross_entropy"})
+_LIGHTGBM_NUMBERS = frozenset(
+    {
+        *("regression", "regression_l1", "huber", "fair", "quantile", "mape"),
+        *("poisson", "gamma", "tweedie"),
+    }
+)
+_XGBOOST_CLASSES = frozenset({"binary:logistic", "multi:softprob"})
+_SAY_REGRESSION = 'say task = "regression" under [model] of the policy'
+_SAY_CLASSES = 'of a model of classes, say task = "classification" under [model] of the policy'
 _MADE_UP = re.compile(r"(Column_|f)?\d+\Z")
 
 
@@ -42,6 +52,7 @@ def estimator(
     file: str,
     is_trusted: bool,
     classes: Sequence[Any] = (),
+    is_regression: bool = False,
 ) -> Any:
     """Open the model of a version.
 
@@ -55,11 +66,14 @@ def estimator(
         Whether somebody who may has said that this version may run its code.
     classes
         Labels in order; only for models that do not know them, as those of ``pyfunc``.
+    is_regression
+        Whether it is to answer numbers, not probabilities of classes.
 
     Returns
     -------
     object
-        With ``predict_proba`` and, where it knows them, ``classes_``.
+        With ``predict_proba`` and, where it knows them, ``classes_``; with ``predict`` for a
+        regression.
 
     Raises
     ------
@@ -86,9 +100,10 @@ def estimator(
         if loader in {"skops", "skops-any"}:
             return trust.loads(data, name=file, any_type=loader == "skops-any")
         if loader == "lightgbm":
-            return _LightGbm(data, file)
+            return _LightGbm(data, file, is_regression=is_regression)
         if loader == "xgboost":
-            return _xgboost(data, file, is_booster=_is_booster(files))
+            make = _XgBoost if _is_booster(files) else _xgboost
+            return make(data, file, is_regression=is_regression)
         if loader == "pickle":
             return _unpickled(data, file)
     raise errors.InvalidInputError(f"nobody knows how to load {file!r} as {loader!r}")
@@ -122,9 +137,9 @@ def need_trust(loader: str, file: str, *, is_trusted: bool) -> None:
 
 
 class _LightGbm:
-    """A LightGBM booster from its text, asked for probabilities."""
+    """A LightGBM booster from its text, asked for probabilities or numbers."""
 
-    def __init__(self, data: bytes, file: str) -> None:
+    def __init__(self, data: bytes, file: str, *, is_regression: bool) -> None:
         package = _package("lightgbm", file)
         try:
             text = data.decode()
@@ -133,16 +148,23 @@ class _LightGbm:
             raise _broken(file, error) from error
         found = re.search(r"^objective=(\S+)", text, re.MULTILINE)
         objective = found[1] if found else "none"
-        n_classes = re.search(r"^num_class=(\d+)", text, re.MULTILINE)
-        if objective not in {"binary", "multiclass", "multiclassova", "cross_entropy"}:
-            raise _no_classifier(file, objective)
-        n = int(n_classes[1]) if n_classes else 1
-        self.classes_ = np.arange(max(n, 2))
+        known = _LIGHTGBM_NUMBERS if is_regression else _LIGHTGBM_CLASSES
+        if objective not in known:
+            raise _of_another_task(file, objective, is_regression=is_regression)
+        self._is_each_alone = objective == "multiclassova"
+        if not is_regression:
+            n_classes = re.search(r"^num_class=(\d+)", text, re.MULTILINE)
+            self.classes_ = np.arange(max(int(n_classes[1]) if n_classes else 1, 2))
         _name(self, self._booster.feature_name())
+
+    def predict(self, rows: Any) -> Floats:
+        """Return the number of a regression."""
+        return np.asarray(self._booster.predict(rows), dtype=np.float64)
 
     def predict_proba(self, rows: Any) -> Floats:
         """Return one probability per class."""
-        return _two_sided(self._booster.predict(rows))
+        chances = _two_sided(self._booster.predict(rows))
+        return chances / chances.sum(axis=1, keepdims=True) if self._is_each_alone else chances
 
     def text(self) -> str:
         """Return the model as LightGBM writes it."""
@@ -150,22 +172,29 @@ class _LightGbm:
 
 
 class _XgBoost:
-    """An XGBoost booster, asked for probabilities."""
+    """An XGBoost booster, asked for probabilities or numbers."""
 
-    def __init__(self, package: Any, data: bytes, file: str) -> None:
-        self._package = package
+    def __init__(self, data: bytes, file: str, *, is_regression: bool) -> None:
+        self._package = _package("xgboost", file)
         try:
-            self._booster = package.Booster()
+            self._booster = self._package.Booster()
             self._booster.load_model(bytearray(data))
             told = json.loads(self._booster.save_config())["learner"]
         except Exception as error:
             raise _broken(file, error) from error
         objective = str(told["objective"]["name"])
-        if objective not in {"binary:logistic", "multi:softprob"}:
-            raise _no_classifier(file, objective)
-        n = int(told["learner_model_param"]["num_class"])
-        self.classes_ = np.arange(max(n, 2))
+        is_of_numbers = objective.startswith("reg:") or objective == "count:poisson"
+        if not (is_of_numbers if is_regression else objective in _XGBOOST_CLASSES):
+            raise _of_another_task(file, objective, is_regression=is_regression)
+        if not is_regression:
+            n = int(told["learner_model_param"]["num_class"])
+            self.classes_ = np.arange(max(n, 2))
         _name(self, self._booster.feature_names or ())
+
+    def predict(self, rows: Any) -> Floats:
+        """Return the number of a regression."""
+        found = self._booster.predict(self._package.DMatrix(rows))
+        return np.asarray(found, dtype=np.float64)
 
     def predict_proba(self, rows: Any) -> Floats:
         """Return one probability per class."""
@@ -177,7 +206,7 @@ class _XgBoost:
 
 
 class _PyFunc:
-    """Any model that MLflow itself can load, where its `predict` answers probabilities."""
+    """Any model that MLflow itself can load, asked for probabilities or numbers."""
 
     def __init__(self, files: Mapping[str, bytes], classes: Sequence[Any]) -> None:
         package = _package("mlflow", "a model of flavour python_function")
@@ -202,30 +231,39 @@ class _PyFunc:
             if one.type in _NARROW
         }
 
-    def predict_proba(self, rows: Any) -> Floats:
-        """Return one probability per class, whichever way the model writes them."""
+    def predict(self, rows: Any) -> Any:
+        """Return what the model answers."""
         kinds = {name: kind for name, kind in self._narrow.items() if name in rows}
         found = np.asarray(self._model.predict(rows.astype(kinds) if kinds else rows))
+        is_column = found.ndim == 2 and found.shape[1] == 1  # noqa: PLR2004 - one column
+        return found[:, 0] if is_column else found
+
+    def predict_proba(self, rows: Any) -> Floats:
+        """Return one probability per class, whichever way the model writes them."""
+        found = self.predict(rows)
         is_chance = found.dtype.kind == "f" and found.size > 0
         if not is_chance or not (np.nanmin(found) >= 0.0 and np.nanmax(found) <= 1.0):
             raise errors.InvalidInputError(
                 "its predict answers labels or numbers that are no probability; gates, "
                 "canaries and drift need probabilities",
-                hint="log it with pyfunc_predict_fn='predict_proba', or in its own flavour",
+                hint="log it with pyfunc_predict_fn='predict_proba', or in its own flavour; of "
+                f"numbers, {_SAY_REGRESSION}",
             )
         return _two_sided(found)
 
 
-def _xgboost(data: bytes, file: str, *, is_booster: bool) -> Any:
+def _xgboost(data: bytes, file: str, *, is_regression: bool) -> Any:
     package = _package("xgboost", file)
-    if is_booster:
-        return _XgBoost(package, data, file)
-    made = package.XGBClassifier()
+    made = package.XGBRegressor() if is_regression else package.XGBClassifier()
     try:
         made.load_model(bytearray(data))
-        made.classes_  # noqa: B018 - a regressor has none
     except Exception as error:
-        raise _broken(file, error) from error
+        raise _broken(file, error, hint=_hint(is_regression=is_regression)) from error
+    objective = str(
+        json.loads(made.get_booster().save_config())["learner"]["objective"]["name"]
+    )
+    if not is_regression and not objective.startswith(("binary:", "multi:")):
+        raise _of_another_task(file, objective, is_regression=is_regression)
     return made
 
 
@@ -252,16 +290,23 @@ def _raised(what: str, error: Exception) -> errors.UserCodeError:
     )
 
 
-def _broken(file: str, error: Exception) -> errors.InvalidInputError:
+def _broken(file: str, error: Exception, *, hint: str = "") -> errors.InvalidInputError:
     told = str(error).strip().partition("\n")[0][:300]
-    return errors.InvalidInputError(f"{file} cannot be read: {told}")
+    return errors.InvalidInputError(f"{file} cannot be read: {told}", hint=hint)
 
 
-def _no_classifier(file: str, objective: str) -> errors.InvalidInputError:
+def _of_another_task(
+    file: str, objective: str, *, is_regression: bool
+) -> errors.InvalidInputError:
+    lacking = "no numbers" if is_regression else "no probabilities of classes"
     return errors.InvalidInputError(
-        f"{file} was fitted for {objective!r}, which answers no probabilities of classes",
-        hint="fit a classifier, such as LightGBM's 'binary' or XGBoost's 'binary:logistic'",
+        f"{file} was fitted for {objective!r}, which answers {lacking}",
+        hint=_hint(is_regression=is_regression),
     )
+
+
+def _hint(*, is_regression: bool) -> str:
+    return _SAY_CLASSES if is_regression else f"of a model of numbers, {_SAY_REGRESSION}"
 
 
 def _package(name: str, file: str) -> Any:

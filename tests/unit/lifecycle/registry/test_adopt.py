@@ -210,11 +210,43 @@ def test_rows_that_do_not_fit_are_refused_by_name():
         adopt.adopt(files, rows.with_columns(bad=pl.lit(None, pl.String)), target="bad")
 
 
-def test_a_regressor_is_no_classifier():
+def test_a_regressor_answers_numbers_and_only_where_the_task_says_so():
     rows = applicants().select("age", "income", "bad")
     model = LinearRegression().fit(rows.select("age").to_pandas(), rows["income"].to_numpy())
+    files, labelled = logged(model), rows.rename({"income": "bad", "bad": "income"})
     with pytest.raises(errors.InvalidInputError, match="LinearRegression is no fitted class"):
-        adopt.adopt(logged(model), rows, target="bad")
+        adopt.adopt(files, rows, target="bad")
+    found = adopt.adopt(files, labelled, target="bad", is_regression=True)
+    assert found.truth.tolist() == rows["income"].to_list()
+    assert found.description.task == "regression"
+    assert found.description.twin.file
+    expected = model.predict(rows.select("age").to_pandas())
+    assert served(files, found).scores(rows).tolist() == pytest.approx(expected.tolist())
+    with pytest.raises(errors.InvalidInputError, match="'bad' holds no number"):
+        adopt.adopt(files, rows, target="bad", is_regression=True)
+    grouped = logged(LogisticRegression().fit(rows.select("age").to_pandas(), rows["bad"]))
+    with pytest.raises(errors.InvalidInputError, match="LogisticRegression is no regressor"):
+        adopt.adopt(grouped, labelled, target="bad", is_regression=True)
+
+
+def test_several_classes_have_a_score_each_unless_one_is_named():
+    rows = applicants()
+    kinds = [("low", "middle", "high")[at % 3] for at in range(rows.height)]
+    rows = rows.with_columns(pl.Series("grade", kinds))
+    names = ["age", "income"]
+    model = LogisticRegression(max_iter=1000)
+    model.fit(rows.select(names).to_pandas(), rows["grade"].to_list())
+    files = logged(model)
+    found = adopt.adopt(files, rows, target="grade")
+    assert found.description.task == "multiclass"
+    assert found.description.classes == ("high", "low", "middle")
+    assert [found.description.classes[at] for at in found.truth] == rows["grade"].to_list()
+    expected = model.predict_proba(rows.select(names).to_pandas())
+    assert served(files, found).scores(rows).tolist() == expected.tolist()
+    assert found.scores.tolist() == expected.tolist()
+    one = adopt.adopt(files, rows, target="grade", positive="low")
+    assert one.scores.tolist() == expected[:, 1].tolist()
+    assert one.truth.tolist() == (rows["grade"] == "low").to_list()
 
 
 @pytest.mark.parametrize(
