@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import shutil
@@ -87,3 +88,20 @@ def _house(house_settings):
 def actor():
     """The owner of everything."""
     return access.local_owner("ada")
+
+
+def pytest_collection_modifyitems(items):
+    """Files of journeys come evenly among the others: two at once only slow each other."""
+    files = [list(of) for _, of in itertools.groupby(items, key=lambda item: item.path)]
+    journeys = [
+        of for of in files if of[0].path.parent.name in {"stories", "clients", "parity"}
+    ]
+    n_others = max(1, len(items) - sum(map(len, journeys)))
+    placed = [(at / len(journeys), of) for at, of in enumerate(journeys)]
+    seen = 0
+    for of in files:
+        if of not in journeys:
+            placed.append((seen / n_others, of))
+            seen += len(of)
+    placed.sort(key=lambda one: one[0])
+    items[:] = [item for _, of in placed for item in of]

@@ -54,7 +54,11 @@ with mlflow.start_run():
     model = make_pipeline(columns, LogisticRegression()).fit(X, y)
     more = {"name" if mlflow.__version__ >= "3" else "artifact_path": "m"}
     mlflow.sklearn.log_model(
-        model, registered_model_name="credit", input_example=X.head(5), **more
+        model,
+        registered_model_name="credit",
+        input_example=X.head(5),
+        pip_requirements=["scikit-learn"],
+        **more,
     )
 """
 
