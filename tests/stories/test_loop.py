@@ -39,7 +39,7 @@ def life(opened):
     return lived
 
 
-def test_steady_applicants_cause_no_alert_and_no_fit(life):
+def test_steady_applicants_cause_no_alert_and_a_feature_computed_in_two_ways_does(life):
     life.live(2400)
     assert life.kinds() == []
     assert life.alerts() == []
@@ -48,6 +48,20 @@ def test_steady_applicants_cause_no_alert_and_no_fit(life):
     assert {one.verdict for one in found.values()} <= {"fine", "unknown", "told"}
     assert found["multivariate drift"].verdict == found["attribution drift"].verdict == "fine"
     assert "cannot be computed: 0 of the" in found["training-serving skew"].sentence
+    rows = life.lender.applications(1000)
+    offer = inspection.Offer(data=tables.encode(rows), format="parquet", key="application_id")
+    intake.add(life.house, life.owner, "loans", offer)
+    life.log(rows.with_columns(pl.col("income") * 0.6, pl.col("debt_ratio") + 0.2))
+    life.work()
+    found = looked_at(life)
+    skewed = found["training-serving skew"]
+    assert (skewed.verdict, skewed.numbers["pairs"].value) == ("found", 1000)
+    assert skewed.numbers["income"].value == 1
+    assert "compared with pipeline:credit of snapshot:" in skewed.sentence
+    assert found["multivariate drift"].verdict == "found"
+    alerts = {alert.kind: alert for alert in life.alerts()}
+    assert alerts["training-serving-skew"].cause == "skew"
+    assert "income in 100.0%" in alerts["training-serving-skew"].sentence
 
 
 def looked_at(life):
@@ -55,22 +69,6 @@ def looked_at(life):
     hourly = checking.Hourly(life.house, access.system("loop"))
     assert hourly.look(living.NAME, is_asked=True)
     return {one.name: one for one in checking.run(life.house, life.owner, living.NAME)}
-
-
-def test_a_feature_that_is_computed_in_two_ways_is_an_alert_with_examples(life):
-    rows = life.lender.applications(600)
-    offer = inspection.Offer(data=tables.encode(rows), format="parquet", key="application_id")
-    intake.add(life.house, life.owner, "loans", offer)
-    life.log(rows.with_columns(pl.col("income") * 0.6, pl.col("debt_ratio") + 0.2))
-    life.work()
-    found = looked_at(life)
-    assert found["training-serving skew"].verdict == "found"
-    assert found["training-serving skew"].numbers["pairs"].value == 600
-    assert found["training-serving skew"].numbers["income"].value == 1
-    assert found["multivariate drift"].verdict == "found"
-    alerts = {alert.kind: alert for alert in life.alerts()}
-    assert alerts["training-serving-skew"].cause == "skew"
-    assert "income in 100.0%" in alerts["training-serving-skew"].sentence
 
 
 def test_a_campaign_is_reported_judged_harmless_and_not_learned(life):

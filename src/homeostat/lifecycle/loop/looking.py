@@ -21,7 +21,7 @@ from homeostat.lifecycle.data import intake
 from homeostat.lifecycle.data.entities import Snapshot
 from homeostat.lifecycle.explanations import contributions, original
 from homeostat.lifecycle.loop import newest as promised
-from homeostat.lifecycle.loop import observing, summarising
+from homeostat.lifecycle.loop import observing, recomputing, summarising
 from homeostat.lifecycle.loop import service as asking
 from homeostat.lifecycle.monitoring import (
     attributions,
@@ -46,6 +46,7 @@ NAMES: Final = (
 EXPLAINED_ROWS: Final = 300
 ESTIMATED_ROWS: Final = 120
 SKEW_ROWS: Final = 2000
+MOST_COMPUTED: Final = 20_000
 MOST_SNAPSHOT_ROWS: Final = 500_000
 _LOG: Final = ".log"
 
@@ -91,7 +92,7 @@ def against(
     dataset: str = "",
     project: str | None = None,
 ) -> checks.Check:
-    """Compare the newest served values with those of a data set.
+    """Compare the newest served values with what the pipeline makes of a data set.
 
     Parameters
     ----------
@@ -107,7 +108,8 @@ def against(
     Returns
     -------
     Check
-        Of the newest 2,000 rows and the newest snapshot.
+        Of the newest 2,000 rows and the newest snapshot; of a version that no pipeline here
+        made, the values are compared as the snapshot has them.
     """
     try:
         snapshot = house.read(
@@ -135,9 +137,19 @@ def against(
         return skew.unknown(error.message, query=query)
     rows = subject.rows[-SKEW_ROWS:]
     served = observing.features(rows).with_columns(rows["key"], rows["served_at"])
-    paired = skew.pair(served, offline, key=snapshot.key, time=snapshot.time)
-    names = subject.version.schema.names
-    return skew.check(paired, features=names, source=snapshot.reference, query=query)
+    wanted = offline[snapshot.key].cast(pl.String).is_in(rows["key"].implode())
+    offline = offline.filter(wanted)[-MOST_COMPUTED:]
+    as_computed = recomputing.features(house, subject.deployment, subject.version, offline)
+    paired = skew.pair(served, as_computed.rows, key=snapshot.key, time=snapshot.time)
+    found = skew.check(
+        paired,
+        features=subject.version.schema.names,
+        source=f"{as_computed.by}{snapshot.reference}",
+        query=query,
+    )
+    if as_computed.lacking and found.verdict == "fine":
+        return skew.unknown(f"{found.sentence}, but {as_computed.lacking}", query=query)
+    return found
 
 
 def _snapshot(

@@ -36,12 +36,15 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         Where other modules are found.
     rows
         A table as an Arrow stream.
+    names
+        Columns of a model, where `function` is a pipeline that is asked to compute them.
     """
 
     function: str
     folder: str
     path: tuple[str, ...]
     rows: bytes
+    names: tuple[str, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +58,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         Digest of the code that it reached.
     sentence
         What went wrong; empty when nothing did.
+    table
+        Columns that a pipeline computed, as an Arrow stream.
     """
 
     value: float | None = None
@@ -62,6 +67,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     high: float | None = None
     code: str = ""
     sentence: str = ""
+    table: bytes = b""
 
 
 _decode = msgspec.msgpack.Decoder(Answer).decode
@@ -83,7 +89,7 @@ class Meter:
         self._timeout_s = timeout_s
         self._worker: workers.Worker | None = None
 
-    def ask(self, function: str, rows: pl.DataFrame) -> Answer:
+    def ask(self, function: str, rows: pl.DataFrame, *, names: tuple[str, ...] = ()) -> Answer:
         """Return what a function says of rows; never raises what the function did.
 
         Parameters
@@ -92,12 +98,16 @@ class Meter:
             ``module:name``.
         rows
             Given to it as a polars frame.
+        names
+            Columns of a model, where the function is a pipeline: it computes them up to the
+            step that fits.
         """
         question = Question(
             function=function,
             folder=self._folder,
             path=tuple(sys.path),
             rows=apart.packed(rows),
+            names=names,
         )
         if self._worker is None:
             self._worker = workers.Worker(CHILD)

@@ -19,8 +19,8 @@ import msgspec
 import polars as pl
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.loop import metering
-from homeostat.lifecycle.pipeline import failures, fingerprint, load
+from homeostat.lifecycle.loop import apart, fitting_child, metering
+from homeostat.lifecycle.pipeline import failures, fingerprint, handed, load
 
 _decode = msgspec.msgpack.Decoder(metering.Question).decode
 _THREE = 3
@@ -53,6 +53,8 @@ def main(line_fd: int, dump_fd: int, parent: int) -> None:
 def _answer(question: metering.Question) -> metering.Answer:
     try:
         sys.path[:] = question.path
+        if question.names:
+            return _computed(question)
         function = load.function(question.function, question.folder)
         code = fingerprint.reached(function).digest
         said = function(pl.read_ipc_stream(question.rows))
@@ -61,6 +63,26 @@ def _answer(question: metering.Question) -> metering.Answer:
         return metering.Answer(sentence=str(error))
     except BaseException as error:  # noqa: BLE001 - also SystemExit: a user's function may raise anything
         return metering.Answer(sentence=failures.of(error, what=question.function).message)
+
+
+def _computed(question: metering.Question) -> metering.Answer:
+    """Let a pipeline compute features, and see whether each row's depend on that row only."""
+    pipeline = load.pipeline(question.function, question.folder)
+    rows = pl.read_ipc_stream(question.rows)
+    into = fitting_child.only_table(pipeline)
+
+    def computed(some: pl.DataFrame) -> pl.DataFrame:
+        return handed.table(pipeline, some, into=into, names=question.names)
+
+    whole = computed(rows)
+    if whole.height != rows.height:
+        return metering.Answer(
+            sentence=f"its steps return {whole.height} of {rows.height} rows, without their key"
+        )
+    half = rows.reverse()[: max(1, rows.height // 2)]
+    if not computed(half).equals(whole.reverse()[: half.height]):
+        return metering.Answer(sentence="its steps look at more than one row at once")
+    return metering.Answer(table=apart.packed(whole))
 
 
 def _number(said: Any, name: str, *, code: str) -> metering.Answer:
