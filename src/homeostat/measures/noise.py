@@ -84,8 +84,9 @@ class Design(msgspec.Struct, frozen=True):
 
     `effect` is the mean factor on their variance (1 for independent rows), `spread` the
     squared coefficient of variation of the factors, `n_blocks` what they were measured on,
-    `third` the mean of the cubed factors over the cube of their mean, and `memory` the rows
-    after which no dependence is seen.
+    `third` the mean of the cubed factors over the cube of their mean, `memory` the rows after
+    which no dependence is seen, and `factors` the factors themselves, the largest first, drawn
+    together by what the noise of the blocks adds to their spread.
     """
 
     effect: float = 1.0
@@ -93,6 +94,44 @@ class Design(msgspec.Struct, frozen=True):
     n_blocks: int = 0
     third: float = 1.0
     memory: int = 0
+    factors: tuple[float, ...] = ()
+
+    @property
+    def largest(self) -> float:
+        """Largest factor: that of the slowest change of the counts."""
+        return max((self.effect, *self.factors[:1]))
+
+    def joined(self, df: int) -> Design:
+        """Return the design of the same rows in fewer groups.
+
+        Parameters
+        ----------
+        df
+            Degrees of freedom after groups were joined, 1 or more.
+
+        Returns
+        -------
+        Design
+            With the `df` largest factors. Joining groups projects their counts, so each
+            factor that remains is at most the one of the same rank before (Cauchy's
+            interlacing theorem [1]_): never too small a variance.
+
+        References
+        ----------
+        .. [1] R. A. Horn and C. R. Johnson, *Matrix Analysis*, 2nd ed., 2013, theorem 4.3.17.
+        """
+        if df >= len(self.factors):
+            return self
+        kept = self.factors[:df]
+        mean = math.fsum(kept) / df
+        return Design(
+            effect=mean,
+            spread=math.fsum((f / mean - 1) ** 2 for f in kept) / df,
+            n_blocks=self.n_blocks,
+            third=math.fsum((f / mean) ** 3 for f in kept) / df,
+            memory=self.memory,
+            factors=kept,
+        )
 
 
 def design(codes: NDArray[np.integer], *, n_groups: int) -> Design:
@@ -167,13 +206,16 @@ def design(codes: NDArray[np.integer], *, n_groups: int) -> Design:
     spread = min(float(df), max(0.0, trace / (df * effect**2) - 1)) if effect > 0 else 0.0
     if not memory and largest <= 1 + math.sqrt(2 / (_FEW_BLOCKS * df)):
         return Design(n_blocks=n_blocks)
+    # A series steadier than chance (balanced by design) earns no smaller noise.
+    used = max(1.0, largest, long_run)
+    relative = _drawn_together(factors, spread)
     return Design(
-        # A series steadier than chance (balanced by design) earns no smaller noise.
-        effect=max(1.0, largest, long_run),
+        effect=used,
         spread=spread,
         n_blocks=n_blocks,
-        third=_third(factors, spread),
+        third=float(np.mean(relative**3)),
         memory=memory,
+        factors=tuple((used * relative).tolist()),
     )
 
 
@@ -216,15 +258,15 @@ def _long_run(codes: NDArray[np.integer], shares: Floats, df: int) -> tuple[floa
     return 1 + 2 * sum(r * min(1.0, 2 * (1 - lag / width)) for lag, r in kept), memory
 
 
-def _third(factors: Floats, spread: float) -> float:
-    """Third moment of the factors, drawn together until their spread is `spread`."""
+def _drawn_together(factors: Floats, spread: float) -> Floats:
+    """Factors over their mean, drawn together until their spread is `spread`."""
     mean = float(factors.mean())
     if mean <= 0:
-        return 1.0
+        return np.ones(len(factors))
     away = factors / mean - 1
     raw = float(away @ away) / len(away)
     shrink = min(1.0, math.sqrt(spread / raw)) if raw > 0 else 0.0
-    return float(np.mean((1 + shrink * away) ** 3))
+    return np.asarray(1 + shrink * away)
 
 
 def chi_square_tail(statistic: float, df: int, series: Design) -> float:

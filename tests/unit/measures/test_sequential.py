@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeostat.lifecycle.loop import harm
-from homeostat.measures import evidence, sequential
+from homeostat.measures import accepted, evidence, sequential
 
 SETTINGS = sequential.AlarmSettings()
 
@@ -124,8 +124,8 @@ def test_the_ratio_is_an_e_value_at_the_accepted_rate(accepted, rise, dispersion
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: sequential.accepted_rate([], block_rows=1),
-        lambda: sequential.overdispersion([0.1], 0.0, block_rows=1),
+        lambda: accepted.rate([], block_rows=1),
+        lambda: accepted.overdispersion([0.1], 0.0, block_rows=1),
         lambda: evidence.log_likelihood_ratio(0.1, n_rows=1, accepted=0.2, harmful=0.1),
         lambda: _run([1.5]),
         lambda: evidence.log_mean_exp([]),

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import structs
 
 from homeostat.lifecycle.loop import entities
+from homeostat.measures import accepted as normal
 from homeostat.measures import bounded, sequential
 
 SETTINGS = sequential.AlarmSettings(standard_errors=2.0)
@@ -211,6 +212,6 @@ def accepted_rate(state: entities.HarmState, *, n_rows: int) -> float:
     """Return the loss that harm is measured against."""
     if state.bounded is not msgspec.UNSET:
         return state.bounded.accepted or baseline_error(state)
-    return sequential.accepted_rate(
+    return normal.rate(
         state.alarm.baseline, block_rows=n_rows, standard_errors=SETTINGS.standard_errors
     )

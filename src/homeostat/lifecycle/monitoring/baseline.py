@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.foundation import errors
-from homeostat.measures import bins, drift, noise, rarity, summary, tails
+from homeostat.measures import bins, bursts, drift, noise, rarity, summary, tails
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.uint16]
@@ -36,8 +36,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     them (for categories: in the order of the bins, then all others), then the missing.
     `magnitudes` counts log10 of the absolute values in tenths of a decade from
     `lowest_magnitude` up. `dependence` is how much more the groups of a window vary than
-    those of independent rows, `missing_effect` the same of the missing values; both are seen
-    only where the reference is in time order.
+    those of independent rows, `missing_effect` the same of the missing values at the upper end
+    of its interval; both are seen only where the reference is in time order.
     """
 
     is_number: bool
@@ -54,6 +54,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     rare: int = 0
     dependence: noise.Design = noise.Design()
     missing_effect: float = 1.0
+    longest_missing: int = 0
 
     @property
     def missing_share(self) -> float:
@@ -301,11 +302,14 @@ def _with_dependence(values: pl.Series, profile: Profile, kept: bins.Bins) -> Pr
     codes = group(values, profile, kept)
     n_groups = len(profile.grouped) - 1
     known = codes[codes < n_groups]
-    missing = noise.design((codes == n_groups).astype(np.uint8), n_groups=2)
+    dependence = noise.design(known, n_groups=n_groups)
+    is_missing = codes == n_groups
+    runs = run_lengths(is_missing.astype(np.float64))
     return msgspec.structs.replace(
         profile,
-        dependence=noise.design(known, n_groups=n_groups),
-        missing_effect=missing.effect,
+        dependence=dependence,
+        missing_effect=bursts.effect(is_missing, dependence),
+        longest_missing=int(runs[is_missing[np.cumsum(runs) - 1]].max(initial=0)),
     )
 
 

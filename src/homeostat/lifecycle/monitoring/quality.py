@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.lifecycle.monitoring import baseline
-from homeostat.measures import bins, distributions
+from homeostat.measures import bins, bursts, distributions
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -22,6 +22,7 @@ _BURST_SHARE = 0.98
 _LEAST_SHARE = 0.9
 _LEAST_NATS = 20.0
 _LEAST_ROWS = 8
+_LONGER = 4
 _STUCK_ROWS = 20
 _STUCK_CHANCE = 1e-8
 _RENAMED_SHARE = 0.8
@@ -49,9 +50,10 @@ def null_burst(missing: Flags, profile: baseline.Profile) -> Stretch | None:
     -------
     Stretch or None
         Where at least nine in ten rows miss it, with 20 nats or more against the
-        baseline's share; values that used to vanish together count less, by their effect.
+        baseline's share; values that used to vanish together count less, by their effect,
+        and must be gone for four times as long as they ever were.
     """
-    least = _LEAST_ROWS * profile.missing_effect
+    least = max(_LEAST_ROWS * profile.missing_effect, _LONGER * profile.longest_missing)
     if int(missing.sum()) < least:
         return None
     before = (profile.grouped[-1] + 0.5) / (profile.n + 1)
@@ -117,8 +119,8 @@ def missing_chance(missing: Flags, profile: baseline.Profile) -> float:
 def outside(x: Floats, profile: baseline.Profile) -> tuple[int, float]:
     """Count values outside the baseline's range, and the chance of so many or more.
 
-    Rows that depend on each other leave the range together, so stretches as long as the memory
-    of the baseline are counted.
+    Rows that depend on each other leave the range together, so rows less than the memory
+    of the baseline apart count once.
 
     References
     ----------
@@ -135,7 +137,7 @@ def outside(x: Floats, profile: baseline.Profile) -> tuple[int, float]:
     length = max(1, profile.dependence.memory, round(profile.dependence.effect))
     known = profile.n - profile.grouped[-1]
     seen, before = (max(2, round(m / length)) for m in (int(np.sum(~np.isnan(x))), known))
-    stretches = min(seen, len(np.unique(rows // length)))
+    stretches = min(seen, bursts.count(rows, length))
     share = distributions.beta_binomial_tail
     return len(rows), share(stretches, seen, 2.0, float(before - 1))
 
@@ -143,8 +145,8 @@ def outside(x: Floats, profile: baseline.Profile) -> tuple[int, float]:
 def unseen_chance(rows: NDArray[np.intp], n: int, profile: baseline.Profile) -> float:
     """Return the chance of unseen categories in so many stretches of a window or more.
 
-    A rare category that comes stays for a while, so stretches as long as the memory of the
-    baseline are counted, not rows; `rows` are those with an unseen one, of `n`.
+    A rare category that comes stays for a while, so rows less than the memory of the
+    baseline apart count once; `rows` are those with an unseen one, of `n`.
 
     References
     ----------
@@ -158,7 +160,7 @@ def unseen_chance(rows: NDArray[np.intp], n: int, profile: baseline.Profile) -> 
     *known, others, _ = profile.grouped
     once = sum(0 < count <= length for count in known) + -(-others // length)
     share = min(0.5, (once + 1) / (profile.n / length + 1))
-    return at_least(len(np.unique(rows // length)), -(-n // length), share)
+    return at_least(min(bursts.count(rows, length), -(-n // length)), -(-n // length), share)
 
 
 def at_least(k: int, n: int, share: float) -> float:

@@ -71,8 +71,9 @@ def find(
     totals = np.concatenate([np.zeros((1, len(FACTORS))), np.cumsum(gains, axis=0)])
     lowest = np.minimum.accumulate(totals, axis=0)
     best = (totals - lowest).max(axis=0)
-    # Rows that follow each other leave their usual magnitudes together, and tell less.
-    needed = _LEAST_TOTAL * profile.dependence.effect
+    # Rows that follow each other leave their usual magnitudes together, and tell less: by
+    # the largest factor, for a stretch is chosen where the slowest wave is furthest out.
+    needed = _LEAST_TOTAL * profile.dependence.largest
     if best.max() < needed:
         return None
     changes = [
