@@ -230,14 +230,42 @@ def test_trees_have_the_shapley_values_of_their_definition():
     assert np.abs(wanted).max() > 0.01
 
 
-def test_trees_of_numbers_agree_with_shap():
-    shap = pytest.importorskip("shap")
-    model = HistGradientBoostingClassifier(max_iter=20, random_state=0)
-    model.fit(_matrix(), TARGET)
-    theirs = shap.TreeExplainer(model)
-    told = histogram.Histogram(model).tell(_matrix()[:30])
-    assert np.allclose(told.values, theirs.shap_values(_matrix()[:30]), atol=1e-9)
-    assert told.base == pytest.approx(float(np.ravel(theirs.expected_value)[0]))
+def _expected(nodes, row, known, node=0):
+    """What a tree is expected to say of a row of which some columns are known."""
+    now = nodes[node]
+    if now["is_leaf"]:
+        return now["value"]
+    left, right = (int(now[side]) for side in ("left", "right"))
+    if now["feature_idx"] in known:
+        seen = row[now["feature_idx"]]
+        is_left = now["missing_go_to_left"] if np.isnan(seen) else seen <= now["num_threshold"]
+        return _expected(nodes, row, known, left if is_left else right)
+    said = [_expected(nodes, row, known, one) * nodes[one]["count"] for one in (left, right)]
+    return sum(said) / now["count"]
+
+
+def test_trees_of_numbers_have_the_shapley_values_of_all_orders():
+    """Columns become known in every order; each is credited with what that changes."""
+    model = HistGradientBoostingClassifier(max_iter=4, random_state=0).fit(_matrix(), TARGET)
+    trees = [tree.nodes for (tree,) in model._predictors]
+    rows = _matrix()[np.isnan(_matrix()).any(axis=1)][:2]
+    rows = np.concatenate([rows, _matrix()[:3]])
+    told = histogram.Histogram(model).tell(rows)
+    orders = list(itertools.permutations(range(4)))
+    for row, values in zip(rows, told.values, strict=True):
+        says = {
+            frozenset(known): sum(_expected(nodes, row, known) for nodes in trees)
+            for n in range(5)
+            for known in itertools.combinations(range(4), n)
+        }
+        wanted = np.zeros(4)
+        for order in orders:
+            for at, column in enumerate(order):
+                gain = says[frozenset(order[: at + 1])] - says[frozenset(order[:at])]
+                wanted[column] += gain / len(orders)
+        assert np.allclose(values, wanted, atol=1e-12)
+        base = says[frozenset()] + float(np.ravel(model._baseline_prediction)[0])
+        assert told.base == pytest.approx(base, abs=1e-12)
 
 
 def test_a_tree_without_a_split_says_one_thing_of_everybody():
