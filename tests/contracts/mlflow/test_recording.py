@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import json
 
@@ -95,7 +96,11 @@ def test_a_page_token_of_another_history_is_refused(door, run_id):
     points = [point(key=key, at=i) for key in ("a", "b") for i in range(3)]
     door.post("runs/log-batch", {"run_id": run_id, "metrics": points})
     token = history(door, run_id, key="a", max_results=1)["next_page_token"]
-    for wrong in (token, "garbage", "e30="):
+    own = history(door, run_id, key="b", max_results=1)["next_page_token"]
+    digest, place = json.loads(base64.urlsafe_b64decode(own))
+    places = (["x"], [None] * 4, [2**80, *place[1:]], [*place, 1], [*place[:3], 5])
+    forged = (base64.urlsafe_b64encode(json.dumps([digest, one]).encode()) for one in places)
+    for wrong in (token, "garbage", "e30=", *forged):
         status, code, message = door.refused(
             "GET",
             "metrics/get-history",

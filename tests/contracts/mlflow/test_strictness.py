@@ -187,3 +187,20 @@ def test_experiments_may_be_ordered_by_a_field_twice(door, experiment_id, order,
 def test_runs_may_not_be_ordered_by_a_field_twice(door, experiment_id):
     asked = {"experiment_ids": [experiment_id], "order_by": ["start_time", "start_time DESC"]}
     assert door.refused("POST", "runs/search", body=asked)[:2] == (400, INVALID)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("experiments/create", {"name": "a\ud800"}),
+        ("runs/create", {"experiment_id": "0", "run_name": "\ud800"}),
+        ("runs/log-inputs", {"datasets": [{"dataset": {"name": "\udfff"}}]}),
+        ("registered-models/create", {"name": "\udc00\ud800"}),
+    ],
+)
+def test_half_a_surrogate_pair_is_no_text(door, path, body):
+    status, code, message = door.refused("POST", path, body=body)
+    assert (status, code) == (400, INVALID)
+    assert "surrogates not allowed" in message
+    whole = {"name": "\N{GRINNING FACE}", "unknown": "\N{GRINNING FACE}"}
+    assert "experiment_id" in door.post("experiments/create", whole)

@@ -64,6 +64,8 @@ def _lenient(kind: Any, raw: bytes) -> Any:
     """Read a body as protobuf does: null is unset, 1e3 an integer, NaN may stand bare."""
     try:
         given = json.loads(raw)
+        if b"\\ud" in raw.lower():  # half of a surrogate pair is no text
+            json.dumps(given, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         why = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise errors.InvalidInputError(f"the body is no JSON object: {why}") from None

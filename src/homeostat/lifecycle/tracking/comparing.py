@@ -11,9 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from homeostat.foundation import errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.tracking import language
+from homeostat.lifecycle.tracking import language, tokens
 
 _COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     "=": operator.eq,
@@ -23,7 +22,6 @@ _COMPARE: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_LARGEST_WHOLE: Final = 2**63 - 1
 
 
 class Term(NamedTuple):
@@ -118,41 +116,8 @@ def behind(terms: Sequence[Term], place: Sequence[Any]) -> sa.ColumnElement[bool
 
 
 def checked_place(place: Sequence[Any] | None, terms: Sequence[Term]) -> list[Any] | None:
-    """Return the place a token held, or refuse one that does not fit the order.
-
-    Parameters
-    ----------
-    place
-        As `tokens.read` gave it.
-    terms
-        The order.
-
-    Returns
-    -------
-    list or None
-        None for the first page.
-
-    Raises
-    ------
-    InvalidInputError
-        When the values are of other kinds, which no token of this server holds.
-    """
-    if place is None:
-        return None
-    if len(place) != len(terms) or not all(map(_fits, place, terms)):
-        raise errors.InvalidInputError(
-            "Invalid page token: it holds no place of this order",
-            hint="use the token of the page before",
-        )
-    return list(place)
-
-
-def _fits(value: Any, term: Term) -> bool:
-    if term.kind is float:
-        return isinstance(value, float | int) and not isinstance(value, bool)
-    if term.kind is int:
-        return type(value) is int and abs(value) <= _LARGEST_WHOLE
-    return isinstance(value, str) and "\0" not in value
+    """Return the place a token held, or refuse one that does not fit; as `tokens.placed`."""
+    return tokens.placed(place, [term.kind for term in terms])
 
 
 def _listed(value: language.Value) -> tuple[str, ...]:

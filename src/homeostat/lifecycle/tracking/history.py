@@ -27,6 +27,7 @@ _PAGE: Final = Prepared(
     .limit(sa.bindparam("in_limit", type_=sa.BigInteger))
     .offset(sa.literal_column("0"))  # SQLite's dialect would ask for a parameter of its own
 )
+_KINDS: Final = (int, int, float, str)
 _START: Final = (-(2**63), -(2**63), float("-inf"), "")
 
 
@@ -73,7 +74,7 @@ def read_page(
     """
     access.require(actor, "run.read")
     question = [run_id, key]
-    place = tokens.read(token, question) or _START
+    place = tokens.placed(tokens.read(token, question), _KINDS) or _START
     which: dict[str, Any] = {
         **records.of_run(tx, run_id),
         "in_key": key,

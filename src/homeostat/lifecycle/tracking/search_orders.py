@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from homeostat.foundation import errors
-from homeostat.lifecycle.tracking import language
+from homeostat.lifecycle.tracking import language, tokens
 from homeostat.lifecycle.tracking.search_conditions import ATTRIBUTES, NUMBERS
 from homeostat.lifecycle.tracking.search_statement import Statement
 
@@ -18,7 +17,6 @@ _TABLES: Final = {"metric": "latest_metrics", "param": "params", "tag": "tags"}
 FINITE: Final = 1
 NAN: Final = 3
 MISSING: Final = 4
-_LARGEST_WHOLE: Final = 2**63 - 1
 
 
 class Term(NamedTuple):
@@ -112,43 +110,9 @@ def behind(made: Statement, order: Sequence[Term], place: Sequence[Any]) -> str:
 
 
 def checked(place: Sequence[Any] | None, orders: Sequence[language.Order]) -> list[Any] | None:
-    """Return the place a token held, or refuse one that does not fit the order.
-
-    Parameters
-    ----------
-    place
-        As `tokens.read` gave it.
-    orders
-        What is ordered by.
-
-    Returns
-    -------
-    list or None
-        None for the first page.
-
-    Raises
-    ------
-    InvalidInputError
-        When the values are of other kinds, which no token of this server holds.
-    """
-    if place is None:
-        return None
+    """Return the place a token held, or refuse one that does not fit; as `tokens.placed`."""
     kinds: list[type] = []
     for one in orders:
         is_number = one.subject == "attribute" and one.key in NUMBERS
         kinds.extend((int, float if one.subject == "metric" else int if is_number else str))
-    kinds.extend((int, str))
-    if len(place) != len(kinds) or not all(map(_fits, place, kinds)):
-        raise errors.InvalidInputError(
-            "Invalid page token: it holds no place of this order",
-            hint="use the token of the page before",
-        )
-    return list(place)
-
-
-def _fits(value: Any, kind: type) -> bool:
-    if kind is float:
-        return isinstance(value, float | int) and not isinstance(value, bool)
-    if kind is int:
-        return type(value) is int and abs(value) <= _LARGEST_WHOLE
-    return isinstance(value, str) and "\0" not in value
+    return tokens.placed(place, [*kinds, int, str])

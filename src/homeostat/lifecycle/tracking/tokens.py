@@ -9,11 +9,13 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from homeostat.foundation import errors
+
+_LARGEST_WHOLE: Final = 2**63 - 1
 
 
 def make(question: Any, place: Sequence[float | str | None]) -> str:
@@ -77,6 +79,49 @@ def read(token: str, question: Any) -> list[Any] | None:
             hint="begin with the first page",
         )
     return place
+
+
+def placed(place: Sequence[Any] | None, kinds: Sequence[type]) -> list[Any] | None:
+    """Return the place a token held, or refuse one that does not fit the order.
+
+    Parameters
+    ----------
+    place
+        As `read` gave it.
+    kinds
+        Of the values of a place: int, float or str.
+
+    Returns
+    -------
+    list or None
+        None for the first page.
+
+    Raises
+    ------
+    InvalidInputError
+        When the values are of other kinds, which no token of this server holds.
+
+    Examples
+    --------
+    >>> placed([3, 0.5, "a"], [int, float, str])
+    [3, 0.5, 'a']
+    """
+    if place is None:
+        return None
+    if len(place) != len(kinds) or not all(map(_fits, place, kinds)):
+        raise errors.InvalidInputError(
+            "Invalid page token: it holds no place of this order",
+            hint="use the token of the page before",
+        )
+    return list(place)
+
+
+def _fits(value: Any, kind: type) -> bool:
+    if kind is float:
+        return isinstance(value, float | int) and not isinstance(value, bool)
+    if kind is int:
+        return type(value) is int and abs(value) <= _LARGEST_WHOLE
+    return isinstance(value, str) and "\0" not in value
 
 
 def _digest(question: Any) -> str:
