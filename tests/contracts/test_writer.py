@@ -312,6 +312,13 @@ def test_rows_that_wait_are_there_for_whoever_looks_at_their_table(writer, datab
     assert projects(database) == {"a", "b"}
 
 
+def test_rows_that_wait_are_written_once_each_however_many_there_are(writer, database):
+    """They go in steps of different sizes."""
+    names = [f"p{i:02}" for i in range(2 * 32 + 8 + 4 + 1)]
+    together(writer, *map(later, names[:-1]), later(names[-1]))
+    assert projects(database) == set(names)
+
+
 def test_a_row_that_waited_and_is_refused_fails_its_own_request_alone(writer, database):
     found = together(writer, later("a"), later("a"), later("b"))
     assert [type(answer) for answer in found] == [type(None), errors.ConflictError, type(None)]

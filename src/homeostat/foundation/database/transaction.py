@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, cast
 
@@ -13,6 +14,7 @@ from homeostat.foundation.database.shared import Shared
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 _PUT_OFF: Final = "put-off"
+_MOST_ROWS: Final = 32
 
 
 class Signer(Protocol):
@@ -199,11 +201,26 @@ class Transaction:
             raise pending.error
         try:
             for statement, rows in pending.take():
-                self._driven(statement.text_by_place(self.dialect), rows, is_many=True)
+                self._insert(statement, rows)
         except Exception as error:
             # Whoever catches it has not lost the rows of others by that.
             pending.error = error
             raise
+
+    def _insert(self, statement: prepared.Prepared, rows: list[tuple[Any, ...]]) -> None:
+        """Insert rows; on SQLite many by one step of its machine.
+
+        Each step gives the interpreter away and takes it back.
+        """
+        if self.dialect != "sqlite" or len(rows) == 1:
+            self._driven(statement.text_by_place(self.dialect), rows, is_many=True)
+            return
+        at = 0
+        while at < len(rows):
+            n = min(_MOST_ROWS, 1 << (len(rows) - at).bit_length() - 1)
+            values = list(itertools.chain.from_iterable(rows[at : at + n]))
+            self._driven(statement.text_of_rows(n), values, is_many=False)
+            at += n
 
     def state(self) -> tuple[Any, int] | None:
         """Return what is equal while nobody commits; for a transaction that only reads.
