@@ -4,29 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
-import sqlalchemy as sa
-
 from homeostat.foundation import access
-from homeostat.foundation.database import Prepared, Transaction
-from homeostat.lifecycle.tracking import records, tokens
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.tracking import point_records, records, tokens
 
-_C = records.metrics.c
-_ORDER: Final = (_C.at, _C.step, _C.value, _C.kind)
-_PAGE: Final = Prepared(
-    sa.select(_C.value, _C.at, _C.step, sa.func.nullif(_C.kind, sa.literal_column("'finite'")))
-    .where(
-        _C.project == records.IN_PROJECT,
-        _C.run_id == records.IN_RUN,
-        _C.key == sa.bindparam("in_key"),
-        sa.tuple_(*_ORDER)
-        > sa.tuple_(
-            *(sa.bindparam(f"after_{column.name}", type_=column.type) for column in _ORDER)
-        ),
-    )
-    .order_by(*_ORDER)
-    .limit(sa.bindparam("in_limit", type_=sa.BigInteger))
-    .offset(sa.literal_column("0"))  # SQLite's dialect would ask for a parameter of its own
-)
 _KINDS: Final = (int, int, float, str)
 _START: Final = (-(2**63), -(2**63), float("-inf"), "")
 
@@ -79,9 +60,9 @@ def read_page(
         **records.of_run(tx, run_id),
         "in_key": key,
         "in_limit": limit + 1,
-        **{f"after_{column.name}": at for column, at in zip(_ORDER, place, strict=True)},
+        **point_records.after(place),
     }
-    rows = tx.run(_PAGE, which).fetchall()
+    rows = tx.run(point_records.PAGE, which).fetchall()
     if len(rows) <= limit:
         return HistoryPage(rows, "")
     rows.pop()

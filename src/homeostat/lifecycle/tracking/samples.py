@@ -5,34 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import sqlalchemy as sa
-
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.tracking import entities, records
+from homeostat.lifecycle.tracking import entities, point_records
 
 MOST_RUNS: Final = 100
 MOST_POINTS: Final = 2500
 
-_BETWEEN = records.POINTS_OF_KEY.where(
-    records.metrics.c.step.between(sa.bindparam("in_first"), sa.bindparam("in_last"))
-)
-_BINS = _BETWEEN.add_columns(
-    sa.func.ntile(sa.bindparam("in_bins", type_=sa.Integer))
-    .over(order_by=records.BY_STEP)
-    .label("bin")
-).subquery()
-_OF_BIN = (_BINS.c.step, _BINS.c.at, _BINS.c.value, _BINS.c.kind)
-_RANKED = sa.select(
-    *(_BINS.c[name] for name in ("key", "value", "at", "step", "kind")),
-    sa.func.row_number().over(partition_by=_BINS.c.bin, order_by=_OF_BIN).label("place"),
-).subquery()
-_SAMPLE = (
-    sa.select(*(_RANKED.c[name] for name in ("key", "value", "at", "step", "kind")))
-    .where(_RANKED.c.place == 1)
-    .order_by(_RANKED.c.step, _RANKED.c.at, _RANKED.c.value, _RANKED.c.kind)
-)
-_LAST = _BETWEEN.order_by(*(column.desc() for column in records.BY_STEP)).limit(1)
 _FIRST_STEP: Final = -(2**63)
 _LAST_STEP: Final = 2**63 - 1
 
@@ -92,10 +71,10 @@ def sample_metrics(
 
 
 def _sample(tx: Transaction, which: dict[str, Any], most: int) -> list[tuple[Any, ...]]:
-    last = tx.execute(_LAST, which).first()
+    last = tx.execute(point_records.LAST, which).first()
     if last is None:
         return []
-    points = [tuple(row) for row in tx.execute(_SAMPLE, which)]
+    points = [tuple(row) for row in tx.execute(point_records.SAMPLE, which)]
     if points[-1] != tuple(last):
         points = [*points[: most - 1], tuple(last)]
     return points

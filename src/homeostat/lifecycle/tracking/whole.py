@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
-
-import sqlalchemy as sa
+from typing import Any, NamedTuple
 
 from homeostat.foundation import access, errors
-from homeostat.foundation.database import Prepared, Transaction
-from homeostat.lifecycle.tracking import entities, input_records, records
+from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.tracking import entities, input_records, kept_records, records
 
 PointRow = tuple[str, float, int, int, str]
 TextRow = tuple[str, str]
@@ -64,24 +62,24 @@ def read_run(tx: Transaction, actor: access.Actor, run_id: str) -> WholeRun:
     row = tx.run(records.RUN, which).fetchone()
     if row is None:
         raise errors.NotFoundError(f"Run with id={run_id} not found", run_id=run_id)
-    return _sorted(tx, records.run_from(row), tx.run(_KEPT, which).fetchall())
+    return _sorted(tx, records.run_from(row), tx.run(kept_records.KEPT, which).fetchall())
 
 
 def _sorted(tx: Transaction, run: entities.Run, rows: list[tuple[Any, ...]]) -> WholeRun:
-    """Tell apart the rows of `_KEPT`."""
+    """Tell apart the rows of `kept_records.KEPT`."""
     metrics: list[PointRow] = []
     params: list[TextRow] = []
     tags: list[TextRow] = []
     models: list[tuple[str, str, int]] = []
     has_datasets = False
     for part, key, text, number, at, step in rows:
-        if part == _METRIC:
+        if part == kept_records.METRIC:
             metrics.append((key, number, at, step, text))
-        elif part == _PARAM:
+        elif part == kept_records.PARAM:
             params.append((key, text))
-        elif part == _TAG:
+        elif part == kept_records.TAG:
             tags.append((key, text))
-        elif part == _MODEL:
+        elif part == kept_records.MODEL:
             models.append((key, text, step))
         else:
             has_datasets = True
@@ -90,36 +88,3 @@ def _sorted(tx: Transaction, run: entities.Run, rows: list[tuple[Any, ...]]) -> 
         which = {"in_project": tx.project, "in_run": run.id}
         datasets = tx.run(input_records.RUN_DATASETS, which).fetchall()
     return WholeRun(run, metrics, params, tags, datasets, models)
-
-
-_METRIC, _PARAM, _TAG, _MODEL, _DATASET = range(5)
-
-
-def _part(part: int, table: sa.Table, key: str, text: str, **numbers: str) -> sa.Select[Any]:
-    nothing = {"number": sa.Float, "at": sa.BigInteger, "step": sa.BigInteger}
-    return sa.select(
-        sa.literal_column(str(part)),
-        table.c[key],
-        table.c[text],
-        *(
-            table.c[numbers[name]] if name in numbers else sa.cast(sa.null(), kind)
-            for name, kind in nothing.items()
-        ),
-    ).where(table.c.project == records.IN_PROJECT, table.c.run_id == records.IN_RUN)
-
-
-# One statement for all that a run keeps: five would cost three times as much as their rows.
-_KEPT: Final = Prepared(
-    sa.union_all(
-        _part(
-            *(_METRIC, records.latest_metrics, "key", "kind"),
-            number="value",
-            at="at",
-            step="step",
-        ),
-        _part(_PARAM, records.params, "key", "value"),
-        _part(_TAG, records.tags, "key", "value"),
-        _part(_MODEL, input_records.run_models, "role", "model_id", step="step"),
-        _part(_DATASET, input_records.run_datasets, "name", "digest"),
-    )
-)
