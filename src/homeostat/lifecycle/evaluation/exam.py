@@ -15,7 +15,7 @@ from homeostat.lifecycle.evaluation.entities import Exam, Metric
 Columns = Mapping[str, Sequence[object] | NDArray[np.generic]]
 
 
-def sit(
+def sit(  # noqa: PLR0913 - arrays of the same rows, each with a name
     y: ArrayLike,
     score: ArrayLike,
     *,
@@ -26,6 +26,7 @@ def sit(
     slice_needed: float | None = None,
     threshold: float = 0.5,
     favourable: bool = True,
+    named: slices.Named | None = None,
 ) -> Exam:
     """Return how a candidate does on rows it was not trained on.
 
@@ -48,6 +49,8 @@ def sit(
         Rows at or above it are decided positive.
     favourable
         Whether a positive decision is good for the person.
+    named
+        Name to n truth values, for slices that have a name.
 
     Returns
     -------
@@ -78,13 +81,21 @@ def sit(
     ]
     return Exam(
         rows=rows,
-        rows_digest=rows_digest(truth, chance, champion=old, protected=columns),
+        rows_digest=rows_digest(
+            truth, chance, champion=old, protected={**columns, **digested(named)}
+        ),
         metric=metric,
         quality=metrics.estimate(metric, truth, chance, threshold=threshold),
         evaluation=metrics.evaluate(truth, chance, threshold=threshold),
         comparisons=comparisons,
         slices=slices.evaluate(
-            truth, chance, columns, metric=metric, needed=slice_needed, threshold=threshold
+            truth,
+            chance,
+            columns,
+            metric=metric,
+            needed=slice_needed,
+            threshold=threshold,
+            named=named,
         ),
         fairness=tuple(fairness.evaluate(part, favourable=favourable) for part in groups),
     )
@@ -110,6 +121,14 @@ def measured(
         A new one.
     """
     return msgspec.structs.replace(exam, latency_p99_ms=latency_p99_ms, size_bytes=size_bytes)
+
+
+def digested(named: slices.Named | None) -> Columns:
+    """Return named slices as columns of a digest: ``slice=name`` to truth values."""
+    return {
+        f"{slices.NAMED}={name}": [bool(one) for one in inside]
+        for name, inside in (named or {}).items()
+    }
 
 
 def rows_digest(

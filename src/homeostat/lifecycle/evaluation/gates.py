@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from homeostat.foundation import errors
+from homeostat.lifecycle.evaluation import slices
 from homeostat.lifecycle.evaluation.entities import (
     CLASS_METRICS,
     METRICS,
@@ -29,6 +30,8 @@ from homeostat.lifecycle.evaluation.entities import (
 )
 
 BYTES_PER_MB = 1_000_000
+OF_SLICE = "slice:"
+"""Begins the name of a gate on a slice that has a name."""
 
 # Name of each gate to its key in the policy.
 _BOUNDS = {
@@ -51,6 +54,7 @@ class Named(msgspec.Struct, frozen=True):
     disparate_impact_at_least: float | None = None
     latency_p99_ms: float | None = None
     size_mb: float | None = None
+    slices: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rules(Protocol):
@@ -83,6 +87,10 @@ class Rules(Protocol):
     @property
     def size_mb(self) -> float | None:
         """Largest size of all files."""
+
+    @property
+    def slices(self) -> dict[str, float] | msgspec.UnsetType:
+        """Smallest metric in each slice that has a name; largest, for a metric of loss."""
 
 
 def judge(exam: Exam, rules: Rules) -> Judged:
@@ -119,6 +127,7 @@ def judge(exam: Exam, rules: Rules) -> Judged:
             _at_least(exam, rules),
             _margin(exam, rules),
             _worst_slice(exam, rules),
+            *_of_slices(exam, rules),
             _disparate_impact(exam, rules),
             _limit("latency_p99_ms", exam.latency_p99_ms, rules.latency_p99_ms, unit="ms"),
             _limit(
@@ -154,13 +163,17 @@ def again(exam: Exam, gates: tuple[Gate, ...]) -> Judged:
         When there is no gate of a name.
     """
     bounds: dict[str, float] = {}
+    of_slices: dict[str, float] = {}
     for gate in gates:
+        if gate.name.startswith(OF_SLICE):
+            of_slices[gate.name.removeprefix(OF_SLICE)] = gate.needed
+            continue
         if gate.name not in _BOUNDS:
             raise errors.InvalidInputError(
                 f"there is no gate {gate.name!r}", hint=f"gates are {', '.join(_BOUNDS)}"
             )
         bounds[_BOUNDS[gate.name]] = -gate.needed if gate.name == "margin" else gate.needed
-    return judge(exam, Named(exam.metric, **bounds))
+    return judge(exam, Named(exam.metric, **bounds, slices=of_slices or msgspec.UNSET))
 
 
 def sum_up(gates: tuple[Gate, ...]) -> Judged:
@@ -249,9 +262,35 @@ def _worst_slice(exam: Exam, rules: Rules) -> Gate | None:
     return min((_slice_gate(part, needed) for part in judged), key=_severity)
 
 
-def _slice_gate(part: Slice, needed: float) -> Gate:
+def _of_slices(exam: Exam, rules: Rules) -> list[Gate]:
+    """Hold each slice that has a bound of its own against it."""
+    wanted = {} if rules.slices is msgspec.UNSET else rules.slices
+    parts = {one.category: one for one in exam.slices if one.column == slices.NAMED}
+    found = []
+    for name, needed in wanted.items():
+        part = parts.get(name)
+        if part is not None and part.is_judged:
+            found.append(_slice_gate(part, needed, name=f"{OF_SLICE}{name}"))
+            continue
+        why = "cannot be told from these rows"
+        if part is not None:
+            why = f"has {part.n_rows} rows, too few to be judged"
+        gate = Gate(
+            name=f"{OF_SLICE}{name}",
+            verdict="unknown",
+            seen=None,
+            needed=needed,
+            low=None,
+            high=None,
+            sentence=f"slice {name} {why}",
+        )
+        found.append(gate)
+    return found
+
+
+def _slice_gate(part: Slice, needed: float, *, name: str = "worst_slice") -> Gate:
     return _gate(
-        "worst_slice",
+        name,
         part.estimate,
         needed,
         what=f"{part.metric} for {part.column}={part.category}",

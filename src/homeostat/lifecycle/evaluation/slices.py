@@ -14,8 +14,11 @@ from homeostat.lifecycle.evaluation.entities import Estimate, Metric, Slice, is_
 MINIMUM_ROWS = 30
 MINIMUM_PER_CLASS = 5
 MISSING = "(missing)"
+NAMED = "slice"
+"""Column of slices that have a name instead of a category."""
 
 Mask = NDArray[np.bool_]
+Named = Mapping[str, Sequence[bool] | Mask]
 
 
 def evaluate(
@@ -28,8 +31,9 @@ def evaluate(
     threshold: float = 0.5,
     confidence: float = 0.95,
     minimum_rows: int = MINIMUM_ROWS,
+    named: Named | None = None,
 ) -> tuple[Slice, ...]:
-    """Return `metric` on every category of every column.
+    """Return `metric` on every category of every column, and on slices that have a name.
 
     Parameters
     ----------
@@ -48,11 +52,13 @@ def evaluate(
     minimum_rows
         Smaller slices are listed but not judged; for the AUC both classes also need
         `MINIMUM_PER_CLASS` rows.
+    named
+        Name to n truth values: which rows are in it.
 
     Returns
     -------
     tuple of Slice
-        Worst first, then those not judged.
+        Worst first, then those not judged; of a named slice the column is ``slice``.
 
     Raises
     ------
@@ -81,7 +87,7 @@ def evaluate(
     if bound is None:
         bound = measure(np.ones(len(truth), dtype=np.bool_), confidence).value
     how = How(metric, measure, bound or 0.0, confidence, minimum_rows, positive=truth)
-    return over(columns, len(truth), how)
+    return over(columns, len(truth), how, named=named)
 
 
 class How(NamedTuple):
@@ -106,13 +112,17 @@ class How(NamedTuple):
 
 
 def over(
-    columns: Mapping[str, Sequence[object] | NDArray[np.generic]], n_rows: int, how: How
+    columns: Mapping[str, Sequence[object] | NDArray[np.generic]],
+    n_rows: int,
+    how: How,
+    *,
+    named: Named | None = None,
 ) -> tuple[Slice, ...]:
     """Return a metric on every category of every column, whatever it measures.
 
     Parameters
     ----------
-    columns
+    columns, named
         As for `evaluate`.
     n_rows
         Of all.
@@ -126,13 +136,20 @@ def over(
     """
     judged: list[tuple[Slice, Mask]] = []
     small: list[Slice] = []
-    for column, values in columns.items():
-        for category, mask in _categories(column, values, n_rows):
-            part = _slice((column, category), mask, how)
-            if _is_large(part, how):
-                judged.append((part, mask))
-            else:
-                small.append(part)
+    masks = [
+        ((column, category), mask)
+        for column, values in columns.items()
+        for category, mask in _categories(column, values, n_rows)
+    ]
+    masks += [
+        ((NAMED, name), _mask(name, inside, n_rows)) for name, inside in (named or {}).items()
+    ]
+    for whose, mask in masks:
+        part = _slice(whose, mask, how)
+        if _is_large(part, how):
+            judged.append((part, mask))
+        else:
+            small.append(part)
     sign = -1.0 if is_loss(how.metric) else 1.0
     judged.sort(key=lambda pair: _suspicion(pair[0].estimate, how.bound, sign), reverse=True)
     found: list[Slice] = []
@@ -154,6 +171,12 @@ def _categories(
         raise ValueError(f"column {column!r} has {len(values)} values for {n_rows} rows")
     names = np.array([MISSING if v is None or v != v else str(v) for v in values])  # noqa: PLR0124 - NaN
     return [(str(name), names == name) for name in np.unique(names)]
+
+
+def _mask(name: str, inside: Sequence[bool] | Mask, n_rows: int) -> Mask:
+    if len(inside) != n_rows:
+        raise ValueError(f"slice {name!r} has {len(inside)} values for {n_rows} rows")
+    return np.asarray(inside, dtype=np.bool_)
 
 
 def _slice(name: tuple[str, str], mask: Mask, how: How) -> Slice:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from homeostat.lifecycle.evaluation import compare, metrics, numbers, several, slices
 from homeostat.lifecycle.evaluation.entities import Comparison, Estimate, Exam, is_loss
-from homeostat.lifecycle.evaluation.exam import Columns
+from homeostat.lifecycle.evaluation.exam import Columns, digested
 
 Floats = NDArray[np.float64]
 Task = Literal["multiclass", "regression"]
@@ -39,6 +39,7 @@ def sit(
     champion: ArrayLike | None = None,
     protected: Columns | None = None,
     slice_needed: float | None = None,
+    named: slices.Named | None = None,
 ) -> Exam:
     """Return how a candidate does on rows it was not trained on.
 
@@ -59,6 +60,8 @@ def sit(
         Name to n categories, for slices.
     slice_needed
         Value each slice is held against; the value on all rows when None.
+    named
+        Name to n truth values, for slices that have a name.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def sit(
     columns = dict(protected or {})
     return Exam(
         rows=rows,
-        rows_digest=_digest(truth, found, old, columns),
+        rows_digest=_digest(truth, found, old, {**columns, **digested(named)}),
         metric=metric,
         quality=whole,
         evaluation=None,
@@ -95,7 +98,9 @@ def sit(
             compared(task, name, truth, old, found)
             for name in dict.fromkeys((metric, *PAIRED[task]))
         ),
-        slices=slices.over(columns, len(truth), slices.How(metric, measured, bound)),
+        slices=slices.over(
+            columns, len(truth), slices.How(metric, measured, bound), named=named
+        ),
         task=task,
         estimates={**kind.evaluate(truth, found), metric: whole},
     )

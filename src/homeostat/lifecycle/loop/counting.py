@@ -64,7 +64,10 @@ def _accuracy(seen: newest.Seen, one: newest.Promise) -> tuple[objectives.Count,
     labels = seen.labels.filter(pl.col("known_at") >= since)
     rows = newest.inside(_labelled(seen, labels), one.named.get(one.wanted.slice, ""))
     if seen.policy.model.task == "regression":
-        gap = rows["answer"].cast(pl.Float64) - rows[observing.LABEL].cast(pl.Float64)
+        answer, label = (
+            rows[name].cast(pl.Float64, strict=False) for name in ("answer", observing.LABEL)
+        )
+        gap = answer - label
         good = (gap.abs() <= float(one.wanted.within or 0)).fill_null(value=False)
     else:
         said = observing.as_text(rows["answer"])

@@ -267,6 +267,7 @@ class Bench:
             champion=aims.said(rows, aim),
             protected=observing.contexts(rows),
             rows=f"rows {first} to {end} of deployment:{name}",
+            table=observing.sliceable(rows),
         )
         return lambda tx: self._judged(tx, seen, candidate, examined)
 
@@ -342,12 +343,9 @@ class Bench:
             truth=aims.truth(latest[policy.model.target], aim),
             scores=predictor.scores(latest),
             champion=None,
-            protected={
-                column: latest[column].cast(pl.String).fill_null("missing").to_list()
-                for column in policy.data.protected
-                if column in latest.columns
-            },
+            protected=gating.protected(policy, latest),
             rows=f"the latest {latest.height} rows of {snapshot.reference}",
+            table=latest,
         )
         actor = _asker(job)
         return lambda tx: self._trained(

@@ -102,6 +102,7 @@ class Entry:
             protected=observing.contexts(self._told(chosen)),
             rows=f"rows {chosen[0]} to {chosen[-1] + 1}",
             task=rows.task,
+            table=observing.sliceable(self._told(chosen)),
         )
         found = gates.judge(exam, self.policy.gates)
         passed = found.verdict != "fail"

@@ -5,11 +5,13 @@ Called by `duties` (challengers, on logged rows) and for first models (on held-o
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.foundation import access, errors
@@ -21,6 +23,8 @@ from homeostat.lifecycle.evaluation import exam as exams
 from homeostat.lifecycle.evaluation import gates, tasks
 from homeostat.lifecycle.loop import aims
 from homeostat.lifecycle.loop.candidates import Packed
+from homeostat.lifecycle.monitoring import slicing
+from homeostat.lifecycle.policy import slices
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import approvals
@@ -49,6 +53,7 @@ def examine(
     protected: Mapping[str, Sequence[str]],
     rows: str,
     aim: aims.Aim = aims.TWO,
+    table: pl.DataFrame | None = None,
 ) -> Examined:
     """Judge a candidate on rows it has not seen.
 
@@ -67,6 +72,8 @@ def examine(
         Which rows these are, for people.
     aim
         What is foretold.
+    table
+        The rows with plain names, for the policy's slices.
 
     Returns
     -------
@@ -81,6 +88,7 @@ def examine(
         protected=protected,
         rows=rows,
         task=aim.task,
+        table=table,
     )
     measured = exams.measured(
         found, latency_p99_ms=packed.latency_p99_ms, size_bytes=packed.size_bytes
@@ -97,6 +105,7 @@ def sit(
     protected: Mapping[str, Sequence[str]],
     rows: str,
     task: Task,
+    table: pl.DataFrame | None = None,
 ) -> evaluated.Exam:
     """Return the exam that a policy's gates look at; a backtest sits the same one.
 
@@ -104,11 +113,12 @@ def sit(
     ----------
     policy
         Its gates name the metric and what each slice is held against.
-    truth, scores, champion, protected, rows
+    truth, scores, champion, protected, rows, table
         As for `examine`.
     task
         What is foretold.
     """
+    named = {} if table is None else sliced(policy, table)
     if task == "binary":
         return exams.sit(
             truth,
@@ -119,6 +129,7 @@ def sit(
             metric=_of_two(policy.gates.metric),
             slice_needed=policy.gates.worst_slice_at_least,
             favourable=policy.model.favourable,
+            named=named,
         )
     return tasks.sit(
         task,
@@ -129,7 +140,34 @@ def sit(
         protected=protected,
         metric=policy.gates.metric,
         slice_needed=policy.gates.worst_slice_at_least,
+        named=named,
     )
+
+
+def protected(policy: Policy, table: pl.DataFrame) -> dict[str, list[str]]:
+    """Return the protected columns of a table with plain names, as far as it has them."""
+    return {
+        column: table[column].cast(pl.String).fill_null("missing").to_list()
+        for column in policy.data.protected
+        if column in table.columns
+    }
+
+
+def sliced(policy: Policy, table: pl.DataFrame) -> dict[str, list[bool]]:
+    """Return which rows are in each slice of a policy; slices of other columns are left out.
+
+    Parameters
+    ----------
+    policy
+        Names slices.
+    table
+        With plain names.
+    """
+    found: dict[str, list[bool]] = {}
+    for name, text in policy.slices.items():
+        with contextlib.suppress(errors.InvalidInputError):
+            found[name] = slicing.inside(table, slices.parse(text)).to_list()
+    return found
 
 
 def _of_two(metric: str) -> evaluated.Metric:

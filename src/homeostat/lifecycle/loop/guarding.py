@@ -67,9 +67,7 @@ def values(
 
 def _parts(rows: pl.DataFrame, policy: Policy) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     yield from _groups(rows)
-    table = observing.features(rows).with_columns(
-        pl.Series(name, column) for name, column in observing.contexts(rows).items()
-    )
+    table = observing.sliceable(rows)
     for name, text in policy.slices.items():
         try:
             inside = slicing.inside(table, slices.parse(text)).to_numpy()

@@ -214,11 +214,9 @@ class Judging:
             truth=truth,
             scores=scores,
             champion=None if champion is None else self._served(champion, rows, aim),
-            protected={
-                column: rows[column].cast(pl.String).fill_null("missing").to_list()
-                for column in policy.data.protected
-            },
+            protected=gating.protected(policy, rows),
             rows=f"{rows.height} rows of {snapshot.reference}",
+            table=rows,
         )
         return Learned(
             packed=packed,

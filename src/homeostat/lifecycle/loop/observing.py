@@ -105,6 +105,12 @@ def contexts(rows: pl.DataFrame) -> dict[str, list[str]]:
     }
 
 
+def sliceable(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of the log with features and protected columns by their plain names."""
+    beside = [pl.Series(name, column) for name, column in contexts(rows).items()]
+    return features(rows).with_columns(beside)
+
+
 def labelled(
     house: House,
     tx: Transaction,

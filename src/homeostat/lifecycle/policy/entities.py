@@ -140,7 +140,10 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     margin
         How much worse than the champion is acceptable, on the same rows.
     worst_slice_at_least, disparate_impact_at_least
-        Smallest value in any slice; smallest ratio of selection rates.
+        Smallest value in any slice, protected or named under ``[slices]``; smallest ratio of
+        selection rates.
+    slices
+        Smallest value (largest, of a loss) in a slice that is named under ``[slices]``.
     latency_p99_ms, size_mb
         Largest latency of one row; largest size on disk.
     """
@@ -152,6 +155,8 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     disparate_impact_at_least: Share | None = None
     latency_p99_ms: Positive | None = None
     size_mb: Positive | None = None
+    # Unset leaves no trace in the bytes of decisions that were made before this was.
+    slices: dict[Name, Number] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

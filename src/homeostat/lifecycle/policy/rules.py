@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cronsim
+import msgspec
 
 from homeostat.lifecycle.policy import entities, limits, promised, spans
 from homeostat.lifecycle.policy.entities import Policy
@@ -60,6 +61,16 @@ def _about_promises(policy: Policy) -> Iterator[Problem]:
         promised.flaws_of_objectives(policy.objectives, policy.slices),
     ):
         yield from (Problem(*flaw) for flaw in found)
+    yield from _about_slices(policy)
+
+
+def _about_slices(policy: Policy) -> Iterator[Problem]:
+    wanted = {} if policy.gates.slices is msgspec.UNSET else policy.gates.slices
+    for name in wanted:
+        if name not in policy.slices:
+            sentence = f"[gates.slices] {name} is held against a bound, but is no slice"
+            known = ", ".join(policy.slices) or "none"
+            yield Problem("gates", "slices", sentence, f"known under [slices] are {known}")
 
 
 def _about_columns(policy: Policy) -> Iterator[Problem]:

@@ -22,6 +22,7 @@ class Rules(msgspec.Struct, frozen=True):
     disparate_impact_at_least: float | None = None
     latency_p99_ms: float | None = None
     size_mb: float | None = None
+    slices: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
 
 
 def sit(n=2000, noise=0.15, **options):
@@ -55,6 +56,25 @@ def test_one_failing_gate_keeps_the_candidate_out():
     judged = gates.judge(taken, Rules(at_least=0.9, latency_p99_ms=20.0))
     assert judged.verdict == "fail"
     assert "latency_p99_ms is 30 ms, at most 20 ms is allowed" in judged.sentence
+
+
+def test_a_slice_with_a_name_has_a_bound_of_its_own_and_counts_among_the_worst():
+    rng = np.random.default_rng(2)
+    y, young = rng.random(2000) < 0.5, np.arange(2000) < 500
+    p = np.clip(0.3 + 0.4 * y * ~young + rng.normal(0, 0.15, 2000), 0, 1)
+    taken = exam.sit(y, p, rows="all", named={"young": young, "few": np.arange(2000) < 9})
+    wanted = {"young": 0.7, "few": 0.7, "gone": 0.7}
+    judged = gates.judge(taken, Rules(worst_slice_at_least=0.4, slices=wanted))
+    told = {gate.name: gate.verdict for gate in judged.gates}
+    assert told == {
+        "worst_slice": "pass",
+        "slice:young": "fail",
+        "slice:few": "unknown",
+        "slice:gone": "unknown",
+    }
+    assert "roc_auc for slice=young is 0.5" in judged.sentence
+    assert gates.again(taken, judged.gates) == judged
+    assert taken.rows_digest != exam.sit(y, p, rows="all", named={"young": ~young}).rows_digest
 
 
 def test_a_worse_model_fails_the_margin_on_the_same_rows():

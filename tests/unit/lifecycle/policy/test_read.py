@@ -107,6 +107,7 @@ def test_a_regression_is_judged_by_r2_or_by_what_is_said_and_never_by_selection_
         (LEAST + "[gate]\nat_least = 1\n", 4, ["section [gate]", "did you mean 'gates'?"]),
         (LEAST + "[gates]\ntolerance = 1\n", 5, ["[monitoring] tolerance"]),
         (LEAST + "[gates]\nqqqq = 1\n", 5, ["known are metric"]),
+        (LEAST + "[gates]\nslices = { young = 0.6 }\n", 5, ["young is held", "is no slice"]),
         (LEAST + "gates.at_lest = 1\n", 4, ["unknown key 'gates' in [model]"]),
         ("gates.at_lest = 1\n" + LEAST, 1, ["unknown key 'at_lest' in [gates]"]),
         (LEAST + '[gates]\nat_least = "x"\n', 5, ["at_least needs a number, got 'x'"]),
