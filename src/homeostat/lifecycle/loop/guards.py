@@ -30,6 +30,9 @@ from homeostat.measures import sequential
 
 LOSS = "loss "
 ANSWERS = "answers "
+LATENCY = "latency"
+ACCEPTED_SLOW = 0.01
+"""Share of a canary's small batches that may take longer than allowed."""
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,21 +98,36 @@ def judge(known: Mapping[str, Guard], rules: Rollout) -> Judged:
     for name, one in known.items():
         needed = math.log(one.number * (one.number + 1) / rules.error)
         if not expels and one.worse.log_peak >= needed:
-            expels = (
-                f"{name}: worse by {one.worse.mean or 0.0:.3f} on {one.worse.n} values, where "
-                f"{margin(name, rules):g} is allowed"
-            )
+            expels = _too_slow(one) if name == LATENCY else _worse(name, one, rules)
         if one.worse.n >= rules.minimum_labels and one.sound.log_peak < -math.log(rules.error):
             waits.append(name)
     return Judged(expels, tuple(waits))
 
 
 def margin(name: str, rules: Rollout) -> float:
-    """Return how much worse is allowed: in mean loss, or in the share of answers (halved).
+    """Return how much worse is allowed: in mean loss, or in a share of answers or batches.
 
-    Values of answers are half the difference of two rows, one of the group and one of the rest.
+    Values of answers are half the difference of two rows, one of the group and one of the rest;
+    of latency 1 where a batch took too long, else 0.
     """
+    if name == LATENCY:
+        return ACCEPTED_SLOW
     return rules.answer_margin / 2 if name.startswith(ANSWERS) else rules.group_margin
+
+
+def _worse(name: str, one: Guard, rules: Rollout) -> str:
+    return (
+        f"{name}: worse by {one.worse.mean or 0.0:.3f} on {one.worse.n} values, where "
+        f"{margin(name, rules):g} is allowed"
+    )
+
+
+def _too_slow(one: Guard) -> str:
+    share = one.worse.mean or 0.0
+    return (
+        f"latency: {share:.0%} of {one.worse.n} small batches took too long, where "
+        f"{ACCEPTED_SLOW:.0%} is allowed"
+    )
 
 
 def _begin(number: int, allowed: float) -> Guard:

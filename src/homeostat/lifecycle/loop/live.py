@@ -26,8 +26,10 @@ from homeostat.lifecycle.loop import (
     decide,
     entities,
     guarding,
+    guards,
     members,
     observing,
+    pacing,
     places,
     relearning,
     scoring,
@@ -83,6 +85,7 @@ class Loop:
         self.members = members.Members(house, actor, scorer)
         self._keeper = summarising.Keeper(house, actor)
         self._labels: dict[str, pl.DataFrame] = {}
+        self._pacing = pacing.Pacing(house.settings)
         self._too_few: dict[str, tuple[int, places.Place]] = {}
 
     def advance(self, deployment: str) -> Advance:
@@ -319,6 +322,16 @@ class Loop:
             paired=tuple((losses[0] - losses[1]).tolist()), guarded=guarded or msgspec.UNSET
         )
 
+    def _slowness(self, seen: View) -> dict[str, tuple[float, ...]] | msgspec.UnsetType:
+        """Return which batches of the canary were too slow, where its latency is guarded."""
+        if seen.state.rollout is None:
+            return msgspec.UNSET
+        name, generation = seen.deployment.name, seen.deployment.plan.generation
+        found = self._pacing.values(
+            name, seen.state.rollout, seen.policy, generation=generation
+        )
+        return {guards.LATENCY: found} if found else msgspec.UNSET
+
     def _watch_canary(self, deployment: str) -> bool:
         """Count what the canary answered and failed since the last look."""
 
@@ -362,6 +375,7 @@ class Loop:
             n_failed=after.canary_failed - place.canary_failed,
             n_not_finite=after.canary_not_finite - place.canary_not_finite,
             n_not_loaded=after.canary_not_loaded - place.canary_not_loaded,
+            guarded=self._slowness(seen),
         )
         is_news = seen.state.rollout is not None and event != entities.RolloutObserved()
 

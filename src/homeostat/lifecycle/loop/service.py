@@ -1,4 +1,4 @@
-"""Asks the prediction server how many requests it answered how fast; called by `measuring`."""
+"""Asks the prediction server how fast it answered; called by `measuring` and `pacing`."""
 
 from __future__ import annotations
 
@@ -22,6 +22,29 @@ def counted(told: settings.Settings) -> dict[str, service_counts.Counts] | None:
     told
         Which name its address; the one of this home otherwise.
     """
+    text = _numbers(told)
+    return None if text is None else service_counts.read(text)
+
+
+def of_canary(
+    told: settings.Settings, deployment: str, *, generation: int
+) -> service_counts.Counts | None:
+    """Return how many batches a canary scored how fast; None while the server is away.
+
+    Parameters
+    ----------
+    told
+        As for `counted`.
+    deployment, generation
+        Whose plan.
+    """
+    text = _numbers(told)
+    if text is None:
+        return None
+    return service_counts.of_canary(text, deployment, generation=generation)
+
+
+def _numbers(told: settings.Settings) -> str | None:
     address = urlsplit(addresses.predictions(told))
     kind = (
         http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
@@ -40,4 +63,4 @@ def counted(told: settings.Settings) -> dict[str, service_counts.Counts] | None:
     if answer.status != http.client.OK:
         _log.warning("the prediction server refuses its numbers", status=answer.status)
         return None
-    return service_counts.read(body.decode("utf-8", "replace"))
+    return body.decode("utf-8", "replace")

@@ -22,6 +22,7 @@ SLOT_MS: Final = 300_000
 KEPT_MS: Final = 100 * 86_400_000
 _BUCKET: Final = re.compile(r"homeostat_request_seconds_bucket\{(.*)\} (\d+)")
 _FAILED: Final = re.compile(r"homeostat_requests_total\{(.*)\} (\d+)")
+_CANARY: Final = re.compile(r"homeostat_canary_scoring_seconds_bucket\{(.*)\} (\d+)")
 _LABEL: Final = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 _SERVER_ERROR: Final = "5"
 
@@ -75,6 +76,22 @@ class Counts(msgspec.Struct, frozen=True):
         fast = self.within[max(edges, key=float)] if edges else 0
         return max(0, min(fast, self.total - self.failed))
 
+    def slow(self, seconds: float) -> int:
+        """Return how many certainly took longer.
+
+        Parameters
+        ----------
+        seconds
+            Counted at the smallest edge that is not below it.
+
+        Examples
+        --------
+        >>> Counts({"0.05": 90, "0.1": 97, "+Inf": 100}).slow(0.06)
+        3
+        """
+        edges = [edge for edge in self.within if edge != "+Inf" and float(edge) >= seconds]
+        return self.total - self.within[min(edges, key=float)] if edges else 0
+
 
 def read(text: str) -> dict[str, Counts]:
     """Return what a prediction server has counted since it was started, by deployment.
@@ -100,6 +117,28 @@ def read(text: str) -> dict[str, Counts]:
                 name = labels.get("deployment", "")
                 failed[name] = failed.get(name, 0) + int(found[2])
     return {name: Counts(edges, failed.get(name, 0)) for name, edges in within.items()}
+
+
+def of_canary(text: str, deployment: str, *, generation: int) -> Counts:
+    """Return how many batches a canary scored how fast, under one plan.
+
+    Parameters
+    ----------
+    text
+        ``/metrics`` of a prediction server.
+    deployment, generation
+        Whose plan.
+    """
+    within: dict[str, int] = {}
+    for line in text.splitlines():
+        if found := _CANARY.fullmatch(line):
+            labels = _labels(found[1])
+            if (labels.get("deployment"), labels.get("generation")) == (
+                deployment,
+                str(generation),
+            ):
+                within[labels["le"]] = int(found[2])
+    return Counts(within)
 
 
 def _labels(text: str) -> Mapping[str, str]:

@@ -26,6 +26,7 @@ from homeostat.lifecycle.serving import (
     several,
     threads,
 )
+from homeostat.lifecycle.serving import plan as plans
 from homeostat.measures import residual
 
 REST_S: Final = 5.0
@@ -182,6 +183,8 @@ class AnsweringArm:
             self._ask = functools.partial(several.score, n_classes=len(classes))
         elif corrector is not None:
             self._ask = functools.partial(residuals.score, corrector, composite.score)
+        if place.arm == plans.CANARY:
+            self._ask = _counted(self._ask, post.meters.of_canary(place[0], place.generation))
         self._labels = labels
         self._members = [str(seat.version) for seat in seats]
         self._post = post
@@ -374,6 +377,12 @@ class AnsweringArm:
         for mark, n in outcome.tally().items():
             self._post.meters.corrections[self.place.deployment, mark] += n
         return outcome.fired
+
+
+def _counted(ask: Ask, seconds: meters.Histogram) -> Ask:
+    """Count how long a canary takes; bulk says nothing of what one caller waits for."""
+    timed = pace.noted(ask, seconds.observe)
+    return lambda seats, columns, n: (timed if n <= meters.FEW_ROWS else ask)(seats, columns, n)
 
 
 def _spread(deliver: Deliver, n_requests: int, error: BaseException) -> None:

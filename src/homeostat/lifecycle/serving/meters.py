@@ -120,7 +120,14 @@ SECONDS: Final = HistogramFamily(
 BATCH_ROWS: Final = HistogramFamily(
     "batch_rows", "Rows scored together.", ("deployment", "arm"), EDGES_ROWS
 )
-HISTOGRAMS: Final = (SECONDS, BATCH_ROWS)
+CANARY_SECONDS: Final = HistogramFamily(
+    "canary_scoring_seconds",
+    "From rows to scores, of a canary's batches of up to 16 rows.",
+    ("deployment", "generation"),
+    EDGES_S,
+)
+FEW_ROWS: Final = 16
+HISTOGRAMS: Final = (SECONDS, BATCH_ROWS, CANARY_SECONDS)
 _ADDING: Final = {one.name: one.adds for one in FAMILIES}
 _COUNTERS: Final = frozenset(one.name for one in FAMILIES if one.kind == "counter")
 
@@ -174,6 +181,7 @@ class Meters:
         self.labels: Counter[str] = Counter()  # deployment
         self.seconds: dict[tuple[str, str], Histogram] = {}  # deployment, route
         self.batch_rows: dict[tuple[str, str], Histogram] = {}  # deployment, arm
+        self.canary: dict[str, tuple[str, Histogram]] = {}  # deployment: generation
         self.loads = 0
         self.load_failures = 0
         self.load_seconds = 0.0
@@ -200,6 +208,19 @@ class Meters:
         if histogram is None:
             histogram = self.seconds[deployment, route] = Histogram()
         histogram.observe(seconds)
+
+    def of_canary(self, deployment: str, generation: int) -> Histogram:
+        """Return what counts how long a canary's scoring takes; one for each plan.
+
+        Parameters
+        ----------
+        deployment, generation
+            Of the plan; what was counted for the one before is forgotten.
+        """
+        known = self.canary.get(deployment)
+        if known is None or known[0] != str(generation):
+            known = self.canary[deployment] = (str(generation), Histogram())
+        return known[1]
 
     def scored(self, deployment: str, arm: str, *, version: str, n_rows: int) -> None:
         """Count one scored batch.
@@ -244,6 +265,10 @@ class Meters:
         histograms: dict[str, list[tuple[Labels, Buckets]]] = {
             SECONDS.name: [(labels, _buckets(one)) for labels, one in self.seconds.items()],
             BATCH_ROWS.name: [(labels, _buckets(o)) for labels, o in self.batch_rows.items()],
+            CANARY_SECONDS.name: [
+                ((name, generation), _buckets(one))
+                for name, (generation, one) in self.canary.items()
+            ],
         }
         return Snapshot(numbers=numbers, histograms=histograms)
 

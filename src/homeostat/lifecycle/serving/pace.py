@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 INLINE_S: Final = 0.001
 _SMOOTHING: Final = 0.2
@@ -87,6 +87,25 @@ class Pace:
         found, seconds = _timed(work)
         self._mean_s += _SMOOTHING * (seconds - self._mean_s)
         return found
+
+
+def noted(ask: Callable[..., Found], note: Callable[[float], None]) -> Callable[..., Found]:
+    """Return `ask` with a note of the seconds that it took.
+
+    Parameters
+    ----------
+    ask
+        Scores a batch.
+    note
+        Is told how long; the processor's time, as in `Pace`.
+    """
+
+    def work(*told: Any) -> Found:
+        found, seconds = _timed(lambda: ask(*told))
+        note(seconds)
+        return found
+
+    return work
 
 
 def _timed(work: Callable[[], Found]) -> tuple[Found, float]:

@@ -6,8 +6,11 @@ import msgspec
 import numpy as np
 import polars as pl
 
+from homeostat.doors.predict import metrics
 from homeostat.lifecycle import policy as policies
-from homeostat.lifecycle.loop import entities, guarding, guards, rollout
+from homeostat.lifecycle.loop import entities, guarding, guards, pacing, rollout
+from homeostat.lifecycle.monitoring import service_counts
+from homeostat.lifecycle.serving import meters
 
 RULES = policies.Rollout(steps=(0.1, 1.0), minimum_labels=50)
 POLICY = policies.Policy(
@@ -85,3 +88,23 @@ def test_groups_slices_and_unfavourable_answers_are_seen_in_the_log():
     assert found["answers sex=m"] == (-0.5,) * 3
     off = msgspec.structs.replace(POLICY, rollout=policies.Rollout(guards="off"))
     assert guarding.values(rows, losses, chances, policy=off) == {}
+
+
+def test_a_canary_that_is_surely_too_slow_is_expelled_and_a_quick_one_is_not():
+    slow = entities.RolloutObserved(guarded={guards.LATENCY: pacing.spread(30, of=60)})
+    seen = watch([slow])
+    assert seen.course == "rollback"
+    assert "latency: 50% of 60 small batches took too long" in seen.sentence
+    quick = entities.RolloutObserved(guarded={guards.LATENCY: pacing.spread(2, of=500)})
+    assert watch([quick] * 5).course == "continue"
+
+
+def test_what_a_prediction_server_counted_of_a_canary_is_read_by_its_plan():
+    counted = meters.Meters()
+    counted.of_canary("credit", 6).observe(0.2)
+    for seconds in (0.0004, 0.03, 0.2):
+        counted.of_canary("credit", 7).observe(seconds)
+    told = metrics.expose(counted.snapshot()).decode()
+    found = service_counts.of_canary(told, "credit", generation=7)
+    assert (found.total, found.slow(0.04), found.slow(0.1)) == (3, 1, 1)
+    assert service_counts.of_canary(told, "credit", generation=6).total == 0

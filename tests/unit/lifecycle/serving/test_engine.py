@@ -210,6 +210,8 @@ def test_where_a_canary_fails_the_stable_arm_answers_and_the_log_tells_both(tmp_
         (failure,) = contents.failures
         assert (failure.arm, failure.member) == ("canary", "2")
         assert made.engine.meters.fallbacks["credit", "canary"] == failure.n_rows
+        generation, timed = made.engine.meters.canary["credit"]
+        assert (generation, sum(timed.counts) > 0) == ("1", True)
 
     run(story())
 
