@@ -121,6 +121,9 @@ def statement(*, project: str, seq: int, at: int, digest: str) -> bytes:
 
 def _is_flat(value: Any) -> bool:
     """Say whether a value is a dict of texts, by their very types."""
-    return type(value) is dict and all(
-        type(name) is str and type(item) is str for name, item in value.items()
-    )
+    if type(value) is not dict:
+        return False
+    for name, item in value.items():
+        if type(name) is not str or type(item) is not str:
+            return False
+    return True

@@ -14,6 +14,7 @@ from homeostat.lifecycle.tracking import entities, limits, places, records
 
 LARGEST_PAGE: Final = 1000
 _LARGEST_ID: Final = 2**63 - 1
+_TABLE: Final = records.experiments.name
 _DIGITS: Final = re.compile(r"-?[0-9]+")
 
 
@@ -202,15 +203,15 @@ def existing(tx: Transaction, experiment_id: str) -> entities.Experiment:
     NotFoundError
         When there is no such experiment.
     """
-    number = number_of(experiment_id)
-    key = (tx.project, number)
-    known: entities.Experiment | None = tx.known.get(records.experiments.name, key)
+    key = (tx.project, experiment_id)
+    known: entities.Experiment | None = tx.known.get(_TABLE, key)
     if known is not None:
         return known
+    number = number_of(experiment_id)
     row = tx.run(records.EXPERIMENT, {"in_project": tx.project, "in_id": number}).fetchone()
     if row is not None:
         found = records.experiment_from(row)
-        tx.known.put(records.experiments.name, key, found)
+        tx.known.put(_TABLE, key, found)
         return found
     if number == 0:
         # It is there before anything was written in its project.

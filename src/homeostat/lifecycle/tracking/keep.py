@@ -196,8 +196,7 @@ def insert_tags(
     tx: Transaction, run: Standing | entities.Run, *, values: Mapping[str, str]
 ) -> None:
     """Write tags of a run that may be written to; see `log_batch`."""
-    kept = {key: limits.cut_tag(value) for key, value in values.items()}
-    tx.insert_later(records.UPSERT_TAGS, _text_rows(tx, run, kept))
+    tx.insert_later(records.UPSERT_TAGS, _text_rows(tx, run, values))
 
 
 def _put_tags(
@@ -267,8 +266,9 @@ def _text_rows(
     tx: Transaction, run: Standing | entities.Run, values: Mapping[str, str]
 ) -> list[tuple[Any, ...]]:
     project, run_id, experiment_id = tx.project, run.id, int(run.experiment_id)
+    longest = limits.LONGEST_VALUE
     return [
-        (project, run_id, key, experiment_id, value, value[: records.HEAD_LENGTH])
+        (project, run_id, key, experiment_id, value[:longest], value[: records.HEAD_LENGTH])
         for key, value in values.items()
     ]
 
