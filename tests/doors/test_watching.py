@@ -102,6 +102,8 @@ def test_a_broken_feed_of_a_model_served_elsewhere_is_found(client, told, refere
     assert [w.first_row for w in seen] == [400, 200, 0]
     (cause,) = seen[0].causes
     assert (cause.kind, cause.column, cause.factor) == ("feed", "income", 100.0)
+    assert "from row 400 to 600" in cause.sentence
+    assert "from row 400 to 600" in seen[0].findings[0].sentence
     assert not seen[1].findings
     (alert,) = client.alerts.list(deployment="scores")
     assert (alert.kind, alert.column) == ("feed", "income")

@@ -11,6 +11,7 @@ from homeostat.doors.cli import output, session
 from homeostat.foundation import clock, errors
 from homeostat.lifecycle.data import tables
 from homeostat.lifecycle.monitoring import drift
+from homeostat.lifecycle.monitoring.entities import Cause
 from homeostat.lifecycle.monitoring.stored import SummaryWindow
 from homeostat.lifecycle.policy import spans
 
@@ -237,7 +238,7 @@ def blame(*, deployment: str, as_json: bool) -> None:
                     one.kind,
                     one.column or "",
                     f"{one.share:.0%}",
-                    "; ".join(dict.fromkeys((one.sentence, *one.evidence))),
+                    "; ".join((one.sentence, *_more(one))),
                     one.query,
                 )
                 for one in found.causes
@@ -329,6 +330,11 @@ def _column_table(found: list[SummaryWindow], column: str) -> Any:
         if (one := window.columns.get(column)) is not None
     ]
     return output.table(headings, rows, empty="nothing was summarised yet")
+
+
+def _more(cause: Cause) -> list[str]:
+    """Return what the evidence says beyond the sentence."""
+    return [line for line in cause.evidence if line not in cause.sentence]
 
 
 def _need(client: Any, deployment: str) -> None:

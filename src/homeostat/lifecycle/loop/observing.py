@@ -304,19 +304,40 @@ def placed(judgement: monitored.Judgement, rows: NDArray[np.int64]) -> monitored
     def moved(first: int, last: int) -> entities.RowRange:
         return int(rows[first]), int(rows[last - 1]) + 1 if last else int(rows[0])
 
-    findings = tuple(
-        msgspec.structs.replace(f, first_row=span[0], end_row=span[1])
-        for f in judgement.findings
-        for span in [moved(f.first_row, f.end_row)]
-    )
+    findings = tuple(_told_at(f, moved(f.first_row, f.end_row)) for f in judgement.findings)
+    told = {
+        old.sentence: new.sentence
+        for old, new in zip(judgement.findings, findings, strict=True)
+    }
     broken = judgement.broken
     return msgspec.structs.replace(
         judgement,
         first_row=int(rows[0]),
         end_row=end,
         findings=findings,
+        causes=tuple(_retold(cause, told) for cause in judgement.causes),
         broken=None if broken is None else tuple(moved(*part) for part in broken),
     )
+
+
+def _told_at(found: monitored.Finding, span: entities.RowRange) -> monitored.Finding:
+    """Return a finding of other rows, and its sentence with their numbers."""
+    first, end = span
+    sentence = found.sentence.replace(
+        f"from row {found.first_row} to {found.end_row}", f"from row {first} to {end}"
+    )
+    if sentence == found.sentence:  # it tells where it begins only
+        sentence = sentence.replace(f"from row {found.first_row}", f"from row {first}")
+    return msgspec.structs.replace(found, first_row=first, end_row=end, sentence=sentence)
+
+
+def _retold(cause: monitored.Cause, told: dict[str, str]) -> monitored.Cause:
+    """Return a cause with the sentences of findings that it quotes as they are now."""
+    sentence, evidence = cause.sentence, cause.evidence
+    for old, new in told.items():
+        sentence = sentence.replace(old, new)
+        evidence = tuple(line.replace(old, new) for line in evidence)
+    return msgspec.structs.replace(cause, sentence=sentence, evidence=evidence)
 
 
 def window_event(judgement: monitored.Judgement) -> entities.WindowJudged:

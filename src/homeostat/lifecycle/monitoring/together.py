@@ -76,11 +76,12 @@ def check(
     error, chance = found.standard_error, found.p_value
     named = ", ".join(used[at] for at, _ in found.weights[:_NAMED])
     is_found = found.auc >= LEAST_AREA and chance <= level
+    meant = "; that may be chance" if found.auc >= LEAST_AREA and not is_found else ""
     return Check(
         name=NAME,
         verdict="found" if is_found else "fine",
         sentence=f"the newest {len(now):,} rows can be told from those at training with an "
-        f"area of {found.auc:.2f} under the curve (0.5 when they are alike), most by {named}",
+        f"area of {found.auc:.2f} under the curve (0.5 when they are alike), most by {named}{meant}",
         numbers={
             "area": Number(found.auc, found.auc - 1.96 * error, found.auc + 1.96 * error),
             "p": Number(chance),
