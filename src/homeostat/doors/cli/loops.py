@@ -124,6 +124,7 @@ def _standing(found: Any) -> Any:
     spent, waiting = found.budget, found.waiting
     facts: list[tuple[str, Any]] = [
         ("health", f"{found.word}: {found.sentence}"),
+        ("state", ", ".join(found.states)),
         ("asks for a fit", ", ".join(found.causes)),
         ("fits in 24 hours", _of(spent.fits, spent.fits_per_day)),
         ("seconds of fitting", _of(round(spent.seconds), spent.seconds_per_day)),

@@ -14,11 +14,13 @@ from homeostat.foundation.house import House
 from homeostat.lifecycle.loop import (
     actions,
     asked,
+    claims,
     cooling,
     corrected,
     entities,
     health,
     observing,
+    stages,
 )
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.policy.entities import Policy
@@ -90,6 +92,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         What the loop cannot know as things stand, in sentences; empty when it knows.
     corrector
         Whether answers are corrected, and since when.
+    states
+        Where the loop is in its state machine, as `stages.of` gives it.
+    guaranteed, measured
+        What may be said of a loop under this policy, in sentences.
     """
 
     deployment: str
@@ -105,6 +111,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     labels: tuple[Selected, ...]
     unknown: tuple[str, ...]
     corrector: corrected.Corrector
+    states: tuple[str, ...]
+    guaranteed: tuple[str, ...]
+    measured: tuple[str, ...]
 
 
 def look(
@@ -143,6 +152,7 @@ def _look(house: House, tx: Transaction, actor: access.Actor, deployment: str) -
     labels = read.labels(house, tx, deployment, first_label=max(log.n_labels - 1, 0))
     sight = blind_row(state, n_rows=log.n_rows)
     selected = _by_answer(house, tx, deployment, n_rows=log.n_rows)
+    said = claims.of(policy)
     return Standing(
         deployment=deployment,
         tone=seen.tone,
@@ -157,6 +167,9 @@ def _look(house: House, tx: Transaction, actor: access.Actor, deployment: str) -
         labels=selected,
         unknown=_unknown(state, policy, selected, sight=sight),
         corrector=corrected.told(state, found.plan),
+        states=stages.of(state),
+        guaranteed=said.guaranteed,
+        measured=said.measured,
     )
 
 
