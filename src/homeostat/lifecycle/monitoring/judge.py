@@ -24,6 +24,7 @@ from homeostat.measures import summary
 
 DRIFTS = ("covariate-drift", "prediction-drift")
 AlarmBudget = entities.AlarmBudget
+_EXPLAINING = 0.05
 _EXPECTED = {
     "harmless": "harmless, as far as the same cases keep their outcomes",
     "harmful": "more wrong answers are to be expected",
@@ -60,6 +61,8 @@ def window(
     Judgement
         Faults of the feed first, then what has moved, by size. Rows of `broken` are exact
         where a unit changed or a value stood still, to a row or two where values vanished.
+        `shift` is there at a level of 5 % already: it is no finding, but explains harm that
+        labels have proved.
     """
     n = frame.height
     end = first_row + n
@@ -88,15 +91,13 @@ def window(
         if not (faults and name not in frozen.features)
     ]
     moved = _significant(suspicions, level=budget.level)
-    drifted = [f.column for f in moved if f.kind == "covariate-drift" and f.column]
-    codes = {name: each.codes for name, each in looked.items()}
-    effect = None
-    if any(f.kind in DRIFTS for f in moved):
-        effect = prevalence.effect(frozen, codes, tolerance=tolerance) or shift.effect(
-            frozen, codes, drifted, tolerance=tolerance
-        )
+    likely = _significant(suspicions, level=max(budget.level, _EXPLAINING))
+    effect = _effect(likely, frozen, looked, tolerance=tolerance)
+    is_told = any(f.kind in DRIFTS for f in moved)
     causes = [cause for _, cause in faults]
-    causes += _shift_causes([f for f in moved if f.column in frozen.features], effect)
+    causes += _shift_causes(
+        [f for f in moved if f.column in frozen.features], effect if is_told else None
+    )
     return entities.Judgement(
         first_row=first_row,
         end_row=end,
@@ -106,6 +107,23 @@ def window(
         broken=_joined([(f.first_row, f.end_row) for f, _ in faults]),
         shift=effect,
         summary=seen,
+    )
+
+
+def _effect(
+    likely: Sequence[entities.Finding],
+    frozen: baseline.Baseline,
+    looked: dict[str, columns.Seen],
+    *,
+    tolerance: float,
+) -> entities.ShiftEffect | None:
+    """Estimate what the shift of the columns that have likely moved does to the loss."""
+    if not any(f.kind in DRIFTS for f in likely):
+        return None
+    drifted = [f.column for f in likely if f.kind == "covariate-drift" and f.column]
+    codes = {name: each.codes for name, each in looked.items()}
+    return prevalence.effect(frozen, codes, tolerance=tolerance) or shift.effect(
+        frozen, codes, drifted, tolerance=tolerance
     )
 
 
