@@ -43,7 +43,12 @@ _FIELDS = (
 
 ONE = Prepared(sa.select(*_FIELDS).where(_OF_HOLDER, _EXACTLY))
 ALL = Prepared(sa.select(*_FIELDS).where(_OF_HOLDER).order_by(artifacts.c.path))
-RANGE = Prepared(sa.select(*_FIELDS).where(_OF_HOLDER, _BETWEEN).order_by(artifacts.c.path))
+AT_OR_BELOW = Prepared(
+    sa.union_all(
+        sa.select(*_FIELDS).where(_OF_HOLDER, _EXACTLY),
+        sa.select(*_FIELDS).where(_OF_HOLDER, _BETWEEN),
+    ).order_by(sa.literal_column("path"))
+)
 SOME = Prepared(
     sa.select(artifacts.c.path, artifacts.c.size_bytes)
     .where(_OF_HOLDER, artifacts.c.path >= sa.bindparam("in_first", type_=sa.Text))

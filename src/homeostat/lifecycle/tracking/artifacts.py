@@ -96,12 +96,10 @@ def under(tx: Transaction, holder: str, prefix: str = "") -> list[entities.Artif
     if not prefix:
         found = tx.run(artifact_records.ALL, artifact_records.of_holder(tx, holder)).fetchall()
         return [artifact_records.artifact_from(row) for row in found]
-    exact = _find(tx, holder, prefix)
-    if exact is not None:
-        return [exact]
-    which = artifact_records.of_folder(tx, holder, prefix)
-    found = tx.run(artifact_records.RANGE, which).fetchall()
-    return [artifact_records.artifact_from(row) for row in found]
+    which = {**artifact_records.of_folder(tx, holder, prefix), "in_path": prefix}
+    rows = tx.run(artifact_records.AT_OR_BELOW, which).fetchall()
+    found = [artifact_records.artifact_from(row) for row in rows]
+    return found[:1] if found and found[0].path == prefix else found
 
 
 def entries(
