@@ -119,6 +119,71 @@ def test_a_broken_feed_of_a_model_served_elsewhere_is_found(client, told, refere
     assert state.harm.alarm.accepted is None or state.harm.alarm.accepted < 0.5
 
 
+NUMBERS = f"""{POLICY}
+[objectives.close]
+of = "accuracy"
+within = "1.5"
+target = 0.9
+window = "30d"
+"""
+
+
+def told_of(task, n, *, seed, first=0, worse=False):
+    """Return answers of another task: three classes by where `z` is, or `z` twice over."""
+    rows = answers(n, seed=seed, first=first).drop("score", "bad")
+    noise = np.random.default_rng(seed + 100).normal(0, 0.3, n)
+    if task == "regression":
+        truth = 2 * rows["z"] + noise + (3 if worse else 0)
+        return rows.with_columns((2 * rows["z"]).alias("score"), truth.alias("bad"))
+    names = pl.Series(["high", "low", "middle"])
+    places = [np.digitize(rows["z"] + move, [-0.5, 0.5]) for move in (0, noise)]
+    said, came = (names.gather((one + 1) % 3) for one in places)
+    if worse:
+        came = names.gather(places[0] % 3)
+    return rows.with_columns(
+        pl.lit(0.8).alias("score"), said.alias("answer"), came.alias("bad")
+    )
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_several_classes_and_numbers_that_are_served_elsewhere_are_watched_too(
+    client, told, task
+):
+    policy = NUMBERS.replace("[data]", 'task = "regression"\n\n[data]', 1)
+    client.monitoring.attach(
+        "scores",
+        reference=told_of(task, 2000, seed=0),
+        policy=policy if task == "regression" else POLICY,
+    )
+    good, worse = (
+        told_of(task, 1500, seed=1),
+        told_of(task, 900, seed=2, first=1500, worse=True),
+    )
+    rows = pl.concat([good, worse])
+    sent = client.monitoring.send("scores", predictions=rows.drop("bad"), labels=rows[:2100])
+    assert sent == (2400, 2100)
+    work(told)
+    (alert,) = [a for a in client.alerts.list(deployment="scores") if a.kind == "harm"]
+    blamed = client.monitoring.blame("scores")
+    assert blamed.harm is not None
+    assert 1400 <= blamed.harm.first_row <= 1600
+    assert (blamed.causes[0].kind, alert.cause) == ("concept-change", "concept-change")
+    found = {one.name: one for one in client.monitoring.check("scores")}
+    assert found["performance without labels"].verdict == "unknown"  # for it is broken
+    if task == "regression":
+        client.objectives.measure("scores")
+        work(told)
+        (close,) = client.objectives.of("scores")
+        assert (close.good, close.total, close.standing) == (1500, 2100, "burning-slow")
+    with pytest.raises(errors.InvalidInputError, match=r"score|answer"):
+        client.monitoring.observe(
+            "scores",
+            [{"features": {"z": 1.0}, "score": 0.5, "answer": "none of them"}][:1]
+            if task == "multiclass"
+            else [{"features": {"z": 1.0}, "score": "x"}],
+        )
+
+
 def test_what_was_served_is_kept_by_minute_hour_and_day(client, told, reference):
     client.monitoring.attach("scores", reference=reference, policy=POLICY)
     usual, moved = answers(3600, seed=1), answers(1800, seed=2, income=2.0, first=3600)

@@ -184,13 +184,13 @@ async def observe(call: routing.Call) -> Segment:
     deployment, version = await call.read(look)
 
     def seal() -> Sealed:
-        negative, positive = classes.known(call.house, version, project=call.project)
+        known = classes.known(call.house, version, project=call.project)
         watched = observed.Watched(
             name,
             deployment.plan.generation,
             version.number,
             {column.name: column.kind for column in version.schema.columns},
-            (negative, positive),
+            known,
         )
         segment, raw = observed.segment(watched, body.rows, batch=body.batch)
         return predictions.seal_segment(

@@ -144,6 +144,13 @@ def resolve(*, alert: str, as_json: bool) -> None:
 @click.option("--target", default="label", show_default=True, help="Column of the outcome.")
 @click.option("--key", help="Column that labels are joined by.")
 @click.option("--time", help="Column of the instant.")
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    default="classification",
+    show_default=True,
+    help="What is foretold.",
+)
 @output.option
 def attach(
     *,
@@ -157,7 +164,8 @@ def attach(
     """Watch a model that is served elsewhere, as NAME.
 
     With --reference it is attached; --predictions and --labels are handed over then or later.
-    A homeostat.toml is written from --target, --key and --time unless --policy names one.
+    A homeostat.toml is written from --target, --key, --time and --task unless --policy names
+    one.
     """
     with session.client() as client:
         if reference is not None:

@@ -46,6 +46,7 @@ class Monitoring:
         target: str = "label",
         key: str | None = None,
         time: str | None = None,
+        task: str = "classification",
     ) -> Deployment:
         """Begin to watch a model that is served elsewhere.
 
@@ -55,13 +56,14 @@ class Monitoring:
             Of the deployment: letters, digits, ``.``, ``_``, ``-``.
         reference
             Rows it was trained on, or better held out: features, and where there are any
-            ``score``, ``answer`` and the target. A file or a frame.
+            ``score`` (the number itself of a regression), ``answer`` (needed of three classes
+            or more, whose ``score`` is that of the answer) and the target. A file or a frame.
         policy
             A homeostat.toml, its path or its text; one is written from the other parameters
             when empty.
-        target, key, time
-            Columns of the outcome, of what labels join by, and of the instant; only without
-            a policy.
+        target, key, time, task
+            Columns of the outcome, of what labels join by, and of the instant, and
+            ``classification`` or ``regression``; only without a policy.
 
         Returns
         -------
@@ -77,7 +79,7 @@ class Monitoring:
         """
         text = policy.read_text(encoding="utf-8") if isinstance(policy, Path) else policy
         if not text:
-            text = telling.written_policy(name, target=target, key=key, time=time)
+            text = telling.written_policy(name, target=target, key=key, time=time, task=task)
         policies.parse(text)
         table = telling.table_of(reference)
         snapshot = data.Data(self._transport).add(

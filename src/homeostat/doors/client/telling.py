@@ -19,11 +19,19 @@ from homeostat.lifecycle.predictions.observed import Observation
 
 SCORE = "score"
 ANSWER = "answer"
+CHANCE = "p."
 
 Table = pl.DataFrame | Path | str
 
 
-def written_policy(name: str, *, target: str, key: str | None, time: str | None) -> str:
+def written_policy(
+    name: str,
+    *,
+    target: str,
+    key: str | None,
+    time: str | None,
+    task: str = "classification",
+) -> str:
     """Return the homeostat.toml of a model that is only watched.
 
     Parameters
@@ -32,6 +40,8 @@ def written_policy(name: str, *, target: str, key: str | None, time: str | None)
         Of the model and its deployment.
     target, key, time
         Columns; no line is written for None.
+    task
+        ``classification`` or ``regression``.
 
     Examples
     --------
@@ -47,6 +57,7 @@ def written_policy(name: str, *, target: str, key: str | None, time: str | None)
     """
     lines = ["[model]", f"name = {json.dumps(name)}", f"target = {json.dumps(target)}"]
     lines += [f"key = {json.dumps(key)}"] if key else []
+    lines += [f"task = {json.dumps(task)}"] if task != "classification" else []
     lines += ["", "[data]", f"time = {json.dumps(time)}"] if time else []
     return "\n".join([*lines, "", "[retraining]", "on = []", ""])
 
@@ -57,7 +68,8 @@ def observations(table: pl.DataFrame, policy: Policy) -> list[Observation]:
     Parameters
     ----------
     table
-        Features, ``score``, and where there are any ``answer`` and the policy's columns.
+        Features, ``score``, and where there are any ``answer``, ``p.<class>`` for each of
+        several classes, and the policy's columns.
     policy
         Names key, time, target and protected columns.
 
@@ -69,7 +81,9 @@ def observations(table: pl.DataFrame, policy: Policy) -> list[Observation]:
     tables.need_column(table.columns, SCORE, role="score")
     named = {policy.model.key, policy.data.time, policy.model.target, SCORE, ANSWER}
     context = [name for name in table.columns if name in policy.data.protected]
-    features = [name for name in table.columns if name not in {*named, *context}]
+    chances = [name for name in table.columns if name.startswith(CHANCE)]
+    apart = {*named, *context, *chances}
+    features = [name for name in table.columns if name not in apart]
     given: dict[str, list[Any]] = {"score": table[SCORE].cast(pl.Float64).to_list()}
     if ANSWER in table.columns:
         given["answer"] = table[ANSWER].to_list()
@@ -79,6 +93,9 @@ def observations(table: pl.DataFrame, policy: Policy) -> list[Observation]:
         given["at"] = _instants(table[policy.data.time])
     given["features"] = _cells(table, features)
     given["context"] = _cells(table, context)
+    if chances:
+        said = table.select(pl.col(name).cast(pl.Float64).fill_null(0.0) for name in chances)
+        given["chances"] = said.rename(lambda name: name.removeprefix(CHANCE)).to_dicts()
     rows = zip(*given.values(), strict=True)
     return msgspec.convert(
         [dict(zip(given, row, strict=True)) for row in rows], list[Observation]

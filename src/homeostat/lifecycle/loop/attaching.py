@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from homeostat.foundation import access, errors
@@ -19,7 +20,7 @@ from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.data.entities import Schema, Snapshot
 from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.policy.entities import Policy
-from homeostat.lifecycle.predictions import frames
+from homeostat.lifecycle.predictions import frames, segments
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import described, opening
 from homeostat.lifecycle.registry import files as version_files
@@ -31,6 +32,7 @@ from homeostat.lifecycle.serving.entities import Deployment
 SCORE = "score"
 ANSWER = "answer"
 LOADER = opening.ELSEWHERE
+MOST_CLASSES = 100
 _BOTH = 2
 
 
@@ -55,8 +57,9 @@ def prepare(
         Text of a homeostat.toml; names target, key, time and protected columns, which are no
         features.
     rows
-        The reference: features, and where there are any ``score`` (0 to 1), ``answer`` and the
-        target. Ordered by the policy's time where that is a column.
+        The reference: features, and where there are any ``score``, ``answer`` and the target,
+        as `predictions.observed.Observation` has them. Ordered by the policy's time where that
+        is a column.
     project
         Namespace.
 
@@ -69,14 +72,16 @@ def prepare(
     ------
     InvalidInputError
         When the policy is not right, no column is left to be a feature, a score is no
-        probability, or the target has not two classes.
+        probability, or the target has one class or more than a hundred, or is no number where
+        one is foretold.
     """
     told = policies.parse(policy)
     plans.need_watchable("watched", told)
     if told.data.time in rows.columns:
         rows = rows.sort(told.data.time, maintain_order=True)
     names = features(rows.columns, told)
-    classes = _classes(rows, told)
+    is_number = told.model.task == "regression"
+    classes = () if is_number else _classes(rows, told)
     frozen = _frozen(rows, names, told, classes)
     schema = schemas.infer(rows.select(names))
     description = Description(
@@ -84,7 +89,7 @@ def prepare(
         schema=schema,
         target=told.model.target,
         classes=classes,
-        positive=1,
+        positive=0 if len(classes) != _BOTH else 1,
         by_name=True,
         example={},
         scores=(),
@@ -92,6 +97,8 @@ def prepare(
         packages={},
         loader=LOADER,
         file="",
+        task="regression" if is_number else "binary" if len(classes) == _BOTH else "multiclass",
+        deviation=_deviation(rows, told) if is_number else 0.0,
     )
     model = told.model.name
     contents = {described.DESCRIPTION: msgspec.json.encode(description)}
@@ -152,7 +159,8 @@ def features(columns: list[str], policy: Policy) -> list[str]:
         When none is left.
     """
     named = {policy.model.target, policy.model.key, policy.data.time, SCORE, ANSWER}
-    found = [name for name in columns if name not in named | set(policy.data.protected)]
+    apart = named | set(policy.data.protected)
+    found = [one for one in columns if one not in apart and not one.startswith(segments.CHANCE)]
     if not found:
         raise errors.InvalidInputError(
             f"the reference has no feature: its columns are {', '.join(columns)}",
@@ -161,20 +169,35 @@ def features(columns: list[str], policy: Policy) -> list[str]:
     return found
 
 
-def _classes(rows: pl.DataFrame, policy: Policy) -> tuple[str, str]:
-    """Return negative and positive as text: of two classes the later in the alphabet."""
+def _classes(rows: pl.DataFrame, policy: Policy) -> tuple[str, ...]:
+    """Return the classes as text, in order; of two the later one is positive."""
     column = next((c for c in (policy.model.target, ANSWER) if c in rows.columns), None)
     if column is None:
         return ("0", "1")
     seen = sorted(rows[column].drop_nulls().unique().to_list())
-    if len(seen) != _BOTH:
+    if not _BOTH <= len(seen) <= MOST_CLASSES:
         raise errors.InvalidInputError(
-            f"column {column!r} of the reference holds {len(seen)} classes; two can be watched",
-            hint="name the column of the outcome as the target",
+            f"column {column!r} of the reference holds {len(seen)} classes; 2 to "
+            f"{MOST_CLASSES} can be watched",
+            hint='name the column of the outcome as the target, or say task = "regression"',
             column=column,
         )
-    negative, positive = (_plain(value) for value in seen)
-    return (negative, positive)
+    return tuple(_plain(value) for value in seen)
+
+
+def _deviation(rows: pl.DataFrame, policy: Policy) -> float:
+    """Return the standard deviation of the target; of the scores where it is not known."""
+    column = next((c for c in (policy.model.target, SCORE) if c in rows.columns), None)
+    if column is None:
+        return 1.0
+    values = rows[column].cast(pl.Float64, strict=False).fill_nan(None).drop_nulls()
+    if len(values) < _BOTH:
+        raise errors.InvalidInputError(
+            f"column {column!r} of the reference holds {len(values)} numbers; "
+            f"{_BOTH} are needed for a regression",
+            column=column,
+        )
+    return float(values.std() or 0.0)  # type: ignore[arg-type]
 
 
 def _plain(value: object) -> str:
@@ -184,19 +207,45 @@ def _plain(value: object) -> str:
 
 
 def _frozen(
-    rows: pl.DataFrame, names: list[str], policy: Policy, classes: tuple[str, str]
+    rows: pl.DataFrame, names: list[str], policy: Policy, classes: tuple[str, ...]
 ) -> baseline.Baseline:
     target = policy.model.target
     if SCORE not in rows.columns:
         return baseline.freeze(rows, features=names)
     scores = rows[SCORE].cast(pl.Float64, strict=False)
+    if not classes:
+        _need_finite(scores)
+        return baseline.freeze(rows, features=names, score=SCORE)
     if scores.null_count() or not scores.is_between(0, 1).all():
         raise errors.InvalidInputError(
             "column 'score' of the reference must hold a probability from 0 to 1 in every row",
             column=SCORE,
         )
+    if len(classes) > _BOTH:
+        return _of_several(rows, names, target)
     if target not in rows.columns or rows[target].null_count():
         return baseline.freeze(rows, features=names, score=SCORE)
     truth = pl.Series("truth", [_plain(v) == classes[1] for v in rows[target].to_list()])
     whole = rows.with_columns(truth.alias(target))
     return baseline.freeze(whole, features=names, score=SCORE, label=target)
+
+
+def _of_several(rows: pl.DataFrame, names: list[str], target: str) -> baseline.Baseline:
+    """Freeze what was answered of several classes, and where that was wrong."""
+    if ANSWER not in rows.columns:
+        return baseline.freeze(rows, features=names, score=SCORE)
+    wrong = None
+    if target in rows.columns and not rows[target].null_count():
+        said, came = (
+            [_plain(value) for value in rows[name].to_list()] for name in (ANSWER, target)
+        )
+        wrong = np.array([one != other for one, other in zip(said, came, strict=True)])
+    return baseline.freeze(rows, features=names, score=SCORE, answer=ANSWER, wrong=wrong)
+
+
+def _need_finite(scores: pl.Series) -> None:
+    if scores.null_count() or not scores.is_finite().all():
+        raise errors.InvalidInputError(
+            "column 'score' of the reference must hold a finite number in every row",
+            column=SCORE,
+        )

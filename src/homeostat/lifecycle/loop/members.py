@@ -17,6 +17,7 @@ from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import adopted
 from homeostat.lifecycle.registry.adopted import Loadable
 from homeostat.lifecycle.registry.entities import Description
+from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving.entities import Deployment
 
 
@@ -42,8 +43,11 @@ class Members:
         self, deployment: Deployment, label: str, rows: pl.DataFrame
     ) -> NDArray[np.float64]:
         """Return what a member says of rows of the log, as its predictor says it."""
-        if deployment.kind == "watched":
-            return rows["score"].to_numpy()  # its only member is the one that answered
+        if deployment.kind == "watched":  # its only member is the one that answered
+            told = self.described(deployment, label)
+            if told.task == "multiclass":
+                return aims.said(rows, aims.of([told]))
+            return rows["score"].to_numpy()
         table = observing.features(rows)
         return self._scorer.scores(self._loadable(deployment, label), table)
 
@@ -70,7 +74,8 @@ class Members:
         for label in labels[1:] if first.task == "multiclass" else ():
             with contextlib.suppress(errors.UserCodeError, errors.NotAllowedError):
                 found.append(self._asked(deployment, label))
-        return aims.of(found, rows)
+        metric = serving.get_policy(deployment).gates.metric
+        return aims.of(found, rows, metric=metric)
 
     def placed(
         self, deployment: Deployment, label: str, rows: pl.DataFrame, *, aim: aims.Aim

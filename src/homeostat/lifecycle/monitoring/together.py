@@ -81,7 +81,8 @@ def check(
         name=NAME,
         verdict="found" if is_found else "fine",
         sentence=f"the newest {len(now):,} rows can be told from those at training with an "
-        f"area of {found.auc:.2f} under the curve (0.5 when they are alike), most by {named}{meant}",
+        f"area of {found.auc:.2f} under the curve (0.5 when they are alike), most by {named}"
+        f"{meant}",
         numbers={
             "area": Number(found.auc, found.auc - 1.96 * error, found.auc + 1.96 * error),
             "p": Number(chance),

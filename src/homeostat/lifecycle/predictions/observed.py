@@ -6,6 +6,7 @@ server of our own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -13,14 +14,16 @@ import blake3
 import msgspec
 
 from homeostat.foundation import clock, errors, ids
-from homeostat.lifecycle.predictions import frames
+from homeostat.lifecycle.predictions import frames, labelling
 from homeostat.lifecycle.predictions.entities import Instant, Key
 
 MOST_ROWS = 10_000
 MOST_COLUMNS = 2000
 STABLE = "stable"
+TWO = 2
 
 Cell = str | int | float | bool | None
+Chance = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,17 +38,23 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     features, context
         What the model was given, and protected attributes that it was not.
     score
-        Probability of the positive class, 0 to 1.
+        Probability of the positive class, of several classes that of the answer, 0 to 1; of a
+        regression the number itself.
     answer
-        What was said; the class that the score speaks for when None.
+        What was said; of two classes the one that the score speaks for when None, of a
+        regression the number. Of several classes it has to be said.
+    chances
+        Of several classes: probability of each; where nothing is said, what the answer leaves
+        is taken as even among the others.
     """
 
     features: dict[str, Cell]
-    score: Annotated[float, msgspec.Meta(ge=0, le=1)]
+    score: float
     key: Key | None = None
     at: Instant | None = None
     answer: str | int | float | bool | None = None
     context: dict[str, Cell] = {}
+    chances: dict[str, Chance] = {}
 
 
 class Watched(NamedTuple):
@@ -58,14 +67,20 @@ class Watched(NamedTuple):
     kinds
         Of the features, by name, in the order of the schema.
     classes
-        Negative and positive, as text.
+        As text: negative and positive, or all of several; `labelling.A_NUMBER` of a
+        regression.
     """
 
     deployment: str
     generation: int
     version: int
     kinds: Mapping[str, str]
-    classes: tuple[str, str]
+    classes: tuple[str, ...]
+
+    @property
+    def several(self) -> tuple[str, ...]:
+        """The classes where there are more than two; else none."""
+        return self.classes if len(self.classes) > TWO else ()
 
 
 def segment(
@@ -91,8 +106,9 @@ def segment(
     Raises
     ------
     InvalidInputError
-        When there are none or too many rows or columns, or a named batch has a row without its
-        instant.
+        When there are none or too many rows or columns, a named batch has a row without its
+        instant, a score is no probability where it has to be, or an answer of several classes
+        is none of them.
 
     Examples
     --------
@@ -108,6 +124,8 @@ def segment(
             f"batch {batch[:80]!r} has a row that does not say when it was answered",
             hint="a named batch is taken once, so each of its rows must always be the same",
         )
+    for place, row in enumerate(rows):
+        _check(row, watched, where=f"rows[{place}]")
     now = clock.now_ms()
     times = [now if row.at is None else row.at for row in rows]
     seed = f"{watched.deployment}\n{batch}" if batch else ids.new_id()
@@ -115,7 +133,10 @@ def segment(
     features = _columns([row.features for row in rows], known=tuple(watched.kinds))
     context = _columns([row.context for row in rows], known=())
     layout = frames.Layout(
-        features, tuple(watched.kinds.get(column, "") for column in features), context
+        features,
+        tuple(watched.kinds.get(column, "") for column in features),
+        context,
+        watched.several,
     )
     parts = [frames.encode(frames.Opened(name, watched.deployment, times[0]))]
     parts.append(frames.encode(layout))
@@ -154,6 +175,12 @@ def _batch(
     served_at: int,
 ) -> frames.Batch:
     scores = [row.score for row in rows]
+    answers = [_answer(row, watched.classes) for row in rows]
+    chances = [
+        chance
+        for row, answer in zip(rows, answers if watched.several else [], strict=False)
+        for chance in _chances(row, str(answer), watched.several)
+    ]
     return frames.Batch(
         served_at=served_at,
         generation=watched.generation,
@@ -165,13 +192,47 @@ def _batch(
         features=[[row.features.get(name) for row in rows] for name in layout.features],
         context=[[row.context.get(name) for row in rows] for name in layout.context],
         scores=scores,
-        answers=[_answer(row, watched.classes) for row in rows],
+        answers=answers,
         members=[str(watched.version)],
-        member_scores=[scores],
+        member_scores=[chances or scores],
+        chances=chances,
     )
 
 
-def _answer(row: Observation, classes: tuple[str, str]) -> Any:
+def _check(row: Observation, watched: Watched, *, where: str) -> None:
+    is_number = watched.classes == labelling.A_NUMBER
+    if not math.isfinite(row.score) or not (is_number or 0 <= row.score <= 1):
+        needed = "a finite number" if is_number else "a probability from 0 to 1"
+        raise errors.InvalidInputError(
+            f"{where}: the score is {row.score}, {needed} is needed", path=f"{where}.score"
+        )
+    if not watched.several:
+        return
+    known = watched.several
+    if row.answer is None or frames.label_text(row.answer) not in known:
+        raise errors.InvalidInputError(
+            f"{where}: the answer is {row.answer!r}; known classes are {', '.join(known[:10])}",
+            path=f"{where}.answer",
+        )
+    strange = [name for name in row.chances if name not in known]
+    if strange:
+        raise errors.InvalidInputError(
+            f"{where}: there is no class {strange[0]!r}; known are {', '.join(known[:10])}",
+            path=f"{where}.chances",
+        )
+
+
+def _chances(row: Observation, answer: str, classes: tuple[str, ...]) -> list[float]:
+    """Return a probability for each class, adding to what was said of them."""
+    if row.chances:
+        return [row.chances.get(name, 0.0) for name in classes]
+    rest = (1.0 - row.score) / (len(classes) - 1)
+    return [row.score if name == answer else rest for name in classes]
+
+
+def _answer(row: Observation, classes: tuple[str, ...]) -> Any:
+    if classes == labelling.A_NUMBER:
+        return row.score if row.answer is None else row.answer
     if row.answer is None:
         return classes[row.score >= 0.5]  # noqa: PLR2004 - the even chance
     return frames.label_text(row.answer)

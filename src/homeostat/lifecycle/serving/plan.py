@@ -63,7 +63,7 @@ def need_watchable(kind: entities.Kind, policy: Policy) -> None:
     Raises
     ------
     InvalidInputError
-        When it wants retraining, or the model is a regression.
+        When it wants retraining.
     """
     if kind == "served":
         return
@@ -72,11 +72,6 @@ def need_watchable(kind: entities.Kind, policy: Policy) -> None:
             "a model served elsewhere is watched and never retrained; the policy says "
             f"retraining.on = {list(policy.retraining.on)}",
             hint='write "on = []" under [retraining]',
-        )
-    if policy.model.task != "classification":
-        raise errors.InvalidInputError(
-            f"only classifiers of two classes can be watched; "
-            f"the policy says {policy.model.task}"
         )
 
 
