@@ -20,11 +20,10 @@ SWITCH = 1.0
 BLOCKS = 20
 """Newest blocks it learns from; at least `LEAST_BLOCKS`, none before the change point."""
 LEAST_BLOCKS = 2
-PERIODS = {"normal": (2, 6), "low": (1, 3), "minimal": (1, 3)}
+PERIODS = (1, 3)
 """Blocks between two fits while the evidence speaks for it, and otherwise.
 
-It costs a fifteenth of a full fit, so that where full fits are rare it stands in for them. Not
-so with the normal budget: with labels 1,000 rows late it then runs after what is over."""
+It costs a fifteenth of a full fit and stands in for one."""
 
 Verdicts = tuple[entities.Verdict, ...]
 
@@ -111,14 +110,12 @@ def doubt(state: entities.LoopState) -> entities.LoopState:
     )
 
 
-def fit_due(
-    state: entities.LoopState, policy: policies.Policy
-) -> tuple[entities.LoopState, Verdicts]:
+def fit_due(state: entities.LoopState) -> tuple[entities.LoopState, Verdicts]:
     """Ask for a new corrector when its time has come and there are rows to learn from."""
     told, block = state.correction, state.n_blocks - 1
     if told is msgspec.UNSET or state.broken_columns:
         return state, ()
-    pays, idles = PERIODS[policy.retraining.budget]
+    pays, idles = PERIODS
     if block - told.fitted_block < (pays if told.evidence > 0 else idles):
         return state, ()
     oldest = max(state.n_blocks - BLOCKS, state.regime or 0)

@@ -22,9 +22,12 @@ RATE = 0.1
 PENALTY = 5.0
 LEAST_ROWS = 20
 BINS = 63
-LINE_PENALTY = 5.0
-LINE_HALF_LIFE = 1500.0
+LINE_PENALTY = 1.0
+LINE_HALF_LIFE = 4000.0
 """Rows after which a row counts half to the line; a line needs many rows to be steady."""
+TREND_PENALTY = 20.0
+"""Of how much a slope changes in `TREND_ROWS`; in fewer rows no change of slope is seen."""
+TREND_ROWS = 2000
 TREE_ROWS = 1000
 """Newest rows that the trees learn from: what they bend to passes sooner."""
 NEWTON_STEPS = 8
@@ -58,10 +61,11 @@ def fit(features: Floats, chances: Floats, labels: NDArray[np.int8]) -> residual
     Notes
     -----
     From ``logit(chances)`` first a logistic regression on standardised columns with L2
-    penalty 5, in which a row counts half after every 1,500 rows (a world that turns slowly
-    is a line away from what was learned); then on the newest 1,000 rows Newton boosting on
-    the log loss [1]_: 10 trees of at most 7 leaves, rate 0.1, L2 penalty 5, 20 rows or more
-    in a leaf, on at most 63 quantile bins.
+    penalty 1, in which a row counts half after every 4,000 rows. Of 2,000 rows and more each
+    slope moves evenly over the rows (penalty 20 for 2,000 rows), and the line is what it has
+    come to at the newest: a world that turns slowly is a line away from what was learned.
+    Then on the newest 1,000 rows Newton boosting on the log loss [1]_: 10 trees of at most 7
+    leaves, rate 0.1, L2 penalty 5, 20 rows or more in a leaf, on at most 63 quantile bins.
 
     References
     ----------
@@ -119,11 +123,7 @@ def growth(before: Floats, after: Floats, labels: NDArray[np.int8]) -> tuple[flo
 
 
 def _line(columns: Floats, labels: NDArray[np.int8]) -> residual.Line:
-    """Fit the line by Newton steps; the intercept is penalised least.
-
-    A step that would end higher is halved: where what was served is sure and wrong, the
-    curvature is next to none, and whole steps run away.
-    """
+    """Fit a line that moves evenly over the rows; return where it is at the newest."""
     counts = 0.5 ** (np.arange(len(columns))[::-1] / LINE_HALF_LIFE)
     known = np.where(np.isnan(columns), 0.0, counts[:, None])
     values = np.nan_to_num(columns, nan=0.0)
@@ -133,8 +133,32 @@ def _line(columns: Floats, labels: NDArray[np.int8]) -> residual.Line:
     spread = np.where(spread > LEAST_SPREAD * np.abs(centre), spread, np.inf)
     design = np.column_stack([residual.scaled(columns, centre, spread), np.ones(len(columns))])
     penalty = np.full(design.shape[1], LINE_PENALTY)
-    penalty[-1] = 1.0
-    start = columns[:, -1]
+    if len(design) >= TREND_ROWS:
+        since = np.arange(1 - len(design), 1) / TREND_ROWS
+        penalty = np.append(penalty, np.full(design.shape[1], TREND_PENALTY))
+        design = np.column_stack([design, design * since[:, None]])
+    beta = _descended(design, labels, start=columns[:, -1], counts=counts, penalty=penalty)
+    return residual.Line(
+        centre=tuple(centre.tolist()),
+        spread=tuple(np.minimum(spread, sys.float_info.max).tolist()),
+        slope=tuple(beta[: columns.shape[1]].tolist()),
+        intercept=float(beta[columns.shape[1]]),
+    )
+
+
+def _descended(
+    design: Floats,
+    labels: NDArray[np.int8],
+    *,
+    start: Floats,
+    counts: Floats,
+    penalty: Floats,
+) -> Floats:
+    """Return the slopes of least penalised log loss, by Newton steps.
+
+    A step that would end higher is halved: where what was served is sure and wrong, the
+    curvature is next to none, and whole steps run away.
+    """
 
     def height(at: Floats) -> float:
         margin = start + design @ at
@@ -153,12 +177,7 @@ def _line(columns: Floats, labels: NDArray[np.int8]) -> residual.Line:
                 beta = beta - step
                 break
             step = step / 2
-    return residual.Line(
-        centre=tuple(centre.tolist()),
-        spread=tuple(np.minimum(spread, sys.float_info.max).tolist()),
-        slope=tuple(beta[:-1].tolist()),
-        intercept=float(beta[-1]),
-    )
+    return beta
 
 
 def _binned(columns: Floats) -> tuple[Codes, list[Floats]]:

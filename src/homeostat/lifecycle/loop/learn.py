@@ -57,7 +57,7 @@ def learn(
     state = structs.replace(state, members=weights.remember(state))
     state, fits = _start_due(state, event, policy)
     verdicts = _with_fit(verdicts, fits)
-    state, correctors = correcting.fit_due(state, policy)
+    state, correctors = correcting.fit_due(state)
     switched = correcting.switch(before, state)
     return state, (*verdicts, *judged, *moved, *switched, *correctors)
 
@@ -339,7 +339,8 @@ def _due(
     if "new-data" in policy.retraining.on and new_rows >= policy.retraining.new_rows:
         first = rhythm.window_first(state, event.end_row)
         return _start(state, (first, event.end_row), "new-data")
-    waited = since >= rhythm.REFRESH_BLOCKS[policy.retraining.budget]
+    soon = any(at - block <= rhythm.SOON_BLOCKS for at in state.schedule)
+    waited = since >= rhythm.REFRESH_BLOCKS[policy.retraining.budget] and not soon
     if waited and "refresh" in policy.retraining.on:
         first = rhythm.window_first(state, event.end_row)
         return _start(state, (first, event.end_row), "refresh")

@@ -12,8 +12,10 @@ WINDOW_ROWS = 4000
 REGIME_ROWS = 8000
 """After a change, at most as many of the rows since: they are of one world, as far as known."""
 REFRESH_BLOCKS = {"normal": 15, "low": 30, "minimal": 45}
-BURST = {"normal": (1, 4, 16), "low": (1, 4, 16), "minimal": (1, 5, 18)}
+BURST = {"normal": (1, 4, 12, 30), "low": (1, 4, 16), "minimal": (1, 5, 18)}
 """Blocks after a change at which the data since the change are learned from."""
+SOON_BLOCKS = 3
+"""A plain refresh gives way to such a fit that comes within so many blocks."""
 
 
 def burst(budget: str, *, change_block: int, block: int) -> tuple[int, ...]:
@@ -31,7 +33,7 @@ def burst(budget: str, *, change_block: int, block: int) -> tuple[int, ...]:
     Examples
     --------
     >>> burst("normal", change_block=20, block=21)
-    (21, 23, 35)
+    (21, 23, 31, 49)
     """
     plan = (change_block + after - 1 for after in BURST[budget])
     return tuple(sorted({block, *(at for at in plan if at >= block)}))

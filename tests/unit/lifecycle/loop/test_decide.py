@@ -91,16 +91,18 @@ def test_harm_retrains_on_the_rows_since_the_change():
     assert state.change_row == 20 * BLOCK
 
 
-def test_the_burst_follows_1_4_and_16_blocks_after_the_change():
-    state, _ = live(start(), [block(n) for n in range(20)])
-    fits = []
-    for number in range(20, 60):
-        state, told = live(state, [block(number, error=0.3)])
+@pytest.mark.parametrize("refresh", [(), ("refresh",)])
+def test_fits_follow_1_4_12_and_30_blocks_after_the_change_and_refreshes_give_way(refresh):
+    state, policy, fits = start(), make_policy(on=("harm", *refresh)), []
+    for number in range(66):
+        error = 0.3 if number >= 20 else 0.1
+        state, told = live(state, [block(number, error=error)], policy)
         for act in acts(told, entities.StartFit):
             fits.append((number, act.fit.reason))
-            gone = entities.FitFinished(fit=act.fit.id, version=act.fit.id)
-            state, _ = live(state, [gone])
-    assert fits == [(20, "harm"), (23, "burst"), (35, "burst")]
+            done = entities.FitFinished(fit=act.fit.id, version=act.fit.id)
+            state, _ = live(state, [done], policy)
+    burst = [(20, "harm"), (23, "burst"), (31, "burst"), (49, "burst")]
+    assert fits == ([(14, "refresh"), *burst, (64, "refresh")] if refresh else burst)
 
 
 def test_a_lost_lesson_is_asked_for_again_at_once_and_then_ever_more_rarely():
@@ -115,8 +117,7 @@ def test_a_lost_lesson_is_asked_for_again_at_once_and_then_ever_more_rarely():
             again = told[-1].evidence["again_block"]
             assert f"it is asked for again at block {again}" in told[-1].sentence
     first = 20 * BLOCK
-    assert fits[:5] == [(at, "harm", first) for at in (20, 21, 23, 27, 35)]
-    assert len(fits) == 6
+    assert fits == [(at, "harm", first) for at in (20, 21, 23, 27, 31, 35, 47, 49)]
 
 
 def test_a_refresh_that_is_lost_waits_for_its_next_turn():
