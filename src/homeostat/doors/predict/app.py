@@ -157,10 +157,10 @@ class Predictions:
             form = now.form
             if form is None:
                 form = now.form = quick.Form(now.columns)
-            row = form.read(exchange.body)
-            if row is not None:
-                columns, request_id = row
-                request = now.admit_checked(columns, way.key)
+            read_row = form.read(exchange.body)
+            if read_row is not None:
+                row, request_id = read_row
+                request = now.admit_checked(row, way.key)
                 told = functools.partial(self._told, exchange, way, name, request_id)
                 self._engine.begin(now, request, done=told)
                 return True

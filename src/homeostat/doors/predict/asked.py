@@ -12,7 +12,7 @@ import msgspec
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.predictions import keys
-from homeostat.lifecycle.serving import answered, answering, engine, served
+from homeostat.lifecycle.serving import answered, asking, engine, served
 
 JSON = ("application/json",)
 LARGE_BYTES = 256 * 1024
@@ -101,7 +101,7 @@ async def predict(call: Call, asked: Asked) -> engine.Prediction:
     return told
 
 
-def admitted(call: Call, asked: Asked) -> answering.Request:
+def admitted(call: Call, asked: Asked) -> asking.Request:
     """Check what is asked for against the schema, and who is to answer it.
 
     Parameters

@@ -53,7 +53,7 @@ class _Invocation(msgspec.Struct):
     params: msgspec.Raw | None = None
 
 
-_TYPES: dict[str, Any] = {"number": float | None, "boolean": bool | None}
+_TYPES: dict[str, Any] = {"number": float, "boolean": bool}
 _TEXTS = frozenset({"category", "text"})
 # What fits each value of a kind; whole numbers in a tensor of their own are for `infer`.
 _DATATYPES: dict[str, Any] = {
@@ -84,7 +84,6 @@ class Form:
     """
 
     def __init__(self, columns: Sequence[tuple[str, str]]) -> None:
-        self._ones = [1] * len(columns)
         self._numbers = [at for at, (_, kind) in enumerate(columns) if kind == "number"]
         self._decoder: msgspec.json.Decoder[Any] | None = None
         if columns and all(kind in _TYPES or kind in _TEXTS for _, kind in columns):
@@ -93,7 +92,7 @@ class Form:
             form = msgspec.defstruct("Infer", fields, forbid_unknown_fields=True, gc=False)
             self._decoder = msgspec.json.Decoder(form)
 
-    def read(self, body: bytes) -> tuple[list[list[Any]], str] | None:
+    def read(self, body: bytes) -> tuple[list[Any], str] | None:
         """Read a request.
 
         Parameters
@@ -104,7 +103,7 @@ class Form:
         Returns
         -------
         tuple or None
-            The columns, checked, and the caller's name for it; None when it is anything else.
+            The row, checked, and the caller's name for it; None when it is anything else.
         """
         if self._decoder is None:
             return None
@@ -112,12 +111,10 @@ class Form:
             request = self._decoder.decode(body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return None
-        columns = [tensor.data for tensor in request.inputs]
-        if list(map(len, columns)) != self._ones or [None] in columns:
+        row = [tensor.data[0] for tensor in request.inputs]
+        if not math.isfinite(sum([row[at] for at in self._numbers])):
             return None
-        if not math.isfinite(sum([columns[at][0] for at in self._numbers])):
-            return None
-        return columns, request.id
+        return row, request.id
 
 
 def _tensor(at: int, name: str, kind: str) -> type[msgspec.Struct]:
@@ -125,7 +122,7 @@ def _tensor(at: int, name: str, kind: str) -> type[msgspec.Struct]:
         ("name", Literal[name]),
         ("shape", tuple[Literal[1]]),
         ("datatype", _DATATYPES.get(kind, Literal["BYTES"])),
-        ("data", list[_TYPES.get(kind, str | None)]),  # type: ignore[misc]
+        ("data", tuple[_TYPES.get(kind, str)]),  # type: ignore[misc]
     ]
     return msgspec.defstruct(f"Tensor{at}", fields, forbid_unknown_fields=True, gc=False)
 

@@ -163,11 +163,7 @@ def compile_unseen(
     >>> compile_unseen(Schema((region,)))([["north", "moon", "moon"]])
     {'region': ['moon']}
     """
-    known = [
-        (at, column.name, frozenset({*column.categories, None}))
-        for at, column in enumerate(schema.columns)
-        if column.kind == "category" and column.categories
-    ]
+    known = _categories(schema)
 
     def find(columns: Sequence[Sequence[Any]]) -> dict[str, list[str]]:
         return {
@@ -177,6 +173,46 @@ def compile_unseen(
         }
 
     return find
+
+
+def compile_seen(schema: Schema) -> Callable[[Sequence[Any]], bool]:
+    """Build the function that tells whether training saw every category of a row.
+
+    Parameters
+    ----------
+    schema
+        Of the features a model takes.
+
+    Returns
+    -------
+    callable
+        ``is_seen(row) -> bool``, for the values of one row in the order of the schema; False
+        where the function of `compile_unseen` finds something.
+
+    Examples
+    --------
+    >>> region = Column(name="region", kind="category", categories=("north", "south"))
+    >>> compile_seen(Schema((region,)))(["north"])
+    True
+    """
+    known = [(at, categories) for at, _, categories in _categories(schema)]
+
+    def is_seen(row: Sequence[Any]) -> bool:
+        for at, categories in known:  # noqa: SIM110 - a generator costs more than it asks
+            if row[at] not in categories:
+                return False
+        return True
+
+    return is_seen
+
+
+def _categories(schema: Schema) -> list[tuple[int, str, frozenset[Any]]]:
+    """Return place, name and what may come of each column whose categories are known."""
+    return [
+        (at, column.name, frozenset({*column.categories, None}))
+        for at, column in enumerate(schema.columns)
+        if column.kind == "category" and column.categories
+    ]
 
 
 def _ordered(

@@ -179,18 +179,18 @@ class Spool:
         self._thread.start()
 
     def write(
-        self, deployment: str, frame: frames.Frame, *, layout: frames.Layout | None = None
+        self, deployment: str, *said: frames.Frame, layout: frames.Layout | None = None
     ) -> None:
-        """Append a frame; when this returns, the death of the process does not lose it.
+        """Append frames; when this returns, the death of the process does not lose them.
 
         Parameters
         ----------
         deployment
             Whose log.
-        frame
-            What to append.
+        said
+            What to append, all of it or nothing.
         layout
-            The columns of `frame`, for a batch; written once per segment and change.
+            The columns of batches; written once per segment and change.
 
         Raises
         ------
@@ -198,8 +198,9 @@ class Spool:
             When the disk is full or failing, unless durability is ``none``: then the rows are
             counted in `lost_rows`.
         """
-        n_rows = frames.n_rows(frame)
-        data = frames.encode(frame)  # before the lock: the thread that closes needs it too
+        n_rows = sum([frames.n_rows(frame) for frame in said])
+        # Before the lock: the thread that closes needs it too.
+        data = b"".join([frames.encode(frame) for frame in said])
         try:
             with self._lock:
                 segment = self._open.get(deployment) or self._begin(deployment)
@@ -217,8 +218,10 @@ class Spool:
                 self.lost_rows += n_rows
                 return
             raise _refused(self._folder, error) from error
-        if self.on_batch is not None and layout is not None and isinstance(frame, frames.Batch):
-            self.on_batch(deployment, frame, layout)
+        if self.on_batch is not None and layout is not None:
+            for frame in said:
+                if isinstance(frame, frames.Batch):
+                    self.on_batch(deployment, frame, layout)
 
     def sync(self) -> None:
         """Force everything written so far to the disk; for durability ``ack``, in a thread.

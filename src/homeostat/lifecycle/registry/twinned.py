@@ -6,9 +6,9 @@ stays small. Texts become codes by dictionaries here; the graph takes one matrix
 
 from __future__ import annotations
 
-import array
 import importlib
 import itertools
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from homeostat.lifecycle.registry.entities import Description
 Floats = NDArray[np.float64]
 # The methods of an array go through Python first, which a small batch feels.
 _least, _most = np.minimum.reduce, np.maximum.reduce
+_FEW = 16
 
 INPUTS = "homeostat.inputs"
 # JSON has no other way to write it.
@@ -143,13 +144,7 @@ class Twinned:
             )[0]
         except Exception as error:
             raise self._raised(rows, error) from error
-        # Written so that NaN fails it too.
-        is_chance = (
-            0.0 <= found[0] <= 1.0
-            if n_rows == 1
-            else _least(found) >= 0.0 and _most(found) <= 1.0
-        )
-        if not is_chance:
+        if not _are_chances(found, n_rows):
             raise self._no_chance(values)
         return found
 
@@ -199,8 +194,8 @@ class Twinned:
         ]
         flat = list(itertools.chain.from_iterable(parts))
         try:
-            made = np.frombuffer(array.array("d", flat))
-        except TypeError:
+            made = np.frombuffer(struct.pack(f"{len(flat)}d", *flat))
+        except struct.error:
             # A None among them is a missing number.
             made = np.array(flat, dtype=np.float64)
         if n_rows == 1:
@@ -233,6 +228,13 @@ def opened(data: bytes, description: Description) -> Twinned:
     """Open a twin as its task needs it; errors as `Twinned`."""
     kind = Twinned if description.task == "binary" else TwinnedOther
     return kind(data, description)
+
+
+def _are_chances(found: Floats, n_rows: int) -> bool:
+    """Tell whether all numbers are in [0, 1]; written so that NaN fails it too."""
+    if n_rows <= _FEW:  # two calls of numpy cost more than looking at so few
+        return all([0.0 <= one <= 1.0 for one in found.tolist()])  # noqa: C419
+    return bool(_least(found) >= 0.0 and _most(found) <= 1.0)
 
 
 def _reader(told: Input, column: Column) -> Callable[[Sequence[Any]], Any] | None:

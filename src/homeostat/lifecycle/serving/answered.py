@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.serving import answering, composite, served
+from homeostat.lifecycle.serving import answering, asking, composite, served
 
 
 class Prediction(NamedTuple):
@@ -46,7 +46,7 @@ class Parts:
     def __init__(
         self,
         now: served.Served,
-        request: answering.Request,
+        request: asking.Request,
         dealt: dict[int, list[int]],
         done: Callable[[Prediction | BaseException], None],
     ) -> None:
@@ -90,7 +90,7 @@ class Parts:
         return found._replace(chances=chances, classes=self._now.several)
 
 
-def _prediction(now: served.Served, request: answering.Request, *answered: Any) -> Prediction:
+def _prediction(now: served.Served, request: asking.Request, *answered: Any) -> Prediction:
     scores, answers, versions, arms = answered
     named, generation = (request.ids, request.keys), now.document.plan.generation
     return Prediction(*named, scores, answers, versions, arms, generation, request.unseen)
@@ -98,7 +98,7 @@ def _prediction(now: served.Served, request: answering.Request, *answered: Any) 
 
 def whole(
     now: served.Served,
-    request: answering.Request,
+    request: asking.Request,
     done: Callable[[Prediction | BaseException], None],
     answer: answering.Answer | BaseException,
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from homeostat.lifecycle.corrections import compiled
 from homeostat.lifecycle.predictions import frames, spool
 from homeostat.lifecycle.serving import (
+    asking,
     batcher,
     composite,
     corrected,
@@ -32,66 +33,6 @@ from homeostat.measures import residual
 REST_S: Final = 5.0
 """How long a composite that did not answer in time is not asked again."""
 _THRESHOLD: Final = 0.5
-
-
-class Request:
-    """Validated rows that are answered together; every list runs over rows.
-
-    Attributes
-    ----------
-    columns
-        Features in the order of the layout, each of `n_rows` values.
-    context
-        Context columns in the order of the layout.
-    arm
-        Index of the arm that the caller asked for, if any; None lets the plan decide.
-    ruled
-        Which rows a rule of the plan dealt, not chance; None when none was.
-    unseen
-        Categories that training never saw, by column; None when there are none.
-    """
-
-    __slots__ = ("arm", "columns", "context", "ids", "keys", "n_rows", "ruled", "unseen")
-
-    def __init__(
-        self,
-        columns: list[list[Any]],
-        ids: list[str],
-        *,
-        keys: list[str],
-        context: list[list[Any]],
-    ) -> None:
-        self.columns = columns
-        self.ids = ids
-        self.keys = keys
-        self.context = context
-        self.n_rows = len(ids)
-        self.arm: int | None = None
-        self.ruled: list[bool] | None = None
-        self.unseen: dict[str, list[str]] | None = None
-
-    def pick(self, indices: Sequence[int]) -> Request:
-        """Return the request of some of its rows.
-
-        Parameters
-        ----------
-        indices
-            Which rows, in [0, `n_rows`).
-
-        Returns
-        -------
-        Request
-            Those, in that order.
-        """
-        picked = Request(
-            [[column[at] for at in indices] for column in self.columns],
-            [self.ids[at] for at in indices],
-            keys=[self.keys[at] for at in indices],
-            context=[[column[at] for at in indices] for column in self.context],
-        )
-        if self.ruled is not None:
-            picked.ruled = [self.ruled[at] for at in indices]
-        return picked
 
 
 class Answer(NamedTuple):
@@ -188,22 +129,17 @@ class AnsweringArm:
         self._labels = labels
         self._members = [str(seat.version) for seat in seats]
         self._post = post
+        self._turn = turn
         self._corrections = corrections
         self._pace = pace.Pace(
             is_fast=all(seat.predictor.is_fast for seat in seats),
             may_be_inline=corrections is None or corrections.is_fast,
         )
         self._rests_until = 0.0
-        self.lane: batcher.Lane[Request, Answer] = batcher.Lane(self._score, turn=turn)
+        self.lane: batcher.Lane[asking.Request, Answer] = batcher.Lane(self._score, turn=turn)
 
-    def _score(self, batch: list[Request], deliver: Deliver) -> None:
-        if len(batch) == 1:
-            table = batch[0].columns
-            n_rows = batch[0].n_rows
-        else:
-            places = range(len(batch[0].columns))
-            table = [[value for one in batch for value in one.columns[at]] for at in places]
-            n_rows = sum(one.n_rows for one in batch)
+    def _score(self, batch: list[asking.Request], deliver: Deliver) -> None:
+        table, n_rows = asking.gathered(batch)
         columns = dict(zip(self.place.layout.features, table, strict=True))
         work = functools.partial(self._ask, self._seats, columns, n_rows)
         if self._corrections is not None:
@@ -225,7 +161,7 @@ class AnsweringArm:
 
     def _late(
         self,
-        batch: list[Request],
+        batch: list[asking.Request],
         table: list[list[Any]],
         deliver: Deliver,
         timeout_s: float,
@@ -238,7 +174,7 @@ class AnsweringArm:
 
     def _mend(
         self,
-        batch: list[Request],
+        batch: list[asking.Request],
         table: list[list[Any]],
         deliver: Deliver,
         scored: composite.Scored,
@@ -268,7 +204,7 @@ class AnsweringArm:
 
     def _scored(
         self,
-        batch: list[Request],
+        batch: list[asking.Request],
         table: list[list[Any]],
         deliver: Deliver,
         scored: composite.Scored,
@@ -281,7 +217,10 @@ class AnsweringArm:
             answers = self._share_out(batch, said, faults)
             if scored.faults:
                 faulted.report(scored.faults, self.place, self._post)
-            is_answered = self._record(batch, table, scored, said, faults)
+            frame = self._frame(batch, table, scored, said, faults)
+            is_answered = frame is not None
+            if frame is not None:
+                self._record(frame, answers)
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait for the batch
             answers = [error] * len(batch)
             is_answered = False
@@ -312,7 +251,7 @@ class AnsweringArm:
 
     def _share_out(
         self,
-        batch: list[Request],
+        batch: list[asking.Request],
         said: recording.Said,
         faults: dict[int, composite.Fault],
     ) -> list[Answer | BaseException]:
@@ -338,26 +277,22 @@ class AnsweringArm:
             start = end
         return found
 
-    def _record(  # noqa: PLR0917 - a batch as it is after scoring
+    def _frame(  # noqa: PLR0917 - a batch as it is after scoring
         self,
-        batch: list[Request],
+        batch: list[asking.Request],
         table: list[list[Any]],
         scored: composite.Scored,
         said: recording.Said,
         faults: dict[int, composite.Fault],
-    ) -> bool:
-        """Write one frame for what is answered; raises when the log refuses, so nobody is.
-
-        Returns whether anybody is answered.
-        """
-        place, post = self.place, self._post
+    ) -> frames.Batch | None:
+        """Return the frame of what is answered; None where nobody is."""
         rows = None
         if faults:
             batch, rows = batcher.without(batch, faults)
             if not batch:
-                return False
-        frame = recording.frame(
-            place,
+                return None
+        return recording.frame(
+            self.place,
             batch,
             table,
             scored,
@@ -366,11 +301,30 @@ class AnsweringArm:
             fired=[] if scored.outcome is None else self._fired(scored.outcome),
             rows=rows,
         )
-        post.log.write(place.deployment, frame, layout=place.layout)
+
+    def _record(self, frame: frames.Batch, answers: list[Answer | BaseException]) -> None:
+        """Write a frame before it is answered; raises when the log refuses, so nobody is.
+
+        Where other arms are still to score in this turn, all their frames go in one write.
+        """
+        place, post, turn = self.place, self._post, self._turn
+        if turn is not None and turn.is_gathering and post.log.durability != "ack":
+            turn.keep((frame, answers), self._write)
+        else:
+            post.log.write(place.deployment, frame, layout=place.layout)
         post.meters.scored(
             place.deployment, place.arm, version=place.version, n_rows=len(frame.ids)
         )
-        return True
+
+    def _write(self, kept: list[tuple[frames.Batch, list[Answer | BaseException]]]) -> None:
+        """Write the frames of all arms; where the log refuses, none of them answers."""
+        place = self.place
+        together = [frame for frame, _ in kept]
+        try:
+            self._post.log.write(place.deployment, *together, layout=place.layout)
+        except Exception as error:  # noqa: BLE001 - it belongs to those who wait
+            for _, answers in kept:
+                answers[:] = [error] * len(answers)
 
     def _fired(self, outcome: compiled.Outcome) -> list[str]:
         """Count what fired, and return it by row."""

@@ -10,7 +10,7 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import Callable, Container, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from homeostat.foundation import errors, log
 
@@ -63,11 +63,31 @@ class Turn:
     answers are written, keeps the processor's caches warm for a canary of a few rows.
     """
 
-    __slots__ = ("_held", "_n_coming")
+    __slots__ = ("_held", "_kept", "_n_coming", "_settle")
 
     def __init__(self) -> None:
         self._n_coming = 0
         self._held: list[Callable[[], None]] = []
+        self._kept: list[Any] = []
+        self._settle: Callable[[list[Any]], None] | None = None
+
+    @property
+    def is_gathering(self) -> bool:
+        """Whether answers are held until other lanes have scored."""
+        return self._n_coming > 0 or bool(self._kept)
+
+    def keep(self, one: Any, settle: Callable[[list[Any]], None]) -> None:
+        """Have `settle` called once with all that lanes keep, before anything held is told.
+
+        Parameters
+        ----------
+        one
+            To be kept; only while `is_gathering`.
+        settle
+            What is to be done with all of it; the same for every lane, and raises nothing.
+        """
+        self._kept.append(one)
+        self._settle = settle
 
     def begin(self, score: Callable[[], None]) -> None:
         """Have a lane score behind what has arrived with its work."""
@@ -76,7 +96,7 @@ class Turn:
 
     def answer(self, tell: Callable[[], None]) -> None:
         """Answer now, or once the lanes that were to score in this turn have."""
-        if self._n_coming:
+        if self._n_coming or self._kept:
             self._held.append(tell)
         else:
             tell()
@@ -86,10 +106,17 @@ class Turn:
         try:
             score()
         finally:
-            if self._held and not self._n_coming:
-                held, self._held = self._held, []
-                for tell in held:
-                    tell()
+            if not self._n_coming:
+                self._end()
+
+    def _end(self) -> None:
+        """All have scored: what is held goes out."""
+        kept, self._kept = self._kept, []
+        if kept and self._settle is not None:
+            self._settle(kept)
+        held, self._held = self._held, []
+        for tell in held:
+            tell()
 
 
 class Lane(Generic[Work, Answer]):

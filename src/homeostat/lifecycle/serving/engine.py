@@ -15,6 +15,7 @@ from homeostat.lifecycle.predictions import frames, labelling, spool
 from homeostat.lifecycle.serving import (
     answered,
     answering,
+    asking,
     composite,
     entities,
     meters,
@@ -240,7 +241,7 @@ class Engine:
     def begin(
         self,
         now: served.Served,
-        request: answering.Request,
+        request: asking.Request,
         *,
         done: Callable[[Prediction | BaseException], None],
     ) -> None:
@@ -370,7 +371,7 @@ class Engine:
         self,
         now: served.Served,
         arm: int,
-        request: answering.Request,
+        request: asking.Request,
         *,
         done: Callable[[answering.Answer | BaseException], None],
     ) -> None:

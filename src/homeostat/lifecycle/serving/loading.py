@@ -63,6 +63,7 @@ def load(files: Mapping[str, bytes], *, is_trusted: bool = False) -> served.Load
         read=rows.compile_columns(about.schema),
         unseen=rows.compile_unseen(about.schema),
         task=about.task,
+        is_seen=rows.compile_seen(about.schema),
     )
 
 

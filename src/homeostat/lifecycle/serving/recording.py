@@ -100,10 +100,13 @@ def frame(  # noqa: PLR0917 - a batch as it is after scoring
         Which of the rows that were scored are answered; None: all.
     """
     told = scored.member_scores
-    raw: list[float] = scored.scores.tolist()
+    is_mended = scored.outcome is not None or scored.corrected is not None
     scores, answers, chances = said.scores, said.answers, said.chances
+    raw: list[float] = scored.scores.tolist() if is_mended else scores
     if rows is None:
-        given: list[list[float]] = told.tolist()
+        # What a lone member gave is what was answered, unless something changed that.
+        is_same = len(told) == 1 and chances is None and not is_mended
+        given: list[list[float]] = [scores] if is_same else told.tolist()
     else:
         if chances is None:
             given = [[column[at] for at in rows] for column in told.tolist()]
@@ -115,7 +118,6 @@ def frame(  # noqa: PLR0917 - a batch as it is after scoring
         scores, answers = [scores[at] for at in rows], [answers[at] for at in rows]
         raw = [raw[at] for at in rows]
         fired = [fired[at] for at in rows] if fired else fired
-    is_mended = scored.outcome is not None or scored.corrected is not None
     return frames.Batch(
         served_at=clock.now_ms(),
         generation=place.generation,

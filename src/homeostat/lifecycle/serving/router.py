@@ -11,6 +11,7 @@ from homeostat.lifecycle.serving import entities, rules
 from homeostat.lifecycle.serving import plan as plans
 
 SLOTS = 10_000
+_ALL = 2**64 - 1
 
 
 def slot(salt: str, key: str) -> int:
@@ -50,11 +51,15 @@ class Slots:
     def __init__(self, salt: str) -> None:
         self._begun = hashlib.blake2b(f"{salt}\0".encode(), digest_size=8)
 
-    def of(self, key: str) -> int:
-        """Return a key's place, in [0, 10,000)."""
+    def draw(self, key: str) -> int:
+        """Return what a key draws, uniform over keys in [0, 2**64); always the same."""
         hashed = self._begun.copy()
         hashed.update(key.encode())
-        return int.from_bytes(hashed.digest(), "big") % SLOTS
+        return int.from_bytes(hashed.digest(), "big")
+
+    def of(self, key: str) -> int:
+        """Return a key's place, in [0, 10,000)."""
+        return self.draw(key) % SLOTS
 
 
 class Sample:
@@ -64,26 +69,34 @@ class Sample:
     ----------
     share
         Share of keys, 0 to 1.
-    salt
-        Of the plan.
     version
-        The shadow; two shadows sample independently.
+        The shadow; two shadows sample independently, and of what arm a key comes to.
+
+    Notes
+    -----
+    A key is hashed once, for its arm and all shadows: each shadow multiplies what was drawn by
+    an odd number of its own, modulo 2**64 [1]_.
+
+    References
+    ----------
+    .. [1] M. Dietzfelbinger et al., *A reliable randomized algorithm for the closest-pair
+       problem*, J. Algorithms 25, 1997.
 
     Examples
     --------
-    >>> Sample(1.0, salt="a", version=3).takes("customer-1")
+    >>> Sample(1.0, version=3).takes(Slots("a").draw("customer-1"))
     True
     """
 
-    __slots__ = ("_bound", "_of")
+    __slots__ = ("_bound", "_by")
 
-    def __init__(self, share: float, *, salt: str, version: int) -> None:
-        self._bound = SLOTS if share >= 1 else round(share * SLOTS)
-        self._of = Slots(f"{salt}\0shadow\0{version}").of
+    def __init__(self, share: float, *, version: int) -> None:
+        self._bound = 2**64 if share >= 1 else round(share * SLOTS) * 2**64 // SLOTS
+        self._by = Slots("shadow").draw(str(version)) | 1
 
-    def takes(self, key: str) -> bool:
-        """Tell whether the shadow scores the rows of `key`."""
-        return self._of(key) < self._bound
+    def takes(self, drawn: int) -> bool:
+        """Tell whether the shadow scores the rows of the key that drew this."""
+        return drawn * self._by & _ALL < self._bound
 
 
 class Router:
@@ -99,17 +112,17 @@ class Router:
     """
 
     def __init__(self, plan: entities.Plan, *, place: rules.Place | None = None) -> None:
-        self._slot = Slots(plan.salt).of
+        self.draw = Slots(plan.salt).draw
         self._override = plan.override
         names = [arm.name for arm in plan.arms]
         self._rules = rules.compile_rules(plan.rules, arms=names, place=place or rules.Place())
         self._named = {plans.label(arm): at for at, arm in reversed([*enumerate(plan.arms)])}
         self._named |= {arm.name: at for at, arm in enumerate(plan.arms)}
-        self._bounds: list[int] = []
+        self._bounds: list[tuple[int, int]] = []
         taken = 0.0
-        for arm in plan.arms[1:]:
+        for index, arm in enumerate(plan.arms[1:], start=1):
             taken += arm.share
-            self._bounds.append(round(taken * SLOTS))
+            self._bounds.append((index, round(taken * SLOTS)))
 
     def arm(self, key: str) -> int:
         """Return the index of the arm that answers `key`.
@@ -124,10 +137,12 @@ class Router:
         int
             0 is the stable arm.
         """
-        if not self._bounds:
-            return 0
-        place = self._slot(key)
-        for index, bound in enumerate(self._bounds, start=1):
+        return self.dealt(self.draw(key)) if self._bounds else 0
+
+    def dealt(self, drawn: int) -> int:
+        """Return the index of the arm that answers the key that drew this, in [0, 2**64)."""
+        place = drawn % SLOTS
+        for index, bound in self._bounds:
             if place < bound:
                 return index
         return 0
@@ -233,7 +248,7 @@ class Router:
 
 
 class Dealt(Protocol):
-    """What is known of how the rows of a request came to their arm; `answering.Request`."""
+    """What is known of how the rows of a request came to their arm; `asking.Request`."""
 
     arm: int | None
     ruled: list[bool] | None

@@ -13,6 +13,7 @@ from homeostat.lifecycle.predictions import frames, labelling
 from homeostat.lifecycle.predictions import keys as known_by
 from homeostat.lifecycle.serving import (
     answering,
+    asking,
     batcher,
     composite,
     entities,
@@ -34,8 +35,9 @@ class Loaded(NamedTuple):
     on; both empty for a regression. `columns` are its features as (name, kind of the schema);
     ``validate(row, index)`` returns a request's row with the types of the schema or raises
     InvalidInputError naming its path; ``read(names, columns, n_rows)`` does so for columns.
-    ``unseen(columns)`` names the categories among them that training never saw. `task` says
-    what a score is, as the description of the version does.
+    ``unseen(columns)`` names the categories among them that training never saw, and
+    ``is_seen(row)`` tells of one row that there are none. `task` says what a score is, as the
+    description of the version does.
     """
 
     predictor: composite.Predictor
@@ -46,6 +48,7 @@ class Loaded(NamedTuple):
     read: Callable[..., list[list[Any]]]
     unseen: Callable[[list[list[Any]]], dict[str, list[str]]] | None = None
     task: str = "binary"
+    is_seen: Callable[[Sequence[Any]], bool] | None = None
 
     @property
     def is_several(self) -> bool:
@@ -101,6 +104,7 @@ class Served:
         self._validate = champion.validate
         self._read = champion.read
         self._find_unseen = champion.unseen
+        self._is_seen = champion.is_seen
         self._meters = post.meters
         features = self.features = tuple(name for name, _ in champion.columns)
         self._context = tuple(name for name in document.protected if name not in features)
@@ -114,7 +118,7 @@ class Served:
         )
         place = rules.Place(features, self._context, document.key)
         self._router = router.Router(document.plan, place=place)
-        self._by_key = None if self._router.is_ruled else self._router.arm
+        self._draw = None if self._router.is_ruled else self._router.draw
         turn = batcher.Turn()
         self.arms = tuple(
             seating.arm(document, one, layout=layout, loaded=loaded, post=post, turn=turn)
@@ -122,7 +126,7 @@ class Served:
         )
         watchers = [
             shadowing.Watcher(
-                router.Sample(one.share, salt=document.plan.salt, version=one.version),
+                router.Sample(one.share, version=one.version),
                 seating.arm(
                     document,
                     entities.Arm(plan.SHADOW, 0.0, (entities.Member(one.version, 1.0),)),
@@ -133,7 +137,7 @@ class Served:
             )
             for one in document.plan.shadow
         ]
-        self.shadows = shadowing.Shadows(watchers, post=post)
+        self.shadows = shadowing.Shadows(watchers, post=post, draw=self._router.draw)
 
     def admit(
         self,
@@ -142,7 +146,7 @@ class Served:
         *,
         n_rows: int,
         keys: Sequence[str | None] | None = None,
-    ) -> answering.Request:
+    ) -> asking.Request:
         """Check rows before they join a batch, so that a bad one fails alone.
 
         Parameters
@@ -187,7 +191,7 @@ class Served:
             found = columns[self._key_at]
         checked = self._read(names, columns, n_rows)
         named = ids.new_ids(n_rows)
-        request = answering.Request(
+        request = asking.Request(
             checked,
             named,
             keys=known_by.of_rows(named, keys, found, column=self.document.key),
@@ -196,15 +200,13 @@ class Served:
         self._look(request)
         return request
 
-    def admit_checked(
-        self, columns: list[list[Any]], key: str | None = None
-    ) -> answering.Request:
-        """Let one row in whose columns were checked by the form that the door compiled.
+    def admit_checked(self, row: list[Any], key: str | None = None) -> asking.Request:
+        """Let one row in that was checked by the form that the door compiled.
 
         Parameters
         ----------
-        columns
-            Features in their order, each of one value of the schema's type, none missing.
+        row
+            Features in their order, each of the schema's type, none missing.
         key
             What it is known by, where the request said so outside of its columns.
 
@@ -214,20 +216,21 @@ class Served:
             As `admit` makes it.
         """
         named = [ids.new_id()]
-        found = None if self._key_at is None else columns[self._key_at]
+        found = None if self._key_at is None else [row[self._key_at]]
         keys = (
             named
             if key is None and found is None
             else known_by.of_rows(named, [key], found, column=self.document.key)
         )
         context: list[list[Any]] = [[None] for _ in self._context]
-        request = answering.Request(columns, named, keys=keys, context=context)
-        self._look(request)
+        request = asking.Request(None, named, keys=keys, context=context, row=row)
+        if self._is_seen is None or not self._is_seen(row):
+            self._look(request)
         return request
 
     def admit_rows(
         self, rows: Sequence[dict[str, Any]], keys: Sequence[str | None] | None = None
-    ) -> answering.Request:
+    ) -> asking.Request:
         """Check rows that came as objects; as `admit` otherwise.
 
         Parameters
@@ -259,7 +262,7 @@ class Served:
             checked.append(self._validate(given, at))
         named = ids.new_ids(len(rows))
         key = self.document.key
-        request = answering.Request(
+        request = asking.Request(
             [[row[name] for row in checked] for name in self.features],
             named,
             keys=known_by.of_rows(
@@ -270,7 +273,7 @@ class Served:
         self._look(request)
         return request
 
-    def route(self, request: answering.Request) -> dict[int, list[int]] | int:
+    def route(self, request: asking.Request) -> dict[int, list[int]] | int:
         """Deal the rows of a request to the arms.
 
         Parameters
@@ -288,8 +291,9 @@ class Served:
             return request.arm
         if len(self.arms) == 1:
             return 0
-        if len(keys) == 1 and self._by_key is not None:
-            return self._by_key(keys[0])
+        if len(keys) == 1 and self._draw is not None:
+            drawn = request.drawn = self._draw(keys[0])
+            return self._router.dealt(drawn)
         dealt: dict[int, list[int]] = {}
         chosen, ruled = self._router.deal(keys, request.columns, request.context)
         if any(ruled):
@@ -298,7 +302,7 @@ class Served:
             dealt.setdefault(arm, []).append(at)
         return next(iter(dealt)) if len(dealt) == 1 else dealt
 
-    def ask_for(self, request: answering.Request, version: str, *, token: str | None) -> None:
+    def ask_for(self, request: asking.Request, version: str, *, token: str | None) -> None:
         """Let a caller say which version answers, where it may.
 
         Parameters
@@ -332,7 +336,7 @@ class Served:
             )
         request.arm = arm
 
-    def _look(self, request: answering.Request) -> None:
+    def _look(self, request: asking.Request) -> None:
         """Note categories that training never saw; refuse them where the policy says so."""
         if self._find_unseen is None:
             return

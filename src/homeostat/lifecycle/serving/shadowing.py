@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from homeostat.foundation import errors, log
-from homeostat.lifecycle.serving import answering, router
+from homeostat.lifecycle.serving import answering, asking, router
 
 _log = log.get(__name__)
 
@@ -39,8 +39,15 @@ class Shadows:
         Who scores what.
     post
         Its meters count what was dropped.
+    draw
+        What a key draws by the plan; asked where its arm did not have to be found.
     max_waiting
         Rows that may wait for all shadows together.
+
+    Attributes
+    ----------
+    is_watching
+        Whether there is any shadow.
     """
 
     def __init__(
@@ -48,27 +55,25 @@ class Shadows:
         watchers: Sequence[Watcher],
         *,
         post: answering.Post,
+        draw: Callable[[str], int],
         max_waiting: int = 2_000,
     ) -> None:
+        self._draw = draw
         self._watchers = tuple(watchers)
+        self.is_watching = bool(watchers)
         self._post = post
         self._max_waiting = max_waiting
         self._n_waiting = 0
-        self._gathered: list[tuple[Watcher, answering.Request]] = []
+        self._gathered: list[tuple[Watcher, asking.Request]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._idlers: list[asyncio.Future[None]] = []
-
-    @property
-    def is_watching(self) -> bool:
-        """Whether there is any shadow."""
-        return bool(self._watchers)
 
     @property
     def is_busy(self) -> bool:
         """Whether any offered row is not scored or not logged yet."""
         return self._n_waiting > 0
 
-    def offer(self, request: answering.Request) -> None:
+    def offer(self, request: asking.Request) -> None:
         """Let the shadows see an answered request; returns at once.
 
         Parameters
@@ -76,14 +81,18 @@ class Shadows:
         request
             What was answered.
         """
-        keys = request.keys
+        if len(request.keys) == 1:
+            drawn = request.drawn
+            if drawn is None:
+                drawn = self._draw(request.keys[0])
+            for watcher in self._watchers:
+                if watcher.sample.takes(drawn):
+                    self._watch(watcher, request)
+            return
+        drawn_by_row = [self._draw(key) for key in request.keys]
         for watcher in self._watchers:
             takes = watcher.sample.takes
-            if len(keys) == 1:
-                if takes(keys[0]):
-                    self._watch(watcher, request)
-                continue
-            picked = [at for at, key in enumerate(keys) if takes(key)]
+            picked = [at for at, drawn in enumerate(drawn_by_row) if takes(drawn)]
             if picked:
                 self._watch(watcher, request.pick(picked))
 
@@ -95,7 +104,7 @@ class Shadows:
             self._idlers.append(waiter)
             await waiter
 
-    def _watch(self, watcher: Watcher, request: answering.Request) -> None:
+    def _watch(self, watcher: Watcher, request: asking.Request) -> None:
         n_rows = request.n_rows
         if self._n_waiting + n_rows > self._max_waiting:
             place = watcher.arm.place

@@ -214,6 +214,35 @@ def test_where_a_canary_fails_the_stable_arm_answers_and_the_log_tells_both(tmp_
     run(story())
 
 
+class Quick(Scaled):
+    """Scored on the event loop, so that the arms of a plan score in one turn of it."""
+
+    is_fast = True
+
+
+def test_where_the_log_refuses_no_arm_answers_and_both_do_once_it_takes_again(tmp_path):
+    async def story():
+        made = Bench(tmp_path / "log")
+        quick = {at: loaded()._replace(predictor=Quick(0.1)) for at in (1, 2)}
+        made.engine.install(document(canary(0.5)), quick)
+
+        def ask():
+            asked = [made.engine.predict("credit", [{"income": i % 9}]) for i in range(40)]
+            return asyncio.gather(*asked, return_exceptions=True)
+
+        (tmp_path / "log").rmdir()
+        assert {type(one) for one in await ask()} == {errors.UnavailableError}
+        (tmp_path / "log").mkdir()
+        answered = await ask()
+        assert {one.arms[0] for one in answered} == {"stable", "canary"}
+        (contents,) = await made.finish()
+        logged = contents.predictions
+        assert sorted(logged["id"]) == sorted(one.ids[0] for one in answered)
+        assert set(logged["arm"]) == {"stable", "canary"}
+
+    run(story())
+
+
 def test_a_composite_answers_once_with_all_its_members(tmp_path):
     async def story():
         made = Bench(tmp_path)

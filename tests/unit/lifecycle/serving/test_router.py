@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,11 +61,12 @@ def test_another_process_gives_the_same_answer():
 
 
 def test_shadows_sample_independently_of_the_arms():
-    keys = [str(i) for i in range(20_000)]
     table = router.Router(canary(0.3))
-    sample = router.Sample(0.2, salt="s", version=3)
-    both = [0, 0, 0, 0]
-    for key in keys:
-        seen = sample.takes(key)
-        both[2 * table.arm(key) + seen] += 1
-    assert stats.chi2_contingency([both[:2], both[2:]]).pvalue > 1e-4
+    samples = [router.Sample(0.2, version=version) for version in (3, 4)]
+    seen = np.zeros((2, 2, 2))
+    for i in range(20_000):
+        drawn = table.draw(str(i))
+        third, fourth = [sample.takes(drawn) for sample in samples]
+        seen[table.arm(str(i)), int(third), int(fourth)] += 1
+    expected = np.einsum("i,j,k->ijk", [0.7, 0.3], [0.8, 0.2], [0.8, 0.2]) * 20_000
+    assert stats.chisquare(seen.ravel(), expected.ravel()).pvalue > 1e-4
