@@ -263,7 +263,7 @@ def _show(found: Any, *, positive: str) -> None:
         lines.append(("positive class", positive))
     lines.append(("rows scored", f"{found.rows_scored:,}"))
     if found.accuracy is None:
-        lines.append(("R squared", f"{found.score:.4f}"))
+        lines.append(("R squared (of a quantile: R1)", f"{found.score:.4f}"))
     else:
         lines += [
             ("accuracy", f"{found.accuracy:.2%}"),

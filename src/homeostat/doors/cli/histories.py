@@ -110,6 +110,7 @@ def _of_table(asked: Asked) -> tuple[Any, int]:
         delay=column,
         late_s=late_s,
         groups=groups,
+        quantile=_quantile(asked),
     )
     return found, late
 
@@ -152,11 +153,19 @@ def _of_log(asked: Asked) -> tuple[Any, int]:
         delay=column,
         known=f".{KNOWN}" if as_it_was else None,
         groups=groups,
+        quantile=_quantile(asked),
     )
     if found.delays is not None and as_it_was:
         half = np.sort(found.delays)[len(found.delays) // 2]
         _say(f"labels as late as they came: half of them {half:,} rows or less")
     return found, late
+
+
+def _quantile(asked: Asked) -> float | None:
+    """Return the quantile that the gates of the policy are about; None for the mean."""
+    from homeostat.lifecycle.loop import aims
+
+    return aims.quantile(asked.policy.gates.metric) if asked.policy else None
 
 
 def _date(name: str) -> Any:

@@ -13,7 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from homeostat.lifecycle.evaluation import several
+from homeostat.lifecycle.evaluation import numbers, several
+from homeostat.lifecycle.evaluation.entities import PINBALL
 from homeostat.lifecycle.loop import observing
 from homeostat.lifecycle.predictions import segments
 from homeostat.lifecycle.predictions.entities import ABSTAINED
@@ -37,19 +38,24 @@ class Aim(NamedTuple):
         Of two classes: the one that scores are the probability of.
     deviation
         Of a number: the target's standard deviation where the first member was trained.
+    quantile
+        Of a number: which quantile is foretold; None for the mean.
     """
 
     task: Task = "binary"
     classes: tuple[str, ...] = ()
     positive: str = ""
     deviation: float = 0.0
+    quantile: float | None = None
 
 
 TWO = Aim()
 """Of two classes; whoever gives outcomes and scores as they are needs no more."""
 
 
-def of(described: Sequence[Description], rows: pl.DataFrame | None = None) -> Aim:
+def of(
+    described: Sequence[Description], rows: pl.DataFrame | None = None, *, metric: str = ""
+) -> Aim:
     """Return what versions foretell.
 
     Parameters
@@ -58,10 +64,12 @@ def of(described: Sequence[Description], rows: pl.DataFrame | None = None) -> Ai
         What they say of themselves; the first one says what the task is.
     rows
         Of the log, whose classes count as well.
+    metric
+        That the policy's gates ask for: ``pinball@q`` says that a quantile is foretold.
     """
     first = described[0]
     if first.task == "regression":
-        return Aim("regression", deviation=first.deviation)
+        return Aim("regression", deviation=first.deviation, quantile=quantile(metric))
     if first.task == "binary":
         return Aim(positive=first.classes[first.positive])
     logged = [] if rows is None else _logged(rows)
@@ -160,7 +168,11 @@ def losses(foretold: Floats, outcomes: NDArray[Any], aim: Aim) -> Floats:
     -----
     Two classes: the squared error of the probability. More: half the sum over classes. A
     number: the squared error over the square of two standard deviations of the target at
-    training, 1 at most.
+    training, 1 at most; of a quantile the pinball loss [1]_, cut off and divided alike.
+
+    References
+    ----------
+    .. [1] Koenker and Bassett, *Regression quantiles*, Econometrica 46, 1978.
 
     Examples
     --------
@@ -168,14 +180,27 @@ def losses(foretold: Floats, outcomes: NDArray[Any], aim: Aim) -> Floats:
     array([0.25, 1.  ])
     """
     if aim.task == "regression":
-        return bounded(foretold, outcomes, aim.deviation)
+        return bounded(foretold, outcomes, aim.deviation, quantile=aim.quantile)
     if aim.task == "multiclass":
         return several.losses("brier", outcomes, foretold)
     return np.asarray((foretold - outcomes) ** 2)
 
 
-def bounded(foretold: Floats, outcomes: Floats, deviation: float) -> Floats:
-    """Return the bounded squared error of numbers; 1 where an outcome is no number.
+def quantile(metric: str) -> float | None:
+    """Return the quantile that a metric of the gates asks for; None for any other.
+
+    Examples
+    --------
+    >>> quantile("pinball@0.9"), quantile("rmse")
+    (0.9, None)
+    """
+    return numbers.quantile_of(metric) if metric.startswith(PINBALL) else None
+
+
+def bounded(
+    foretold: Floats, outcomes: Floats, deviation: float, *, quantile: float | None = None
+) -> Floats:
+    """Return the bounded squared error, or pinball loss; 1 where an outcome is no number.
 
     Parameters
     ----------
@@ -183,9 +208,21 @@ def bounded(foretold: Floats, outcomes: Floats, deviation: float) -> Floats:
         Shape ``(n,)``.
     deviation
         That errors are measured by, 0 or more.
+    quantile
+        Which one is foretold; None for the mean.
+
+    Examples
+    --------
+    >>> bounded(np.array([1.0, 3.0]), np.array([2.0, 2.0]), 0.5, quantile=0.9).round(3)
+    array([1.   , 0.111])
     """
     limit = LARGEST_ERROR * max(deviation, 1e-12)
-    found = np.minimum(((foretold - outcomes) / limit) ** 2, 1.0)
+    off = (outcomes - foretold) / limit
+    if quantile is None:
+        found = np.minimum(off**2, 1.0)
+    else:
+        cut = np.clip(off, -1.0, 1.0)
+        found = np.maximum(quantile * cut, (quantile - 1) * cut) / max(quantile, 1 - quantile)
     return np.asarray(np.where(np.isnan(found), 1.0, found), dtype=np.float64)
 
 
@@ -224,7 +261,7 @@ def wrong(rows: pl.DataFrame, outcomes: NDArray[Any], aim: Aim) -> tuple[float, 
         if not given.any():
             given, chosen = ~given, said(rows, aim).argmax(axis=1)
         return float(np.mean(chosen[given] != outcomes[given])), None
-    each = bounded(_answered(rows), outcomes, aim.deviation)
+    each = bounded(_answered(rows), outcomes, aim.deviation, quantile=aim.quantile)
     return float(np.mean(each)), each
 
 

@@ -12,7 +12,13 @@ MAX_CATEGORIES = 200
 """Rarer categories of a column share one code; the trees take at most 255."""
 
 
-def trees(features: pl.DataFrame, *, seed: int = 0, regression: bool = False) -> Any:
+def trees(
+    features: pl.DataFrame,
+    *,
+    seed: int = 0,
+    regression: bool = False,
+    quantile: float | None = None,
+) -> Any:
     """Make an unfitted classifier, or regressor, for a table's columns.
 
     Parameters
@@ -25,6 +31,8 @@ def trees(features: pl.DataFrame, *, seed: int = 0, regression: bool = False) ->
         Where the trees' randomness starts.
     regression
         Whether a number is predicted instead of a class.
+    quantile
+        Which one of the number; its mean when None.
 
     Returns
     -------
@@ -53,7 +61,9 @@ def trees(features: pl.DataFrame, *, seed: int = 0, regression: bool = False) ->
         verbose_feature_names_out=False,
     )
     kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
+    told = {} if quantile is None else {"loss": "quantile", "quantile": quantile}
     boosted = kind(
+        **told,
         max_iter=60,
         max_leaf_nodes=15,
         early_stopping=False,

@@ -68,7 +68,8 @@ def member_loss(rows: history.History, chosen: NDArray[np.int64], foretold: Floa
     Notes
     -----
     Two classes: Brier. More: half the multi-class Brier, which is the same for two classes.
-    Regression: ``min(e ** 2, (2 s) ** 2) / (2 s) ** 2`` with ``s`` the standard deviation of
+    Regression (the pinball loss of a quantile is cut off and divided alike):
+    ``min(e ** 2, (2 s) ** 2) / (2 s) ** 2`` with ``s`` the standard deviation of
     the target in the warm-up; answering with the mean then has a loss of about one quarter,
     as answering .5 has in Brier, so that one learning rate serves both.
     """
@@ -88,4 +89,5 @@ def losses(rows: history.History, chosen: NDArray[np.int64], foretold: Floats) -
 
 
 def _bounded(rows: history.History, truth: Floats, foretold: Floats) -> Floats:
-    return aims.bounded(foretold, truth, float(np.std(rows.labels[: rows.warmup])))
+    deviation = float(np.std(rows.labels[: rows.warmup]))
+    return aims.bounded(foretold, truth, deviation, quantile=rows.quantile)

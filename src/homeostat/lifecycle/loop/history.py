@@ -38,7 +38,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     `negative` are empty unless there are two classes. `delays` are the rows until each label
     is known, -1 for one that never comes; None where that is the same for all. `times` are
     when each row happened, ms UTC, None where the table has no dates; `groups` are columns that
-    are no features but that guards and gates look at.
+    are no features but that guards and gates look at; `quantile` is which one of a number is
+    foretold, None for its mean.
     """
 
     features: pl.DataFrame
@@ -52,6 +53,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     delays: NDArray[np.int64] | None = None
     times: NDArray[np.int64] | None = None
     groups: pl.DataFrame = pl.DataFrame()
+    quantile: float | None = None
 
 
 def prepare(  # noqa: PLR0913 - each is a column or a share of the same table
@@ -66,6 +68,7 @@ def prepare(  # noqa: PLR0913 - each is a column or a share of the same table
     known: str | None = None,
     late_s: float | None = None,
     groups: Sequence[str] = (),
+    quantile: float | None = None,
 ) -> History:
     """Make a history of a table.
 
@@ -90,6 +93,8 @@ def prepare(  # noqa: PLR0913 - each is a column or a share of the same table
         or seconds from a row to its label.
     groups
         Columns that are kept beside the features, such as protected ones.
+    quantile
+        Which one of a number is to be foretold, inside (0, 1); its mean when None.
 
     Returns
     -------
@@ -151,6 +156,7 @@ def prepare(  # noqa: PLR0913 - each is a column or a share of the same table
         classes=classes,
         delays=delays,
         times=times,
+        quantile=quantile,
         groups=frame.select(pl.col(name).cast(pl.String) for name in groups),
     )
 

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 class Scores(msgspec.Struct, frozen=True, kw_only=True):
     """Over all rows that were answered; shares in 0 to 1, log loss in nats.
 
-    Of a regression `r2` is set, and what is said of classes is None.
+    Of a regression `r2` is set (of a quantile: R1), and what is said of classes is None.
     """
 
     rows_scored: int
@@ -50,16 +50,34 @@ def measured(rows: history.History, answers: Floats, *, delay: int = 0) -> Score
     """
     if rows.task == "regression":
         truth = rows.labels[rows.warmup :]
-        left = float(np.mean((answers - truth) ** 2))
         return Scores(
             rows_scored=len(truth),
             accuracy=None,
             log_loss=None,
             kappa_temporal=None,
             previous_label_accuracy=None,
-            r2=1 - left / max(float(np.var(truth)), 1e-12),
+            r2=_explained(truth, answers, rows.quantile),
         )
     return scores(rows.labels, answers, first=rows.warmup, delay=delay)
+
+
+def _explained(truth: Floats, answers: Floats, quantile: float | None) -> float:
+    """Return R squared; of a quantile the same of pinball losses, R1 of Koenker and Machado.
+
+    References
+    ----------
+    R. Koenker and J. A. F. Machado, "Goodness of fit and related inference processes for
+    quantile regression", JASA 94, 1999.
+    """
+    if quantile is None:
+        left, all_of_it = np.mean((answers - truth) ** 2), np.var(truth)
+    else:
+        constant = np.full(len(truth), np.quantile(truth, quantile))
+        left, all_of_it = (
+            np.mean(np.maximum(quantile * off, (quantile - 1) * off))
+            for off in (truth - answers, truth - constant)
+        )
+    return float(1 - left / max(float(all_of_it), 1e-12))
 
 
 def by_batch(rows: history.History, answers: Floats, *, batch: int) -> tuple[float, ...]:

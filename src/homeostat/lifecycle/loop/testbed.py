@@ -146,7 +146,12 @@ class Testbed:
         if not regression and len(np.unique(labels)) < 2:  # noqa: PLR2004 - two classes
             return None
         features = self.rows.features[chosen]
-        model = estimators.trees(features, seed=self.seed, regression=regression)
+        model = estimators.trees(
+            features,
+            seed=self.seed,
+            regression=regression,
+            quantile=self.rows.quantile,
+        )
         began = time.perf_counter()
         model.fit(features, labels)
         self.fit_s += time.perf_counter() - began

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from msgspec import structs
 
 from homeostat.foundation.errors import InvalidInputError
 from homeostat.lifecycle.loop import (
@@ -16,6 +17,8 @@ from homeostat.lifecycle.loop import (
     prequential,
     testbed,
 )
+from homeostat.lifecycle.policy import entities as policies
+from homeostat.lifecycle.policy import limits
 
 POLICY = backtest.policy_for("y")
 
@@ -200,3 +203,68 @@ def test_labels_that_come_out_of_order_or_never_make_blocks_of_their_own():
     assert 3000 < harm <= 4600
     static = backtest.run(rows, POLICY, strategy="static")
     assert found.accuracy > static.accuracy + 0.02
+
+
+QUANTILE = structs.replace(
+    backtest.policy_for("y", task="regression"),
+    gates=policies.Gates(metric="pinball@0.9"),
+)
+
+
+def test_a_quantile_is_fitted_judged_by_its_pinball_loss_and_learned_anew():
+    rng = np.random.default_rng(5)
+    x = rng.uniform(0, 1, 4000)
+    y = x + rng.exponential(0.2 + 0.6 * (np.arange(4000) >= 2000), 4000)
+    frame = pl.DataFrame({"x": x, "y": y})
+    rows = history.prepare(frame, target="y", regression=True, quantile=0.9, warmup=0.25)
+    loop, static = (
+        backtest.live(rows, QUANTILE, strategy=how, batch=100) for how in ("loop", "static")
+    )
+    assert loop.outcome.r2 > static.outcome.r2 + 0.2
+    assert [alarm.kind for alarm in loop.outcome.alarms] == ["harm"]
+
+
+def lived(policy, frame, **how):
+    rows = history.prepare(frame, target="y", warmup=0.2, **how)
+    return backtest.live(rows, policy, enters=True, batch=100).outcome
+
+
+def test_newcomers_live_through_gates_canary_and_envelope():
+    frame = pl.concat([sums(3, n=1600), sums(4, n=1000, threshold=12.0)])
+    once = structs.replace(POLICY, rollout=policies.Rollout(steps=(0.3, 1.0)))
+    found = lived(once, frame)
+    assert found.promotions
+    assert (found.entered.refused, found.entered.asked) == (0, 0)
+    strict = structs.replace(once, gates=policies.Gates(metric="accuracy", at_least=0.99))
+    assert lived(strict, frame).promotions == ()
+    bounded = structs.replace(once, envelope=limits.Envelope(rows_at_most=10))
+    assert lived(bounded, frame).entered.asked >= 1
+
+
+def dated(frame, *, minutes):
+    since = pl.int_range(pl.len()) * minutes * 60_000
+    return frame.with_columns(at=pl.from_epoch(since, time_unit="ms"))
+
+
+def test_clocks_and_budgets_go_by_the_dates_of_the_rows():
+    frame = dated(sums(3, n=1100), minutes=20)
+    daily = structs.replace(
+        POLICY, retraining=policies.Retraining(on=("schedule",), schedule="0 3 * * *")
+    )
+    free = lived(daily, frame, time="at", late_s=3600.0)
+    assert free.fits == 9
+    weekly = structs.replace(daily.retraining, cooldown="5d", fits_per_day=1)
+    held = lived(structs.replace(daily, retraining=weekly), frame, time="at", late_s=3600.0)
+    assert held.fits == 3
+    assert held.entered.held > 0
+
+
+def test_labels_that_are_late_by_a_time_are_known_at_their_time():
+    frame = dated(sums(0, n=600), minutes=60)
+    rows = history.prepare(frame, target="y", time="at", late_s=5 * 3600.0)
+    assert set(rows.delays[:594].tolist()) == {4}
+    known = frame.with_columns(known=pl.col("at") + pl.duration(hours=5))
+    same = history.prepare(known, target="y", time="at", known="known")
+    assert np.array_equal(same.delays, rows.delays)
+    with pytest.raises(InvalidInputError, match="need rows with dates"):
+        history.prepare(sums(0, n=600), target="y", late_s=60.0)
