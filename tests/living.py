@@ -42,6 +42,7 @@ class Living:
         self.scorer = scoring.Scorer(house)
         self.lender = lender.Lender(seed)
         self.late = deque()
+        self.lease_s = 60
         self.delay_rows = delay_rows
         self.policy = _policy(house.settings.code, tier=tier, on=on)
 
@@ -156,7 +157,7 @@ class Living:
 
     def _job(self):
         job = self.house.write(
-            lambda tx: jobs.lease(tx, "test", kinds=tuple(self.handlers), lease_s=60)
+            lambda tx: jobs.lease(tx, "test", kinds=tuple(self.handlers), lease_s=self.lease_s)
         )
         if job is None:
             return False
@@ -186,7 +187,8 @@ class Living:
 
 
 def _policy(code, *, tier, on):
-    init.write(code)
+    if not (code / "homeostat.toml").exists():
+        init.write(code)
     text = (code / "homeostat.toml").read_text(encoding="utf-8")
     apart = ("time ", "tier ", "on ")
     lines = [line for line in text.splitlines() if not line.startswith(apart)]
