@@ -1,15 +1,22 @@
 """How often monitoring cries wolf, and whether it sees and names planted changes: in full.
 
 Run ``python benchmarks/alarms.py [RUNS] [calm|changes|harm ...]`` (1000 and all of them by
-default, about twenty minutes of CPU). The level of false findings is measured at two budgets:
-5 % of the windows, and the default of one a year at a window an hour. A few runs of it are in
+default, about forty minutes of CPU). The level of false findings is measured at two budgets:
+5 % of the windows, and the default of one a year at a window an hour. Every run of streams has
+a seed of its own and is kept in ``build/alarms.jsonl`` until the code changes, so what was
+interrupted goes on. A few runs of it are in
 `tests/unit/lifecycle/monitoring/test_false_alarms.py`.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import itertools
+import json
+import pathlib
 import sys
+import time
 from collections.abc import Callable
 from statistics import NormalDist
 from typing import NamedTuple
@@ -19,6 +26,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy import signal
 
+import homeostat
 import machine
 from homeostat.lifecycle.loop import harm as loop_harm
 from homeostat.lifecycle.monitoring import baseline, blame, entities, judge
@@ -34,6 +42,7 @@ BLOCK, N_CALM, N_BLOCKS, N_BEFORE = 200, 180, 100, 150
 SETTINGS = {"loop": loop_harm.SETTINGS, "people": loop_harm.PROOF}
 STATED = 1000 * np.exp(-loop_harm.SETTINGS.log_threshold)
 CLASS_GAPS = (1.6, 1.2, 0.9)
+KEPT = pathlib.Path("build/alarms.jsonl")
 
 
 def series(n: int, n_columns: int, rng: np.random.Generator, *, memory: float) -> Floats:
@@ -91,20 +100,43 @@ def frozen_of(rows: pl.DataFrame) -> baseline.Baseline:
     return baseline.freeze(rows, features=features, score="score", label="label")
 
 
-def calm(runs: int, *, memory: float, seed: int) -> tuple[float, float]:
-    """Shares of windows with any finding where nothing has changed, at the two budgets."""
-    rng = np.random.default_rng(seed)
+@functools.cache
+def code() -> str:
+    """Return what tells one state of the measured code from another."""
+    root = pathlib.Path(homeostat.__file__).parent
+    folders = (root / "measures", root / "lifecycle" / "monitoring")
+    files = [pathlib.Path(__file__), *(f for each in folders for f in each.glob("*.py"))]
+    return hashlib.sha256(b"".join(f.read_bytes() for f in sorted(files))).hexdigest()[:12]
+
+
+def played(
+    cell: str, runs: int, play: Callable[[np.random.Generator], tuple[int, ...]], *, seed: int
+) -> list[int]:
+    """Add up what each run counts; runs that were played by the same code are not repeated."""
+    kept = [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
+    done = {each["run"]: each["counts"] for each in kept if each["of"] == [code(), cell, seed]}
+    KEPT.parent.mkdir(exist_ok=True)
+    with KEPT.open("a") as file:
+        for run in range(runs):
+            if run not in done:
+                done[run] = play(np.random.default_rng([seed, run]))
+                line = {"of": [code(), cell, seed], "run": run, "counts": done[run]}
+                print(json.dumps(line), file=file, flush=True)
+    return [sum(each) for each in zip(*(done[run] for run in range(runs)), strict=True)]
+
+
+def calm(rng: np.random.Generator, *, memory: float) -> tuple[int, int]:
+    """Count windows with any finding where nothing has changed, at the two budgets."""
     wide = yearly = 0
-    for _ in range(runs):
-        rows = stream(N_REFERENCE + N_WINDOWS * N_WINDOW, rng, memory=memory)
-        frozen = frozen_of(rows[:N_REFERENCE])
-        for k in range(N_WINDOWS):
-            window = rows.slice(N_REFERENCE + k * N_WINDOW, N_WINDOW)
-            found = judge.window(window, frozen, first_row=0, budget=WIDE).findings
-            wide += bool(found)
-            # Adjusted p-values are the same at every budget; faults have none.
-            yearly += any(f.p_value is None or f.p_value <= YEARLY.level for f in found)
-    return wide / (runs * N_WINDOWS), yearly / (runs * N_WINDOWS)
+    rows = stream(N_REFERENCE + N_WINDOWS * N_WINDOW, rng, memory=memory)
+    frozen = frozen_of(rows[:N_REFERENCE])
+    for k in range(N_WINDOWS):
+        window = rows.slice(N_REFERENCE + k * N_WINDOW, N_WINDOW)
+        found = judge.window(window, frozen, first_row=0, budget=WIDE).findings
+        wide += bool(found)
+        # Adjusted p-values are the same at every budget; faults have none.
+        yearly += any(f.p_value is None or f.p_value <= YEARLY.level for f in found)
+    return wide, yearly
 
 
 class Change(NamedTuple):
@@ -174,33 +206,27 @@ LABELLED = ("loss", "prior", "other cases, harm")
 
 
 def changed(
-    runs: int, name: str, *, memory: float, n_rows: int, seed: int
-) -> tuple[float, float]:
-    """Share of changes seen without labels in windows of 250 rows, and named first by blame."""
-    rng = np.random.default_rng(seed)
+    rng: np.random.Generator, *, name: str, memory: float, n_rows: int
+) -> tuple[int, int]:
+    """Say whether a change is seen without labels in windows of 250 rows, and named first."""
     change = CHANGES[name]
-    seen = named = 0
-    for _ in range(runs):
-        if name.startswith("prior"):
-            before = two_classes(N_REFERENCE, rng, memory=memory, share=0.03)
-            after = two_classes(n_rows, rng, memory=memory, share=0.5)
-        else:
-            rows = stream(N_REFERENCE + n_rows, rng, memory=memory)
-            before, after = rows[:N_REFERENCE], change.plant(rows[N_REFERENCE:], rng)
-        frozen = frozen_of(before)
-        judged = [
-            judge.window(after[first : first + 250], frozen, first_row=first, budget=YEARLY)
-            for first in range(0, n_rows, 250)
-        ]
-        found = {(f.kind, f.column) for each in judged for f in each.findings}
-        harmful = _harm(frozen, after) if name.startswith(LABELLED) else None
-        causes = blame.rank(judged, harm=harmful)
-        first = causes[0] if causes else None
-        seen += (
-            bool(found) if change.finding is None else (change.finding, change.column) in found
-        )
-        named += first is not None and _is_right(first, judged, change)
-    return seen / runs, named / runs
+    if name.startswith("prior"):
+        before = two_classes(N_REFERENCE, rng, memory=memory, share=0.03)
+        after = two_classes(n_rows, rng, memory=memory, share=0.5)
+    else:
+        rows = stream(N_REFERENCE + n_rows, rng, memory=memory)
+        before, after = rows[:N_REFERENCE], change.plant(rows[N_REFERENCE:], rng)
+    frozen = frozen_of(before)
+    judged = [
+        judge.window(after[first : first + 250], frozen, first_row=first, budget=YEARLY)
+        for first in range(0, n_rows, 250)
+    ]
+    found = {(f.kind, f.column) for each in judged for f in each.findings}
+    harmful = _harm(frozen, after) if name.startswith(LABELLED) else None
+    causes = blame.rank(judged, harm=harmful)
+    first = causes[0] if causes else None
+    seen = bool(found) if change.finding is None else (change.finding, change.column) in found
+    return int(seen), int(first is not None and _is_right(first, judged, change))
 
 
 def _harm(frozen: baseline.Baseline, after: pl.DataFrame) -> entities.Harm:
@@ -268,7 +294,9 @@ def _alarms(rates: list[float], settings: sequential.AlarmSettings) -> list[int]
 
 def show_calm(runs: int) -> None:
     for memory in MEMORIES:
-        wide, yearly = calm(runs, memory=memory, seed=31)
+        play = functools.partial(calm, memory=memory)
+        counts = played(f"calm, memory {memory:g}", runs, play, seed=31)
+        wide, yearly = (each / (runs * N_WINDOWS) for each in counts)
         told = f"{wide:.2%} of windows loud at a budget of 5 %, {yearly:.3%} at"
         print(f"calm, memory {memory:g}: {told} {YEARLY.level:.3%}", flush=True)
 
@@ -276,7 +304,9 @@ def show_calm(runs: int) -> None:
 def show_changes(runs: int) -> None:
     for name in CHANGES:
         for memory, n_rows in itertools.product((0.0, 0.8), (250, 1000)):
-            seen, named = changed(runs, name, memory=memory, n_rows=n_rows, seed=32)
+            play = functools.partial(changed, name=name, memory=memory, n_rows=n_rows)
+            cell = f"{name}, memory {memory:g}, {n_rows} rows"
+            seen, named = (each / runs for each in played(cell, runs, play, seed=32))
             told = f"seen without labels {seen:.1%}, named rightly {named:.1%}"
             print(f"{name:22} memory {memory:g}, {n_rows} rows: {told}", flush=True)
 
@@ -295,7 +325,7 @@ def show_harm(runs: int) -> None:
 
 
 def main(runs: int, parts: list[str]) -> None:
-    print(machine.facts())
+    print(f"{time.strftime('%Y-%m-%d', time.gmtime())}; {machine.facts()}")
     shown = {"calm": show_calm, "changes": show_changes, "harm": show_harm}
     for name in parts or shown:
         shown[name](max(1, runs // 5) if name == "changes" else runs)
