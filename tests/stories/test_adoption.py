@@ -6,12 +6,13 @@ import json
 import os
 
 import cloudpickle
+import polars as pl
 import pytest
 import skops.io
 import yaml
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -20,6 +21,7 @@ from homeostat.doors.cli.demo import lender
 from homeostat.foundation import access, errors, events, house, jobs, lineage, settings
 from homeostat.lifecycle.data import inspection, intake, tables
 from homeostat.lifecycle.data.entities import Schema
+from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.loop import apart, judging
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.registry import actions as registry
@@ -246,6 +248,45 @@ def test_a_second_version_is_compared_with_the_one_that_answers(life):
     assert report.champion == "model:credit@1"
     assert report.exam.comparisons
     assert report.measured_by == "system"
+
+
+OTHER_TASKS = {
+    "classification": ("grade", "macro_f1", LogisticRegression(max_iter=1000)),
+    "regression": ("worth", "r2", LinearRegression()),
+}
+
+
+def valued(rows):
+    """Applications with a worth and a grade of three, both of which follow from the income."""
+    worth = pl.col("income") / pl.col("income").std()
+    graded = pl.when(worth < 2).then(pl.lit("c")).when(worth < 4).then(pl.lit("b"))
+    return rows.with_columns(worth=worth, grade=graded.otherwise(pl.lit("a")))
+
+
+@pytest.mark.parametrize("task", OTHER_TASKS)
+def test_several_classes_and_numbers_are_gated_by_their_own_measures(life, task):
+    target, metric, last = OTHER_TASKS[task]
+    rows = valued(life.lender.applications(1000))
+    policy = (
+        f'[model]\nname = "{living.NAME}"\ntarget = "{target}"\ntask = "{task}"\ntier = "low"\n'
+        f'[data]\nprotected = ["region"]\n[gates]\nmetric = "{metric}"\nat_least = 0.6\n'
+    )
+    compared = policy.replace("at_least = 0.6", "margin = 0.05")
+    columns = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), ["region"]), remainder=StandardScaler()
+    )
+    model = make_pipeline(columns, last)
+    features, held_out = rows.select(lender.FEATURES).to_pandas(), valued(life.held_out)
+    life.register(model.fit(features, rows[target].to_list()))
+    told = life.judge(life.version(), rows=held_out, policy=policy)
+    assert told.result["verdict"] == "pass", told.error
+    life.deploy()
+    life.register(model.fit(features, rows[target].shuffle(seed=1).to_list()))
+    again = life.judge(life.version(2), rows=held_out, policy=compared)
+    assert again.result["verdict"] == "fail", again.error
+    read = evaluation.get_report
+    report = life.house.read(lambda tx: read(tx, life.owner, again.result["report"]))
+    assert report.champion == life.version(1).reference
 
 
 def test_a_version_that_fails_its_gates_keeps_its_report_and_does_not_answer(life):
