@@ -14,6 +14,7 @@ from homeostat.doors.web import monitoring
 from homeostat.foundation import access, errors, events, house, jobs
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop import checking, duties, triggers
+from homeostat.lifecycle.monitoring import blame
 from homeostat.lifecycle.serving.entities import PlanDocument
 
 HOUR_MS = 3_600_000
@@ -89,7 +90,10 @@ def work(told):
         bench.close()
 
 
-def test_a_broken_feed_of_a_model_served_elsewhere_is_found(client, told, reference):
+def test_a_broken_feed_of_a_model_served_elsewhere_is_found(
+    client, at_home, reference, tmp_path
+):
+    told = at_home
     made = client.monitoring.attach("scores", reference=reference, policy=POLICY)
     assert (made.kind, made.key) == ("watched", "id")
     good, broken = answers(400, seed=1), answers(200, seed=2, income=100.0, first=400)
@@ -111,6 +115,13 @@ def test_a_broken_feed_of_a_model_served_elsewhere_is_found(client, told, refere
     assert blamed.harm is None
     assert (blamed.causes[0].kind, blamed.causes[0].column) == ("feed", "income")
     assert blamed.causes[0].query == "homeostat monitor show scores --by minute"
+    checked = client.monitoring.check("scores")
+    shown = {blame.SHOWN[kind].format("scores") for kind in blame.SHOWN}
+    for query in sorted(shown | {one.query for one in checked} - {""}):
+        assert (
+            cli.invoke(query.replace("log.parquet", str(tmp_path / "l.parquet")).split()[1:])
+            == 0
+        ), query
     report = client.deployments.label_report("scores")
     assert (report.n_predictions, report.n_labelled) == (600, 400)
     with house.open_house(told) as opened:
@@ -133,7 +144,7 @@ def told_of(task, n, *, seed, first=0, worse=False):
     rows = answers(n, seed=seed, first=first).drop("score", "bad")
     noise = np.random.default_rng(seed + 100).normal(0, 0.3, n)
     if task == "regression":
-        truth = 2 * rows["z"] + noise + (3 if worse else 0)
+        truth = 2 * rows["z"] + noise + (rows["z"] > 0) * 3.0 * worse
         return rows.with_columns((2 * rows["z"]).alias("score"), truth.alias("bad"))
     names = pl.Series(["high", "low", "middle"])
     places = [np.digitize(rows["z"] + move, [-0.5, 0.5]) for move in (0, noise)]
@@ -168,13 +179,17 @@ def test_several_classes_and_numbers_that_are_served_elsewhere_are_watched_too(
     assert blamed.harm is not None
     assert 1400 <= blamed.harm.first_row <= 1600
     assert (blamed.causes[0].kind, alert.cause) == ("concept-change", "concept-change")
+    if task == "regression":
+        assert "the mean loss of" in alert.evidence[-1] + blamed.causes[0].sentence
+        assert "excess loss is where z is" in blamed.causes[0].sentence
     found = {one.name: one for one in client.monitoring.check("scores")}
     assert found["performance without labels"].verdict == "unknown"  # for it is broken
     if task == "regression":
         client.objectives.measure("scores")
         work(told)
         (close,) = client.objectives.of("scores")
-        assert (close.good, close.total, close.standing) == (1500, 2100, "burning-slow")
+        assert (close.total, close.standing) == (2100, "burning-slow")
+        assert close.good == 1500 + (worse["z"][:600] <= 0).sum()
     with pytest.raises(errors.InvalidInputError, match=r"score|answer"):
         client.monitoring.observe(
             "scores",

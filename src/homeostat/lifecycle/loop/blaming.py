@@ -63,6 +63,7 @@ def blamed(
         accepted=accepted,
         realised=event.error,
         n_rows=event.n_rows,
+        is_share=aim.task != "regression",
     )
     windows, hints = house.read(
         lambda tx: told(tx, actor, deployment, rows=rows, end_row=event.end_row)
@@ -135,7 +136,23 @@ def ranked(
     """
     if aim.task == "binary":
         hints = _told_by_rows(hints, rows, frozen, aim)
+    else:
+        hints = msgspec.structs.replace(hints, region=_region(harm, rows, frozen, aim))
     return blame.rank(windows, harm=harm, version_row=new_version(rows), hints=hints)
+
+
+def _region(
+    harm: monitored.Harm, rows: pl.DataFrame, frozen: baseline.Baseline, aim: aims.Aim
+) -> region.Region | None:
+    """Find where answers of several classes, or numbers, are further off than they were."""
+    outcomes = aims.truth(rows[observing.LABEL], aim)
+    if aim.task == "regression":
+        losses = aims.losses(aims.said(rows, aim), outcomes, aim)
+        return region.find(observing.features(rows), losses, frozen, accepted=harm.accepted)
+    wrong = aims.said(rows, aim).argmax(axis=1) != outcomes
+    known = len(frozen.reference_wrong) > 0
+    accepted = None if known else harm.accepted
+    return region.find(observing.features(rows), wrong, frozen, accepted=accepted)
 
 
 def _shown(causes: Sequence[monitored.Cause]) -> list[monitored.Cause]:

@@ -42,6 +42,7 @@ class _Seen(NamedTuple):
 
     version: Version
     how: adopted.Loadable
+    metric: str
     rows: pl.DataFrame
     accepted: float | None
     windows: list[monitored.Window]
@@ -84,7 +85,8 @@ def rank(
     frozen = summarising.baseline_of(house, name, number, project=project)
     if frozen is None:
         raise errors.NotFoundError(f"{seen.version.reference} has no baseline")
-    aim = aims.of([scoring.Scorer(house).described(seen.how)], seen.rows)
+    about = scoring.Scorer(house).described(seen.how)
+    aim = aims.of([about], seen.rows, metric=seen.metric)
     share, _ = aims.wrong(seen.rows, aims.truth(seen.rows[observing.LABEL], aim), aim)
     harm = monitored.Harm(
         first_row=int(seen.rows["row"][0]),
@@ -92,6 +94,7 @@ def rank(
         accepted=seen.accepted,
         realised=share,
         n_rows=seen.rows.height,
+        is_share=aim.task != "regression",
     )
     windows = [one for one in seen.windows if one.end_row > harm.first_row]
     found = blaming.ranked(windows, harm, seen.hints, rows=seen.rows, frozen=frozen, aim=aim)
@@ -138,6 +141,7 @@ def _look(house: House, tx: Transaction, actor: access.Actor, deployment: str) -
     return _Seen(
         version=version,
         how=adopted.loadable(tx, version),
+        metric=serving.get_policy(found).gates.metric,
         rows=rows,
         accepted=accepted if is_harm else None,
         windows=windows,

@@ -173,7 +173,7 @@ def _together(house: House, subject: Subject, *, level: float) -> checks.Check:
     )
     if frozen is None:
         told = f"{subject.version.reference} has no baseline"
-        query = f"homeostat why {subject.version.reference}"
+        query = f"homeostat why --version {subject.version.model}/{subject.version.number}"
         return checks.Check(name=together.NAME, verdict="unknown", sentence=told, query=query)
     rows = observing.features(subject.rows[-together.NEWEST :])
     return together.check(rows, frozen, level=level, deployment=name)
@@ -187,7 +187,7 @@ def _attributions(
     name = subject.deployment.name
 
     def unknown(told: str) -> checks.Check:
-        query = f"homeostat explain {name}"
+        query = f"homeostat monitor check {name} --json"
         sentence = f"cannot be computed: {told}"
         return checks.Check(
             name=attributions.NAME, verdict="unknown", sentence=sentence, query=query

@@ -71,7 +71,7 @@ def check(
     >>> check(a, b * [3, 1], names=["x", "y"], level=0.01).verdict
     'found'
     """
-    query = f"homeostat explain {deployment}"
+    query = f"homeostat monitor check {deployment} --json"
     few = min(len(before), len(now))
     if few < LEAST_ROWS:
         told = f"{few} explained rows are too few; {LEAST_ROWS} are needed"

@@ -62,7 +62,7 @@ SHOWN = {
     "covariate-shift": "homeostat monitor show {} --by hour",
     "prior-shift": "homeostat monitor check {}",
     "concept-change": "homeostat predictions export {} log.parquet --labels",
-    "new-version": "homeostat why deployment:{}",
+    "new-version": "homeostat audit log --subject deployment:{} --kind plan.changed",
     "correction": "homeostat correction list {}",
     "infrastructure": "homeostat monitor check {}",
 }
@@ -72,6 +72,8 @@ _FAILING = 0.05
 _PART = 0.5
 _Z = 1.96  # one-sided, 97.5 %
 _A_THIRD = 1 / 3
+# What a shift leaves unexplained; two-sided 99 %, for its weights stand for whole groups.
+_Z_REST = 2.58
 
 
 def rank(
@@ -260,7 +262,7 @@ def _is_noise(rest: float, effect: entities.ShiftEffect, harm: entities.Harm) ->
     if effect.change <= _Z * effect.standard_error:
         return False
     chance = harm.realised * (1 - harm.realised) / max(1, harm.n_rows)
-    return rest <= _Z * math.sqrt(chance + effect.standard_error**2)
+    return rest <= _Z_REST * math.sqrt(chance + effect.standard_error**2)
 
 
 def _of_the_world(
@@ -270,9 +272,11 @@ def _of_the_world(
     *,
     where: region.Region | None,
 ) -> entities.Cause:
+    rows = f"{harm.n_rows} rows since row {harm.first_row}"
     seen = (
-        f"{harm.realised:.1%} of {harm.n_rows} rows since row {harm.first_row} were answered "
-        f"wrongly, {harm.accepted:.1%} is accepted"
+        f"{harm.realised:.1%} of {rows} were answered wrongly, {harm.accepted:.1%} is accepted"
+        if harm.is_share
+        else f"the mean loss of {rows} is {harm.realised:.4g}, {harm.accepted:.4g} is accepted"
     )
     why = "no shift of the inputs explains it" if shift is None else f"after that, {share:.0%}"
     evidence = [seen, why if shift is None else f"{why} of the rise is left unexplained"]

@@ -121,13 +121,18 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Harm(msgspec.Struct, frozen=True, kw_only=True):
-    """A loss that rose: what was accepted, what was seen, and on which rows since when."""
+    """A loss that rose: what was accepted, what was seen, and on which rows since when.
+
+    It is the share of wrong answers; of a regression the mean of bounded losses, which
+    `is_share` denies.
+    """
 
     first_row: int
     end_row: int
     accepted: float
     realised: float
     n_rows: int
+    is_share: bool = True
 
 
 class Blamed(msgspec.Struct, frozen=True, kw_only=True):

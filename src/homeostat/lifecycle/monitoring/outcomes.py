@@ -187,5 +187,5 @@ def staleness(*, tier: str, made_at: int, now: int, version: str) -> Check:
         verdict="found" if age > most else "fine",
         sentence=f"{version} is {age:.0f} days old; tier {tier!r} is reviewed after {most}",
         numbers={"days": Number(age), "review after": Number(float(most))},
-        query=f"homeostat why {version}",
+        query=f"homeostat why --version {version.removeprefix('model:').replace('@', '/')}",
     )

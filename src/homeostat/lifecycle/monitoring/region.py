@@ -45,7 +45,13 @@ class Region(msgspec.Struct, frozen=True, kw_only=True):
     excess: float
 
 
-def find(rows: pl.DataFrame, wrong: Flags, frozen: baseline.Baseline) -> Region | None:
+def find(
+    rows: pl.DataFrame,
+    wrong: Flags | NDArray[np.float64],
+    frozen: baseline.Baseline,
+    *,
+    accepted: float | None = None,
+) -> Region | None:
     """Find the smallest slice of one column that holds most of the excess loss.
 
     Parameters
@@ -53,9 +59,11 @@ def find(rows: pl.DataFrame, wrong: Flags, frozen: baseline.Baseline) -> Region 
     rows
         Features as plain columns.
     wrong
-        Shape ``(n,)``: which were answered wrongly.
+        Shape ``(n,)``: which were answered wrongly, or the loss of each.
     frozen
-        With labelled reference rows.
+        With labelled reference rows, which say how often each group was answered wrongly.
+    accepted
+        Loss that counts for every group before, where the reference does not say it.
 
     Returns
     -------
@@ -66,7 +74,7 @@ def find(rows: pl.DataFrame, wrong: Flags, frozen: baseline.Baseline) -> Region 
         of the rows at most. None where no slice does, or there are too few rows.
     """
     reference = frozen.reference_wrong.astype(np.float64)
-    if len(reference) < LEAST_ROWS or rows.height < LEAST_ROWS:
+    if rows.height < LEAST_ROWS or (accepted is None and len(reference) < LEAST_ROWS):
         return None
     is_first = np.arange(rows.height) % 2 == 0
     best: tuple[float, str, NDArray[np.intp]] | None = None
@@ -76,9 +84,12 @@ def find(rows: pl.DataFrame, wrong: Flags, frozen: baseline.Baseline) -> Region 
             continue
         codes = baseline.group(rows[name], frozen.profiles[name], frozen.bins.columns[name])
         groups = codes.astype(np.intp)
-        excess = wrong - _before(
-            frozen.reference_codes[:, at].astype(np.intp), reference, groups
+        before = (
+            _before(frozen.reference_codes[:, at].astype(np.intp), reference, groups)
+            if accepted is None
+            else accepted
         )
+        excess = np.asarray(wrong - before, dtype=np.float64)
         held[name] = (groups, excess)
         chosen = _smallest(groups[is_first], excess[is_first])
         if chosen is not None and (best is None or chosen[0] < best[0]):
