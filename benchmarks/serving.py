@@ -6,9 +6,12 @@ CPU is counted over a server's whole process tree. The peers run from an environ
 (``pip install mlflow litserve bentoml scikit-learn pandas uvloop httptools``):
 
     python benchmarks/serving.py --peers PATH/TO/ENVIRONMENT [--model hgb|linear]
-        [--against mlflow,litserve,bentoml,plain,shadow] [--connections 64] [--hold]
+        [--against mlflow,litserve,bentoml,plain,shadow,two] [--connections 64] [--hold]
+        [--rows-per-request 1]
 
-``plain`` is this server with neither log, canary nor shadow; ``shadow`` adds one of 10 %.
+``plain`` is this server with neither canary nor shadow and a log that is tried only
+(``--log none``); ``shadow`` adds a shadow of 10 %, ``two`` a second worker. Where the client
+takes a core of its own, two workers show in requests of many rows.
 """
 
 from __future__ import annotations
@@ -119,31 +122,31 @@ def model_files(kind, seed):
     return folder.pack(model, schema=Schema(tuple(columns)), example=rows, target="y")
 
 
-def bodies(kind, port):
-    """64 requests as bytes on the wire."""
-    rows = table(64, 7).to_dicts()
+def bodies(kind, port, n_rows=1):
+    """64 requests of so many rows as bytes on the wire."""
     made = []
-    for row in rows:
+    for part in table(64 * n_rows, 7).iter_slices(n_rows):
+        columns, rows = part.to_dict(as_series=False), part.to_dicts()
         path = "/v2/models/bench/infer"
         if kind == "v2":
             body = {
                 "inputs": [
                     {
                         "name": name,
-                        "shape": [1],
+                        "shape": [n_rows],
                         "datatype": "BYTES" if name in CATEGORIES else "FP64",
-                        "data": [value],
+                        "data": values,
                     }
-                    for name, value in row.items()
+                    for name, values in columns.items()
                 ]
             }
         elif kind == "split":
             path = "/invocations"
-            body = {"dataframe_split": {"columns": list(row), "data": [list(row.values())]}}
+            body = {"dataframe_split": {"columns": part.columns, "data": part.rows()}}
         elif kind == "row":
-            path, body = "/predict", {"row": row}
+            path, body = "/predict", {"row": rows[0]}
         else:
-            path, body = "/predict", {"rows": [row]}
+            path, body = "/predict", {"rows": rows}
         raw = json.dumps(body).encode()
         head = (
             f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n"
@@ -222,6 +225,7 @@ class Side:
 
     def __init__(self, name, port, kind, argv, *, folder_, env=None):
         self.name, self.port = name, port
+        self.kind = kind
         self.bodies = bodies(kind, port)
         self.told = (folder_ / f"{name}.log").open("ab")
         self.process = subprocess.Popen(
@@ -232,6 +236,12 @@ class Side:
             stderr=self.told,
             start_new_session=True,
         )
+
+    def ask_for(self, n_rows):
+        """Send requests of so many rows."""
+        if self.kind == "row" and n_rows > 1:
+            raise SystemExit(f"{self.name} takes one row a request")
+        self.bodies = bodies(self.kind, self.port, n_rows)
 
     def cpu_s(self):
         total = 0.0
@@ -370,6 +380,7 @@ def arguments():
     asked.add_argument("--seconds", type=float, default=4.0)
     asked.add_argument("--workers", type=int, default=1, help="0: as the command has it")
     asked.add_argument("--no-twin", action="store_true", help="let the originals answer")
+    asked.add_argument("--rows-per-request", type=int, default=1)
     asked.add_argument("--hold", action="store_true", help="print addresses and wait")
     return asked.parse_args()
 
@@ -401,6 +412,7 @@ def main():
             if main is not None:
                 leaving.callback(main.wait)
                 leaving.callback(main.terminate)
+            side.ask_for(told.rows_per_request)
             return side.wait()
 
         here = start(*ours(place, files, workers=told.workers))
@@ -413,6 +425,9 @@ def main():
         if told.hold:
             for side in (here, *others):
                 print(f"{side.name}: http://127.0.0.1:{side.port} pid {side.process.pid}")
+            body = place / "body.json"
+            body.write_bytes(here.bodies[0].split(b"\r\n\r\n", 1)[1])
+            print(f"one request: {body}")
             input("Enter ends it ")
             return
         for other in others:
