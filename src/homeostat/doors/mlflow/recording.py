@@ -136,6 +136,7 @@ def set_tag(actor: access.Actor, asked: LogPair) -> routing.Write:
 def log_batch(actor: access.Actor, asked: LogBatch) -> routing.Write:
     """Write points, parameters and tags, all of them or none."""
     _check_numbers(asked)
+    run_id = asked.run_id
     points = [_metric(given, place) for place, given in enumerate(asked.metrics)]
     params = _params(asked.params)
     tags = {pair.key: pair.value for pair in asked.tags}
@@ -147,9 +148,7 @@ def log_batch(actor: access.Actor, asked: LogBatch) -> routing.Write:
 
     def write(tx: Transaction) -> None:
         with problems.told_as("INVALID_PARAMETER_VALUE", errors.ConflictError):
-            run = actions.log_batch(
-                tx, actor, asked.run_id, points=points, params=params, tags=tags
-            )
+            run = actions.log_batch(tx, actor, run_id, points=points, params=params, tags=tags)
             if of_models:
                 logged.add_points(tx, run, of_models)
 

@@ -289,7 +289,9 @@ class Wire(httptools_impl.HttpToolsProtocol):
         self._missing -= len(self._parts[-1])
         if not self._missing:
             self._head = None
-            self._begin(head, b"".join(self._parts))
+            # The parts would stay as long as the connection, and many are open.
+            parts, self._parts = self._parts, []
+            self._begin(head, b"".join(parts))
             if rest:
                 super().data_received(rest)
 

@@ -79,13 +79,14 @@ class Pending:
         self.tables: set[str] = set()
         self.error: Exception | None = None
 
-    def add(self, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Let some rows wait."""
+    def add(self, statement: Prepared, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Let some rows wait; return how many of their statement wait now."""
         waiting = self._rows.get(statement)
         if waiting is None:
             waiting = self._rows[statement] = []
             self.tables.add(statement.target)
         waiting += rows
+        return len(waiting)
 
     def take(self) -> list[tuple[Prepared, list[tuple[Any, ...]]]]:
         """Return all that wait, by statement in the order of their first; none wait then."""

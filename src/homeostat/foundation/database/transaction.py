@@ -15,6 +15,7 @@ from homeostat.foundation.database.shared import Shared
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 _PUT_OFF: Final = "put-off"
 _MOST_ROWS: Final = 32
+_MOST_WAITING: Final = 4096
 
 
 class Signer(Protocol):
@@ -181,8 +182,9 @@ class Transaction:
     ) -> None:
         """Insert rows together with those of the commit's other requests.
 
-        They are written before the next statement that may look at their table, and at the
-        latest before the commit; what the database says against them is raised there.
+        They are written before the next statement that may look at their table, when there are
+        thousands, and at the latest before the commit; what the database says against them is
+        raised there.
 
         Parameters
         ----------
@@ -192,7 +194,8 @@ class Transaction:
         self.has_marks = True
         if not statement.is_plain:
             self.known.drop(statement.target)
-        self._pending.add(statement, rows)
+        if self._pending.add(statement, rows) >= _MOST_WAITING:
+            self.flush()
 
     def flush(self) -> None:
         """Write what `insert_later` let wait; raises as `execute`."""
