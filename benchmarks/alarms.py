@@ -55,7 +55,7 @@ def series(n: int, n_columns: int, rng: np.random.Generator, *, memory: float) -
 def stream(n: int, rng: np.random.Generator, *, memory: float) -> pl.DataFrame:
     """Draw cases of a stationary world: nine columns of every kind, score and label.
 
-    The score is the true chance of the label; about one answer in ten is wrong. Values of
+    The score is the true chance of the label; about one answer in twenty is wrong. Values of
     ``x3`` are missing in 2 % of the rows, together where rows depend on each other; ``city``
     has forty names, the rarest once in a thousand rows.
     """
@@ -151,7 +151,7 @@ class Change(NamedTuple):
 
 def _flipped(points: float) -> Callable[[pl.DataFrame, np.random.Generator], pl.DataFrame]:
     def plant(rows: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
-        is_other = rng.random(rows.height) < points / 0.8  # of answers, a tenth were wrong
+        is_other = rng.random(rows.height) < points / 0.9  # of answers, a twentieth were wrong
         label = rows["label"].to_numpy()
         return rows.with_columns(pl.Series("label", np.where(is_other, 1 - label, label)))
 

@@ -82,7 +82,7 @@ def find(
         if (change := _stretch(totals[:, j], lowest[:, j], FACTORS[j]))
         and change.end - change.first >= _LEAST_MEMORIES * profile.dependence.memory
     ]
-    weight = profile.dependence.effect
+    weight = profile.dependence.largest
     judged = [(_misfit(x[c.first : c.end], c, kept, seen, weight=weight), c) for c in changes]
     fitting = [
         (misfit + (0.0 if _is_power_of_ten(c.factor) else _ODD_FACTOR), c)
