@@ -280,6 +280,7 @@ def test_several_classes_and_numbers_are_gated_by_their_own_measures(life, task)
     life.register(model.fit(features, rows[target].to_list()))
     told = life.judge(life.version(), rows=held_out, policy=policy)
     assert told.result["verdict"] == "pass", told.error
+    life.policy = policy
     life.deploy()
     life.register(model.fit(features, rows[target].shuffle(seed=1).to_list()))
     again = life.judge(life.version(2), rows=held_out, policy=compared)

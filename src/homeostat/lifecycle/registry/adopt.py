@@ -112,14 +112,47 @@ def adopt(
         classes=labels,
         is_regression=is_regression,
     )
+    draft = _draft(
+        *(estimator, labelled, msgspec.structs.replace(told, loader=loader)),
+        target=target,
+        apart=(target, *apart),
+        positive=positive,
+        is_regression=is_regression,
+    )
+    truth = _truth(labelled[target], draft)
+    predictor = Predictor(estimator, draft)
+    scores = predictor.scores(labelled)
+    example = scores[: folder.EXAMPLE_ROWS]
+    gap = np.abs(predictor.scores(draft.example) - example).max()
+    if gap > TOLERANCE * scored.size(example, draft):
+        raise errors.InvalidInputError(
+            "the model answers a row differently when it is asked about other rows with it",
+            hint="a served model must answer each row by itself",
+        )
+    found = twin.carried(*twin.made(estimator, predictor, labelled))
+    described = msgspec.structs.replace(draft, scores=folder.kept(example), twin=found)
+    return Adopted(described, Predictor(estimator, described), truth, scores)
+
+
+def _draft(
+    estimator: Any,
+    rows: pl.DataFrame,
+    told: mlmodel.Told,
+    *,
+    target: str,
+    apart: Sequence[str],
+    positive: object,
+    is_regression: bool,
+) -> Description:
+    """Return what serving must know of a model, but for its scores and its twin."""
     classes = _classes(estimator, is_regression=is_regression)
-    names = _features(estimator, told, labelled.columns, apart=(target, *apart))
+    names = _features(estimator, told, rows.columns, apart=apart)
     by_name = bool(_own_names(estimator)) or (
         told.loader == "pyfunc" and told.inputs is not None
     )
-    schema = _schema(labelled, names, told, by_name=by_name)
-    features = columns.lists(labelled.head(folder.EXAMPLE_ROWS), schema)
-    draft = Description(
+    schema = _schema(rows, names, told, by_name=by_name)
+    features = columns.lists(rows.head(folder.EXAMPLE_ROWS), schema)
+    return Description(
         format=1,
         schema=schema,
         target=target,
@@ -130,25 +163,12 @@ def adopt(
         scores=(),
         trusted=(),
         packages=_packages(),
-        loader=loader,
+        loader=told.loader,
         file=told.file,
-        reference=reference.of(estimator, labelled, schema, by_name=by_name),
+        reference=reference.of(estimator, rows, schema, by_name=by_name),
         task="regression" if is_regression else folder.task_of(classes, positive),
-        deviation=folder.deviation_of(labelled[target]) if is_regression else 0.0,
+        deviation=folder.deviation_of(rows[target]) if is_regression else 0.0,
     )
-    truth = _truth(labelled[target], draft)
-    predictor = Predictor(estimator, draft)
-    scores = predictor.scores(labelled)
-    example = scores[: folder.EXAMPLE_ROWS]
-    gap = np.abs(predictor.scores(features) - example).max()
-    if gap > TOLERANCE * scored.size(example, draft):
-        raise errors.InvalidInputError(
-            "the model answers a row differently when it is asked about other rows with it",
-            hint="a served model must answer each row by itself",
-        )
-    found = twin.carried(*twin.made(estimator, predictor, labelled))
-    described = msgspec.structs.replace(draft, scores=folder.kept(example), twin=found)
-    return Adopted(described, Predictor(estimator, described), truth, scores)
 
 
 def loader_of(told: mlmodel.Told, files: Mapping[str, bytes]) -> mlmodel.Loader:
