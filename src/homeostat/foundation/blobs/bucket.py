@@ -6,16 +6,43 @@ import contextlib
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Final
-
-import obstore
-from obstore import exceptions
-from obstore.store import S3Store
+from typing import IO, Any, Final
 
 from homeostat.foundation.blobs import place
 
 _FIRST_BYTES: Final = 1024 * 1024
 _PIECE_BYTES: Final = 4 * 1024 * 1024
+_LIBRARY: Final = "obstore"
+
+
+def opened(bucket: str, prefix: str | None, **options: Any) -> Any:
+    """Return the objects of a bucket, of obstore.
+
+    Parameters
+    ----------
+    bucket, prefix
+        Where they are.
+    **options
+        Of `obstore.store.S3Store`.
+
+    Returns
+    -------
+    obstore.store.S3Store
+        Not asked yet.
+    """
+    from obstore.store import S3Store  # noqa: PLC0415 - 4 MB that a folder saves
+
+    return S3Store(bucket, prefix=prefix, **options)
+
+
+def is_of_bucket(error: BaseException) -> bool:
+    """Say whether an error is one of obstore's."""
+    return type(error).__module__.partition(".")[0] == _LIBRARY
+
+
+def is_generic(error: BaseException) -> bool:
+    """Say whether an error is the one obstore has for whatever it knows no better."""
+    return is_of_bucket(error) and type(error).__name__ == "GenericError"
 
 
 class BucketDraft:
@@ -24,7 +51,7 @@ class BucketDraft:
     The file has no name, so it is gone with the process that wrote it.
     """
 
-    def __init__(self, objects: S3Store, spool: Path | None) -> None:
+    def __init__(self, objects: Any, spool: Path | None) -> None:
         if spool is not None:
             spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._objects = objects
@@ -41,7 +68,7 @@ class BucketDraft:
         self._file.seek(0)
         self._file.write(head)
         self._file.seek(0)
-        obstore.put(self._objects, name, iter(lambda: self._file.read(_PIECE_BYTES), b""))
+        self._objects.put(name, iter(lambda: self._file.read(_PIECE_BYTES), b""))
         self._file.close()
 
     def drop(self) -> None:
@@ -60,7 +87,7 @@ class Bucket:
         Local folder for what is on its way; the system's folder for such when None.
     """
 
-    def __init__(self, objects: S3Store, *, spool: Path | None = None) -> None:
+    def __init__(self, objects: Any, *, spool: Path | None = None) -> None:
         self._objects = objects
         self._spool = spool
 
@@ -70,7 +97,7 @@ class Bucket:
 
     def put(self, name: str, pieces: Iterable[bytes]) -> None:
         """Upload a whole object."""
-        obstore.put(self._objects, name, iter(pieces))
+        self._objects.put(name, iter(pieces))
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[place.Source]:
@@ -80,7 +107,7 @@ class Bucket:
     def exists(self, name: str) -> bool:
         """Say whether there is such an object."""
         try:
-            obstore.head(self._objects, name)
+            self._objects.head(name)
         except FileNotFoundError:
             return False
         return True
@@ -88,22 +115,22 @@ class Bucket:
     def delete(self, name: str) -> None:
         """Remove an object; nothing happens when it is not there."""
         with contextlib.suppress(FileNotFoundError):
-            obstore.delete(self._objects, name)
+            self._objects.delete(name)
 
 
 class _Object:
     """An object of a bucket; see `place.Source`."""
 
-    def __init__(self, objects: S3Store, name: str) -> None:
+    def __init__(self, objects: Any, name: str) -> None:
         self._objects = objects
         self._name = name
         self.size_bytes: int = 0
         self._first = b""
         try:
-            found = obstore.get(objects, name, options={"range": (0, _FIRST_BYTES)})
-        except exceptions.GenericError:
+            found = objects.get(name, options={"range": (0, _FIRST_BYTES)})
+        except Exception as error:
             # S3 has no range of an empty object to give; such a one was cut.
-            if obstore.head(objects, name)["size"] > 0:
+            if not is_generic(error) or objects.head(name)["size"] > 0:
                 raise
             return
         self.size_bytes = found.meta["size"]
@@ -119,6 +146,6 @@ class _Object:
             yield known
             start += len(known)
         if start < end:
-            asked = obstore.get(self._objects, self._name, options={"range": (start, end)})
+            asked = self._objects.get(self._name, options={"range": (start, end)})
             for piece in asked.stream(_PIECE_BYTES):
                 yield bytes(piece)

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import blake3
-from obstore import exceptions
-from obstore.store import S3Store
 
 from homeostat.foundation.blobs import bucket as buckets
 from homeostat.foundation.blobs import folder as folders
@@ -284,9 +282,9 @@ def open_store(
     if s3_access_key and s3_secret_key:
         chosen["access_key_id"] = s3_access_key
         chosen["secret_access_key"] = s3_secret_key
-    objects = S3Store(
+    objects = buckets.opened(
         bucket,
-        prefix=prefix.strip("/") or None,
+        prefix.strip("/") or None,
         **chosen,
         client_options={"allow_http": bool(s3_endpoint and s3_endpoint.startswith("http://"))},
     )
@@ -328,7 +326,9 @@ def _translated(what: str, place: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise NotFoundError(f"{what} is not in {place}") from None
-    except (exceptions.BaseError, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, OSError) and not buckets.is_of_bucket(error):
+            raise
         first = str(error).partition("\n")[0]
         raise UnavailableError(
             f"the blob store {place} does not answer as it should: {first}",
