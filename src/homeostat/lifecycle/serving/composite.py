@@ -81,18 +81,17 @@ def score(seats: Sequence[Seat], columns: Columns, n_rows: int) -> Scored:
         the fault of each row that a member could not score.
     """
     faults: dict[int, Fault] = {}
-    if len(seats) == 1:
+    given = [_call(seat, columns, (n_rows,)) for seat in seats]
+    whole = [one for one in given if not isinstance(one, Fault)]
+    if len(whole) == len(given):
         # A lone member's scores are the answer: nothing is copied and nothing is averaged.
-        got = _call(seats[0], columns, (n_rows,))
-        if not isinstance(got, Fault) and math.isfinite(_sum(got)):
-            return Scored(got, got.reshape(1, n_rows), faults)
-        alone = np.full((1, n_rows), np.nan)
-        _settle(seats[0], columns, alone[0], faults, got)
-        return Scored(alone[0], alone, faults)
-    member_scores = np.full((len(seats), n_rows), np.nan)
-    for index, seat in enumerate(seats):
-        fill(seat, columns, member_scores[index], faults)
-    return Scored(mean(member_scores, [seat.weight for seat in seats]), member_scores, faults)
+        told = whole[0].reshape(1, n_rows) if len(whole) == 1 else np.array(whole)
+        if math.isfinite(_sum(told, axis=None)):
+            return Scored(mean(told, [seat.weight for seat in seats]), told, faults)
+    told = np.full((len(seats), n_rows), np.nan)
+    for seat, target, got in zip(seats, told, given, strict=True):
+        _settle(seat, columns, target, faults, got)
+    return Scored(mean(told, [seat.weight for seat in seats]), told, faults)
 
 
 def failed(n_members: int, n_rows: int, fault: Fault) -> Scored:
@@ -132,8 +131,8 @@ def mean(member_scores: NDArray[np.float64], weights: Sequence[float]) -> NDArra
     if len(weights) == 1:
         alone: NDArray[np.float64] = member_scores[0]
         return alone
-    total: NDArray[np.float64] = np.zeros(member_scores.shape[1])
-    for weight, scores in zip(weights, member_scores, strict=True):
+    total: NDArray[np.float64] = weights[0] * member_scores[0]
+    for weight, scores in zip(weights[1:], member_scores[1:], strict=True):
         total += weight * scores
     total /= sum(weights)
     return total
