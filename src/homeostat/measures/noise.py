@@ -148,8 +148,8 @@ def design(codes: NDArray[np.integer], *, n_groups: int) -> Design:
     Returns
     -------
     Design
-        Independent (effect 1) with fewer than 600 rows, and where blocks are so unlike each
-        other that the rows must be sorted rather than in time order.
+        Independent (effect 1) with fewer than 600 rows, and where each group comes in one piece
+        or two, so that the rows must be sorted rather than in time order.
 
     Notes
     -----
@@ -163,7 +163,8 @@ def design(codes: NDArray[np.integer], *, n_groups: int) -> Design:
     nothing is above its own noise, rows are independent.
 
     Assumed: the reference is stationary, in time order, and longer than about twenty times
-    the dependence. Slower waves are not seen.
+    the dependence. Slower waves are not seen; those nearly as slow leave so few independent
+    rows that windows are too small to judge.
 
     References
     ----------
@@ -191,7 +192,8 @@ def design(codes: NDArray[np.integer], *, n_groups: int) -> Design:
     if df < 1:
         return Design()
     of_few = float(_factors(codes, shares, least).mean())
-    if of_few > least / 2:
+    n_runs = 1 + int(np.count_nonzero(np.diff(codes)))
+    if of_few > least / 2 and n_runs <= 2 * n_groups:
         return Design(n_blocks=_FEW_BLOCKS)
     long_run, memory = _long_run(codes[:_MOST_ROWS], shares, df)
     length = min(_BLOCKS_OF_MEMORY * memory, len(codes) // _LEAST_BLOCKS)
