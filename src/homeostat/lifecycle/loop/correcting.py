@@ -23,7 +23,7 @@ LEAST_BLOCKS = 2
 PERIODS = (1, 3)
 """Blocks between two fits while the evidence speaks for it, and otherwise.
 
-It costs a fifteenth of a full fit and stands in for one."""
+It costs about a tenth of a full fit and stands in for one."""
 
 Verdicts = tuple[entities.Verdict, ...]
 
