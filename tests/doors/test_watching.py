@@ -199,6 +199,24 @@ def test_several_classes_and_numbers_that_are_served_elsewhere_are_watched_too(
         )
 
 
+def test_performance_is_that_of_mature_rows_as_it_was_known_then(client, told, reference):
+    then = 300_000 * HOUR_MS  # an hour ago, as it were; labels are known only now
+    policy = POLICY.replace("[data]", '[data]\nlabel_delay = "100s"')
+    client.monitoring.attach("scores", reference=reference, policy=policy)
+    rows = answers(1000, seed=1).with_columns(pl.col("at") - 200_000 * HOUR_MS)
+    client.monitoring.send("scores", predictions=rows, labels=rows[:800])
+    found = client.monitoring.performance("scores", as_of=then + 1_000_000)
+    assert (found.n_mature, found.n_labelled, found.metrics) == (901, 0, {})
+    assert "0 of 901 rows that are old enough" in found.sentence
+    found = client.monitoring.performance("scores")
+    assert (found.n_mature, found.n_labelled, found.maturity) == (1000, 800, "100s")
+    right = ((rows["score"] >= 0.5) == rows["bad"])[:800].mean()
+    assert found.metrics["accuracy"].value == pytest.approx(right)
+    assert found.metrics["roc_auc"].low < found.metrics["roc_auc"].value
+    checked = {one.name: one for one in client.monitoring.check("scores")}
+    assert (checked["performance"].verdict, checked["calibration"].verdict) == ("told", "fine")
+
+
 def test_what_was_served_is_kept_by_minute_hour_and_day(client, told, reference):
     client.monitoring.attach("scores", reference=reference, policy=POLICY)
     usual, moved = answers(3600, seed=1), answers(1800, seed=2, income=2.0, first=3600)

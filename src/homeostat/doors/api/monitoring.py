@@ -11,9 +11,9 @@ from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake
 from homeostat.lifecycle.data.entities import Snapshot
-from homeostat.lifecycle.loop import attaching, causes, checking, summarising
+from homeostat.lifecycle.loop import attaching, causes, checking, performing, summarising
 from homeostat.lifecycle.monitoring import actions, stored
-from homeostat.lifecycle.monitoring.checks import Check
+from homeostat.lifecycle.monitoring.checks import Check, Performance
 from homeostat.lifecycle.monitoring.entities import Blamed, Window
 from homeostat.lifecycle.monitoring.stored import SummaryWindow
 from homeostat.lifecycle.monitoring.unusual import UnusualRow
@@ -54,6 +54,14 @@ class Most(msgspec.Struct, frozen=True, kw_only=True):
     """How many are asked for."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000, description="at most so many")] = 20
+
+
+class AsOf(msgspec.Struct, frozen=True, kw_only=True):
+    """As of when is asked."""
+
+    as_of: Annotated[
+        int | None, msgspec.Meta(description="milliseconds UTC; now when not said")
+    ] = None
 
 
 class NewWatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +136,17 @@ async def blamed(call: routing.Call) -> Blamed:
     name = str(call.path_params["name"])
     return await call.work(
         lambda: causes.rank(call.house, call.actor, name, project=call.project)
+    )
+
+
+async def performance(call: routing.Call) -> Performance:
+    """Measure what was answered, as it was known at an instant."""
+    name = str(call.path_params["name"])
+    asked: AsOf = call.query
+    return await call.work(
+        lambda: performing.measure(
+            call.house, call.actor, name, as_of=asked.as_of, project=call.project
+        )
     )
 
 
@@ -235,6 +254,15 @@ ROUTES = (
         blamed,
         answer=Blamed,
         summary="What the harm of a deployment comes from, likeliest first, with evidence",
+    ),
+    routing.Route(
+        "GET",
+        "/api/deployments/{name}/performance",
+        "prediction.read",
+        performance,
+        answer=Performance,
+        query=AsOf,
+        summary="How well mature rows were answered, as it was known at an instant",
     ),
     routing.Route(
         "GET",

@@ -232,6 +232,36 @@ def check(*, deployment: str, as_json: bool) -> None:
 
 @monitor.command()
 @click.argument("deployment")
+@click.option("--as-of", type=int, help="Only what was known then counts; milliseconds UTC.")
+@output.option
+def performance(*, deployment: str, as_of: int | None, as_json: bool) -> None:
+    """Measure how well a DEPLOYMENT answered rows whose labels had time to come."""
+    with session.client() as client:
+        found = client.monitoring.performance(deployment, as_of=as_of)
+    output.emit(
+        found,
+        as_json=as_json,
+        show=lambda: output.table(
+            ["metric", "#value", "#from", "#to"],
+            [
+                (
+                    name,
+                    *(
+                        f"{value:.4g}"
+                        for value in (one.value, one.low, one.high)
+                        if value is not None
+                    ),
+                )
+                for name, one in found.metrics.items()
+            ],
+            title=found.sentence,
+            empty=found.sentence,
+        ),
+    )
+
+
+@monitor.command()
+@click.argument("deployment")
 @output.option
 def blame(*, deployment: str, as_json: bool) -> None:
     """Rank what the harm of a DEPLOYMENT comes from, with evidence and how to see it."""

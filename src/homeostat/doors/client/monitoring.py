@@ -12,7 +12,7 @@ import polars as pl
 from homeostat.doors.client import data, telling, transport
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import tables
-from homeostat.lifecycle.monitoring.checks import Check
+from homeostat.lifecycle.monitoring.checks import Check, Performance
 from homeostat.lifecycle.monitoring.entities import Blamed
 from homeostat.lifecycle.monitoring.stored import Grain, Role, SummaryWindow
 from homeostat.lifecycle.monitoring.unusual import UnusualRow
@@ -258,6 +258,30 @@ class Monitoring:
         """
         path = f"/api/deployments/{transport.part(name)}/blame"
         return self._transport.call("GET", path, answer=Blamed)
+
+    def performance(self, name: str, *, as_of: int | None = None) -> Performance:
+        """Measure how well rows were answered whose labels had time to come.
+
+        Parameters
+        ----------
+        name
+            Of any deployment.
+        as_of
+            Only what was known then counts; milliseconds UTC, now when None.
+
+        Returns
+        -------
+        Performance
+            With 95 % intervals; without metrics where fewer than 30 rows are labelled.
+
+        Raises
+        ------
+        NotFoundError
+            When there is no such deployment.
+        """
+        path = f"/api/deployments/{transport.part(name)}/performance"
+        query: transport.Query = {} if as_of is None else {"as_of": as_of}
+        return self._transport.call("GET", path, query=query, answer=Performance)
 
     def unusual(self, name: str, *, limit: int = 20) -> list[UnusualRow]:
         """Return the newest predictions that the baseline least expected.

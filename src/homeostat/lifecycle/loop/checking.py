@@ -18,7 +18,15 @@ from homeostat.foundation.house import House
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.alerting import watching
 from homeostat.lifecycle.evaluation import fairness
-from homeostat.lifecycle.loop import looking, observing, realising, scoring, summarising
+from homeostat.lifecycle.loop import (
+    aims,
+    looking,
+    observing,
+    performing,
+    realising,
+    scoring,
+    summarising,
+)
 from homeostat.lifecycle.monitoring import checks, measurements, outcomes, stored, unusual
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import actions as predictions
@@ -35,8 +43,8 @@ LABELLED_ROWS = 50_000
 HOURS_A_YEAR = 8766.0
 BY_HOUR = 0.4
 """Of the yearly false alarms; half are of windows, a tenth of single decisions."""
-QUESTIONS = 7
-"""Tests that share that part: volume, prior, rows as a whole, attribution, three of service."""
+QUESTIONS = 8
+"""Tests that share that part: volume, prior, calibration, all rows, attribution, service."""
 TWO = 2
 CAUSES = {
     "volume": "feed",
@@ -314,6 +322,8 @@ def _outcomes(
             return []
         return realising.run(described, rows, waiting, deployment=deployment)
     truth = observing.positives(rows, scoring.positive_of(described)).astype(np.float64)
+    old = performing.mature(rows, seen.policy, at=seen.at)
+    happened = observing.positives(old, scoring.positive_of(described)).astype(np.float64)
     waiting = seen.newest.filter(~pl.col("key").is_in(rows["key"].implode()))
     waiting = waiting.filter(pl.col("score").is_finite())
     found = list(
@@ -324,6 +334,11 @@ def _outcomes(
             level=level,
             deployment=deployment,
         )
+    )
+    aim = aims.of([described])
+    told = {} if old.is_empty() else performing.numbered(old, happened.astype(bool), aim)
+    found += outcomes.realised(
+        told, old["score"].to_numpy(), happened, level=level, deployment=deployment
     )
     if rows.is_empty():
         return found

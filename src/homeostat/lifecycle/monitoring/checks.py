@@ -58,6 +58,30 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     query: str = ""
 
 
+class Performance(msgspec.Struct, frozen=True, kw_only=True):
+    """How well the newest mature rows were answered.
+
+    Attributes
+    ----------
+    as_of
+        Milliseconds UTC; nothing that became known later counts.
+    maturity
+        How long a row waits for its label, as the policy writes it.
+    n_mature, n_labelled
+        Answered rows that are old enough, and those of them that have a label.
+    metrics
+        With 95 % intervals; empty where fewer than 30 rows are labelled.
+    """
+
+    deployment: str
+    as_of: int
+    maturity: str
+    n_mature: int
+    n_labelled: int
+    metrics: dict[str, Number]
+    sentence: str
+
+
 def volume(
     counts: Sequence[tuple[int, int]], *, now: int, level: float, deployment: str = ""
 ) -> Check:

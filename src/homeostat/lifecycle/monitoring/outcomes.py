@@ -20,6 +20,7 @@ REVIEW_DAYS: Final = {"high": 90, "medium": 180, "low": 365}
 """After how long a version of each tier is due for a review."""
 LEAST_PRIOR_CHANGE = 0.05
 LEAST_ROWS = 30
+_SHOWN = ("accuracy", "roc_auc", "recall", "precision")
 LEAST_IMPACT = 0.8
 """Four fifths: Uniform Guidelines on Employee Selection Procedures, 29 CFR 1607.4 D, 1978."""
 RECENT = 0.25
@@ -75,6 +76,70 @@ def without_labels(
         shift = Check(name="prior shift", verdict="unknown", sentence=found.reason, query=query)
         return _performance(found, query), shift
     return _performance(found, query), _prior(scores, fitted, level, query)
+
+
+def realised(
+    metrics: dict[str, Number],
+    scores: Floats,
+    truth: Floats,
+    *,
+    level: float,
+    deployment: str = "",
+) -> tuple[Check, Check]:
+    """Say how well rows were answered whose labels have come, and whether scores are chances.
+
+    Parameters
+    ----------
+    metrics
+        Of those rows.
+    scores, truth
+        Shape ``(n,)``: of the same rows, 0 to 1, and 1 where positive.
+    level
+        Chance of a false finding.
+    deployment
+        For the command.
+
+    Returns
+    -------
+    tuple of Check
+        Performance, which is told (harm is what an alarm says of it); and calibration, found
+        where it is broken beyond chance.
+    """
+    query = f"homeostat monitor performance {deployment}"
+    if len(scores) < LEAST_LABELS:
+        told = f"{len(scores):,} labelled rows; {LEAST_LABELS} are needed"
+        first, second = (
+            Check(name=name, verdict="unknown", sentence=told, query=query)
+            for name in ("performance", "calibration")
+        )
+        return first, second
+    shown = ", ".join(
+        f"{name} {one.value:.3f}" for name, one in metrics.items() if name in _SHOWN
+    )
+    seen = calibration.check(scores, truth)
+    is_found = seen.is_broken and seen.p_value < level
+    return (
+        Check(
+            name="performance",
+            verdict="told",
+            sentence=f"{len(scores):,} labelled rows: {shown}",
+            numbers=metrics,
+            query=query,
+        ),
+        Check(
+            name="calibration",
+            verdict="found" if is_found else "fine",
+            sentence=f"scores and outcomes are {seen.error:.1%} apart on average, where "
+            f"{seen.noise:.1%} is chance: {truth.mean():.1%} were positive, "
+            f"{scores.mean():.1%} were expected",
+            numbers={
+                "expected calibration error": Number(seen.error),
+                "by chance": Number(seen.noise),
+                "p": Number(seen.p_value),
+            },
+            query=query,
+        ),
+    )
 
 
 def _performance(found: estimation.Performance, query: str) -> Check:
