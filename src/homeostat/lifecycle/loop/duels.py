@@ -16,6 +16,12 @@ from homeostat.measures import evidence
 
 SCALES = (3.0, 10.0, 30.0, 100.0, 300.0)
 """One over differences in block loss, from .3 to .003."""
+DOUBT = 0.5
+"""Standard errors that the correlation of neighbouring blocks is taken above its estimate."""
+MOST_CORRELATED = 0.9
+FEW_BLOCKS = 3
+"""Before so many blocks nothing is known of their correlation; the most is assumed."""
+_NONE = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def observe(
@@ -39,12 +45,16 @@ def observe(
 
     Notes
     -----
-    For each challenger ``exp(a d - a^2 d^2 / 2)`` is multiplied up over blocks, where ``d``
-    is the loss of who answers less that of the challenger, for each scale ``a``; the mean
-    over the scales is an e-process for "given the past, ``d`` is symmetric around 0 or
-    lower" [1]_ [2]_. A block is one observation, so that rows may depend on each other inside
-    it; no bound and no variance has to be known. The `k`-th challenger of a reign must reach
-    ``k (k + 1) / error``, so that all of them together err with probability `error` at most.
+    For each challenger ``exp(a S - phi a^2 V / 2)``, where ``S`` is the sum over blocks of
+    ``d``, the loss of who answers less that of the challenger, ``V`` the sum of its squares,
+    for each scale ``a``. With ``phi = 1`` the mean over the scales is an e-process for "given
+    the past, ``d`` is symmetric around 0 or lower" [1]_ [2]_, and any ``phi >= 1`` keeps it
+    one. A block is one observation, so that rows may depend on each other inside it; no bound
+    and no variance has to be known. Where neighbouring blocks depend on each other too, the
+    sum varies ``(1 + r) / (1 - r)`` times as much as ``V`` says, with ``r`` the correlation of
+    neighbours [3]_: that is ``phi``, with ``r`` estimated and taken half a standard error
+    higher, never below 0. The `k`-th challenger of a reign must reach ``k (k + 1) / error``,
+    so that all of them together err with probability `error` at most.
 
     References
     ----------
@@ -52,6 +62,9 @@ def observe(
        and ratios", Annals of Probability 27, 1999.
     .. [2] A. Ramdas, P. Grunwald, V. Vovk and G. Shafer, "Game-theoretic statistics and
        safe anytime-valid inference", Statistical Science 38, 2023.
+    .. [3] W. K. Newey and K. D. West, "A simple, positive semi-definite, heteroskedasticity
+       and autocorrelation consistent covariance matrix", Econometrica 55, 1987, for long-run
+       variances; here that of an autoregression of order one.
     """
     if not is_on:
         return structs.replace(state, duels=msgspec.UNSET)
@@ -62,17 +75,48 @@ def observe(
     if champion not in event.members:
         return structs.replace(state, duels=duels)
     order, wealth = duels.order, dict(duels.wealth)
+    sums = {} if duels.sums is msgspec.UNSET else dict(duels.sums)
     for version, loss in event.members.items():
         if version == champion:
             continue
         if version not in wealth:
             order = (*order, version)
         gap = event.members[champion] - loss
-        before = wealth.get(version, (0.0,) * len(SCALES))
-        wealth[version] = tuple(
-            w + a * gap - (a * gap) ** 2 / 2 for w, a in zip(before, SCALES, strict=True)
-        )
-    return structs.replace(state, duels=structs.replace(duels, order=order, wealth=wealth))
+        n, total, squares, products, last = sums.get(version, _NONE)
+        now = (n + 1, total + gap, squares + gap * gap, products + gap * last, gap)
+        sums[version] = now
+        wealth[version] = _wealth(now)
+    duels = structs.replace(duels, order=order, wealth=wealth, sums=sums)
+    return structs.replace(state, duels=duels)
+
+
+def dispersion(sums: tuple[float, ...]) -> float:
+    """Return how many times as much a sum of differences varies as their squares say.
+
+    Parameters
+    ----------
+    sums
+        As `Duels` keeps them.
+
+    Examples
+    --------
+    >>> round(dispersion((4.0, 0.0, 4.0, -3.0, 1.0)), 3), round(dispersion(_NONE), 3)
+    (1.0, 19.0)
+    """
+    n, total, squares, products, _ = sums
+    correlation = MOST_CORRELATED
+    if n >= FEW_BLOCKS:
+        mean = total / n
+        around = max(squares / n - mean * mean, 1e-18)
+        estimate = (products / (n - 1) - mean * mean) / around
+        correlation = min(max(estimate + DOUBT / math.sqrt(n), 0.0), MOST_CORRELATED)
+    return (1 + correlation) / (1 - correlation)
+
+
+def _wealth(sums: tuple[float, ...]) -> tuple[float, ...]:
+    _, total, squares, _, _ = sums
+    phi = dispersion(sums)
+    return tuple(a * total - phi * a * a * squares / 2 for a in SCALES)
 
 
 def choose(state: entities.LoopState, ranked: list[str], *, error: float) -> str | None:
@@ -120,6 +164,9 @@ def renamed(state: entities.LoopState, label: str, version: str) -> entities.Loo
         champion=version if duels.champion == label else duels.champion,
         order=tuple(version if name == label else name for name in duels.order),
         wealth={version if n == label else n: w for n, w in duels.wealth.items()},
+        sums=duels.sums
+        if duels.sums is msgspec.UNSET
+        else {version if n == label else n: each for n, each in duels.sums.items()},
     )
     return structs.replace(state, duels=duels)
 

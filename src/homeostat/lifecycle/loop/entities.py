@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from homeostat.lifecycle.loop import asked, correction, guards
+from homeostat.lifecycle.loop import asked, correction, duel, guards
 from homeostat.measures import bounded, sequential
 
 RowRange = tuple[int, int]
@@ -22,6 +22,7 @@ Kind = Literal[
 Reason = asked.Reason
 FitAsked = asked.FitAsked
 Correction = correction.Correction
+Duels = duel.Duels
 FitCorrector = correction.FitCorrector
 SwitchCorrector = correction.SwitchCorrector
 Standing = Literal["exam", "gates", "approval", "admitted"]
@@ -105,17 +106,6 @@ class Investigation(msgspec.Struct, frozen=True, kw_only=True):
     n_rows: int = 0
     n_wrong: float = 0.0
     judged: bool = False
-
-
-class Duels(msgspec.Struct, frozen=True, kw_only=True):
-    """Evidence that others are better than the one that answers alone, since it does.
-
-    `order` numbers its challengers; `wealth` holds log wealth for each of `duels.SCALES`.
-    """
-
-    champion: str
-    order: tuple[str, ...] = ()
-    wealth: dict[str, tuple[float, ...]] = {}
 
 
 class LoopState(msgspec.Struct, frozen=True, kw_only=True):

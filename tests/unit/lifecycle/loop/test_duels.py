@@ -52,6 +52,17 @@ def test_an_equal_one_never_takes_over():
     assert n_changed <= 3
 
 
+def test_an_equal_one_hardly_ever_takes_over_where_blocks_depend_on_each_other():
+    rng = np.random.default_rng(3)
+    n_changed = 0
+    for _ in range(60):
+        gaps = [rng.normal(0, 0.01)]
+        for step in rng.normal(0, 0.008, 99):
+            gaps.append(0.6 * gaps[-1] + step)
+        n_changed += lived(gaps)[1][-1] == "2"
+    assert n_changed <= 3
+
+
 def test_a_better_one_takes_over_once_that_is_proved():
     rng = np.random.default_rng(1)
     _, answering = lived(0.02 + rng.normal(0, 0.01, 40))
