@@ -266,6 +266,7 @@ def test_a_logged_model_keeps_its_own_files(door, experiment_id):
 def test_transfers_in_parts_are_not_served_and_say_so_by_an_empty_404(door, path):
     assert door.call("POST", f"/api/2.0/{path}", body={})[::2] == (404, b"")
     assert door.call("GET", "/api/2.0/mlflow-artifacts/presigned/x")[::2] == (404, b"")
+    assert door.call("POST", "/graphql", body={})[::2] == (404, b"")
 
 
 ATTACKS = [

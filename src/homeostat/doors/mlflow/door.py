@@ -26,7 +26,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-OURS: Final = ("/api/2.0/", "/api/3.0/", "/ajax-api/")
+OURS: Final = ("/api/2.0/", "/api/3.0/", "/ajax-api/", "/graphql")
 _SAFE: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
