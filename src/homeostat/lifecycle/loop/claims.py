@@ -54,7 +54,8 @@ def _guaranteed(policy: Policy) -> list[str]:
         found.append(
             f"One model: challengers that are not better take over with chance at most "
             f"{error:g}, however often it is looked at, if differences of block losses are "
-            f"symmetric given the past; not while harm stands"
+            f"symmetric given the past (how far neighbouring blocks depend on each other is "
+            f"estimated); not while harm stands"
         )
     if policy.rollout.strategy != "blue-green":
         found.append(
