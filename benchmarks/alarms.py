@@ -269,11 +269,17 @@ def false_alarms(
 
 
 def delays(
-    runs: int, settings: sequential.AlarmSettings, *, memory: float, rise: float, seed: int
+    runs: int,
+    settings: sequential.AlarmSettings,
+    *,
+    memory: float,
+    rise: float,
+    seed: int,
+    base: float = 0.1,
 ) -> Floats:
     """Rows from a rise until the first alarm after it; infinite where there was none."""
     rng = np.random.default_rng(seed)
-    rate = np.where(np.arange(N_BEFORE + N_BLOCKS) < N_BEFORE, 0.1, 0.1 + rise)
+    rate = np.where(np.arange(N_BEFORE + N_BLOCKS) < N_BEFORE, base, base + rise)
     found = []
     for _ in range(runs):
         told = _alarms(errors(len(rate), rng, rate=rate, memory=memory), settings)
@@ -322,6 +328,10 @@ def show_harm(runs: int) -> None:
                 median = np.quantile(rows, 0.5, method="lower")
                 told.append(f"+{rise:g}: {within:.0%} in {limit} rows, median {median:g}")
             print(f"harm, {name:7} memory {memory:g}: {'; '.join(told)}", flush=True)
+        for base in (0.05, 0.1, 0.2):
+            rows = delays(runs // 5, settings, memory=0.0, rise=0.05, seed=35, base=base)
+            told = f"{np.mean(rows <= 1000):.0%} in 1000 rows"
+            print(f"harm, {name:7} +0.05 on top of {base:g}: {told}", flush=True)
 
 
 def main(runs: int, parts: list[str]) -> None:

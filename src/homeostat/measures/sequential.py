@@ -26,7 +26,7 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
     independent rows let them; `least_margin` is the least that is added to the accepted rate.
     Without patience the worst blocks never count as normal: with rows that err together (memory
     0.8, blocks of 200, simulated) false alarms come seven times as often as stated, with it a
-    third as often.
+    quarter as often.
     """
 
     shifts: tuple[float, ...] = (0.03, 0.10, 0.25)

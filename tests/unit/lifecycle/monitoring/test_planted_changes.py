@@ -75,5 +75,6 @@ def test_a_calm_stream_of_every_kind_of_column_keeps_to_both_budgets(suite, memo
 def test_harm_is_proved_of_thirty_points_at_once_and_mostly_of_five_in_a_thousand_rows(suite):
     large = suite.delays(10, harm.PROOF, memory=0.0, rise=0.3, seed=9)
     assert np.mean(large <= 250) == 1
-    small = suite.delays(20, harm.PROOF, memory=0.0, rise=0.05, seed=9)
-    assert np.sum(small <= 1000) >= stats.binom.ppf(0.01, 20, 0.75)
+    for base, share in ((0.05, 0.95), (0.1, 0.75)):
+        small = suite.delays(20, harm.PROOF, memory=0.0, rise=0.05, seed=9, base=base)
+        assert np.sum(small <= 1000) >= stats.binom.ppf(0.01, 20, share)
