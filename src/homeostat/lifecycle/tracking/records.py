@@ -62,7 +62,6 @@ runs = sa.Table(
         *("runs_experiment", "project", "experiment_id", "lifecycle_stage"),
         *(sa.text("started_at DESC"), "id"),
     ),
-    sa.Index("runs_newest", "project", "started_at", "id"),
 )
 metrics = sa.Table(
     "metrics",

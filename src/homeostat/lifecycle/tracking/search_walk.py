@@ -226,6 +226,9 @@ class Walk:
         value = made.bytewise(route.value) if route.subject in _TEXTS else route.value
         way = "ASC" if route.ascending else "DESC"
         beyond = ">" if route.ascending else "<"
+        # The index of runs has the newest first, and ids the other way.
+        turned = ("DESC", "<") if route.ascending else ("ASC", ">")
+        way_of_run, beyond_run = turned if route.is_staged else (way, beyond)
         here = ["c.project = :project", f"c.experiment_id = {made.bind(experiment)}"]
         if route.is_staged:
             here.append(f"c.lifecycle_stage = {made.bind(stage[0])}")
@@ -237,13 +240,18 @@ class Walk:
         if len(place) == 1:
             here.append(f"{value} {beyond} {made.bind(place[0])}")
         elif place:
-            held = f"{made.bind(place[0])}, {made.bind(place[1])}"
-            here.append(f"({value}, {route.run}) {beyond} ({held})")
+            at, run_id = made.bind(place[0]), made.bind(place[1])
+            if route.is_staged:
+                here.append(f"{value} {beyond}= {at}")
+                here.append(f"({value} {beyond} {at} OR {route.run} {beyond_run} {run_id})")
+            else:
+                here.append(f"({value}, {route.run}) {beyond} ({at}, {run_id})")
         return made.rows(
             *("SELECT w.value, w.run_id,", self._is_right(made), "FROM (SELECT"),
             *(f"{route.value} AS value, {route.run} AS run_id FROM {route.table} c WHERE",),
             " AND ".join(here),
-            *(f"ORDER BY {value} {way}, {route.run} {way}", f"LIMIT {made.bind(size)}) w"),
+            f"ORDER BY {value} {way}, {route.run} {way_of_run}",
+            f"LIMIT {made.bind(size)}) w",
         )
 
     def _stretch(self, made: Statement, need: Need, experiment: int) -> str:
