@@ -7,9 +7,15 @@ cd "$(dirname "$0")/.."
 wanted="${1:-run}"
 lock="requirements/$wanted.lock"
 python="${PYTHON:-python3}"
+# One at a time: environments are set up side by side, the package manager serves one.
+debian() {
+  flock /tmp/homeostat-debian.lock sh -c \
+    'apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$0" >/dev/null' "$1"
+}
 case "$wanted" in
-  run | test) place=.venv how=(--compile) ;;
-  # Few of their modules are ever imported.
+  run) place=.venv how=(--compile) ;;
+  # Few of all those modules are ever imported.
+  test) place=.venv how=(--no-compile) ;;
   *) place=".venv-$wanted" how=(--no-compile) ;;
 esac
 
@@ -21,7 +27,7 @@ if [ ! -x "$place/bin/pip" ]; then
   if ! "$python" -m venv "$place" >/tmp/homeostat-venv.$$ 2>&1; then
     # Debian keeps ensurepip in a package of its own.
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-      apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
+      debian python3-venv
       rm -rf "$place" && "$python" -m venv "$place"
     else
       cat /tmp/homeostat-venv.$$ >&2
@@ -48,7 +54,7 @@ fi
 if [ "$wanted" = test ] && ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
   if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     echo "installing Debian's chromium for the page tests" >&2
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null
+    debian chromium
   else
     echo "the page tests need chromium: sudo apt install chromium" >&2
     exit 1
