@@ -8,7 +8,10 @@ import signal
 import living
 from homeostat.foundation import house
 from homeostat.lifecycle.loop import actions as loop
-from homeostat.lifecycle.loop import stages
+from homeostat.lifecycle.loop import carrying, stages
+
+CORRECTING = "correcting"
+"""Not of the machine: a corrector was fitted, and the plan is about to name it."""
 
 
 def work(told, states, note):
@@ -16,6 +19,23 @@ def work(told, states, note):
     with house.open_house(told) as opened:
         worker = living.Living(opened)
         worker.lease_s = 0  # what it holds is free at once, as after a minute otherwise
+        correct = worker.handlers[carrying.CORRECTOR]
+
+        def half(job):
+            finish = correct(job)
+
+            def end(tx):
+                finish(tx)
+                die(CORRECTING)
+
+            return end
+
+        def die(word):
+            note.write_text(word)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        if CORRECTING in states:
+            worker.handlers[carrying.CORRECTOR] = half
         write = opened.write
 
         def fatal(act_on, **how):
@@ -24,8 +44,7 @@ def work(told, states, note):
                 before = {word for word in states if word in stages.of(known)}
                 done = act_on(tx)
                 if before and loop.state(tx, living.NAME) != known:
-                    note.write_text(min(before, key=states.index))
-                    os.kill(os.getpid(), signal.SIGKILL)
+                    die(min(before, key=states.index))
                 return done
 
             return write(act, **how)

@@ -17,7 +17,7 @@ from homeostat.lifecycle.registry import actions as registry
 
 pytestmark = pytest.mark.slow
 
-MACHINE = ["steady", "suspected", "quarantined", "retraining", "gated"]
+MACHINE = ["steady", "suspected", "quarantined", "retraining", "gated", dying.CORRECTING]
 RECESSION = {"world": lender.RECESSION_WORLD}
 
 
