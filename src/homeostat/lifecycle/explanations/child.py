@@ -8,13 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import faulthandler
-import multiprocessing.connection
 import os
-import signal
 import sys
-import threading
-import time
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +19,7 @@ import msgspec
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.explanations import contributions, explain, orders, original
+from homeostat.lifecycle.pipeline import tied
 from homeostat.measures import residual
 
 IDLE_S: Final = 600.0
@@ -47,15 +43,12 @@ def main(line_fd: int, dump_fd: int, parent: int) -> None:
     parent
         Its process id: when it is gone, so is this process.
     """
-    faulthandler.enable(file=dump_fd)
     # Read when the libraries of models are loaded: threads that spin would take the time of
     # predictions, and a few rows need none.
     os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):
         os.nice(_NICE)
-    threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
-    line = multiprocessing.connection.Connection(line_fd)
+    line = tied.line(line_fd, dump_fd, parent=parent)
     known: Known = OrderedDict()
     while line.poll(IDLE_S):
         try:
@@ -146,12 +139,6 @@ def _typed(
         else values
         for name, values in columns.items()
     }
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,7 @@ Started by `apart` as `python -m homeostat.lifecycle.loop.apart_child`. It has n
 
 from __future__ import annotations
 
-import faulthandler
-import multiprocessing.connection
-import os
-import signal
 import sys
-import threading
-import time
 
 import msgspec
 import numpy as np
@@ -19,7 +13,7 @@ import polars as pl
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.loop import apart, candidates
-from homeostat.lifecycle.pipeline import failures
+from homeostat.lifecycle.pipeline import failures, tied
 from homeostat.lifecycle.registry import adopt, load
 from homeostat.lifecycle.registry.predictor import Predictor
 
@@ -38,10 +32,7 @@ def main(line_fd: int, dump_fd: int, parent: int) -> None:
     parent
         Its process id: when it is gone, so is this process.
     """
-    faulthandler.enable(file=dump_fd)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
-    line = multiprocessing.connection.Connection(line_fd)
+    line = tied.line(line_fd, dump_fd, parent=parent)
     held: list[Predictor] = []
     while True:
         try:
@@ -91,12 +82,6 @@ def _learned(order: apart.Learn) -> apart.Learned:
         scores=found.scores.astype("<f8").tobytes(),
         latency_p99_ms=candidates.latency(found.predictor, features.select(names)),
     )
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

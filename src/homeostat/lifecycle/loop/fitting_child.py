@@ -6,13 +6,8 @@ house: it reads and writes the step cache, and tells its parent what to record.
 
 from __future__ import annotations
 
-import faulthandler
-import multiprocessing.connection
-import os
-import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +19,7 @@ from homeostat.foundation import errors
 from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.loop import fitting
 from homeostat.lifecycle.pipeline import cache as caches
-from homeostat.lifecycle.pipeline import drive, entities, failures, load, sources, steps
+from homeostat.lifecycle.pipeline import drive, entities, failures, load, sources, steps, tied
 from homeostat.lifecycle.registry import format as formats
 
 _HINT = 'return a fitted classifier, or say task = "regression" under [model]'
@@ -44,11 +39,7 @@ def main(line_fd: int, dump_fd: int, parent: int) -> None:
     parent
         Its process id: when it is gone, so is this process.
     """
-    faulthandler.enable(file=dump_fd)
-    # The parent decides what Ctrl-C means; it kills this process when it means the end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
-    line = multiprocessing.connection.Connection(line_fd)
+    line = tied.line(line_fd, dump_fd, parent=parent)
     speaking = threading.Lock()
     known: dict[str, caches.Cache] = {}
     decode = msgspec.msgpack.Decoder(fitting.Order).decode
@@ -180,12 +171,6 @@ def feature_names(estimator: Any, frame: pl.DataFrame, *, apart: tuple[str, ...]
             column=strange[0],
         )
     return names
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,8 @@ Started by `metering` as `python -m homeostat.lifecycle.loop.metering_child`. It
 
 from __future__ import annotations
 
-import faulthandler
 import math
-import multiprocessing.connection
-import os
-import signal
 import sys
-import threading
-import time
 from typing import Any
 
 import msgspec
@@ -20,7 +14,7 @@ import polars as pl
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.loop import apart, fitting_child, metering
-from homeostat.lifecycle.pipeline import failures, fingerprint, handed, load
+from homeostat.lifecycle.pipeline import failures, fingerprint, handed, load, tied
 
 _decode = msgspec.msgpack.Decoder(metering.Question).decode
 _THREE = 3
@@ -38,10 +32,7 @@ def main(line_fd: int, dump_fd: int, parent: int) -> None:
     parent
         Its process id: when it is gone, so is this process.
     """
-    faulthandler.enable(file=dump_fd)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
-    line = multiprocessing.connection.Connection(line_fd)
+    line = tied.line(line_fd, dump_fd, parent=parent)
     while True:
         try:
             question = _decode(line.recv_bytes())
@@ -103,12 +94,6 @@ def _number(said: Any, name: str, *, code: str) -> metering.Answer:
         )
     low, high = (numbers[1], numbers[2]) if len(numbers) == _THREE else (None, None)
     return metering.Answer(value=numbers[0], low=low, high=high, code=code)
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -5,20 +5,15 @@ Started by `workers.Worker` as `python -m homeostat.lifecycle.pipeline.child`.
 
 from __future__ import annotations
 
-import faulthandler
-import multiprocessing.connection
-import os
 import resource
-import signal
 import sys
-import threading
 import time
 
 import cloudpickle
 import msgspec
 import polars as pl  # noqa: F401 - nearly every step needs it; a warm worker has it ready
 
-from homeostat.lifecycle.pipeline import failures, load, steps, workers
+from homeostat.lifecycle.pipeline import failures, load, steps, tied, workers
 
 _KIB = 1024
 
@@ -35,11 +30,7 @@ def main(line_fd: int, dump_fd: int, parent: int) -> None:
     parent
         Its process id: when it is gone, so is this worker.
     """
-    faulthandler.enable(file=dump_fd)
-    # The parent decides what Ctrl-C means; it kills this process when it means the end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), name="parent", daemon=True).start()
-    line = multiprocessing.connection.Connection(line_fd)
+    line = tied.line(line_fd, dump_fd, parent=parent)
     decode = msgspec.msgpack.Decoder(workers.Request).decode
     seen: dict[str, str] = {}
     while True:
@@ -69,12 +60,6 @@ def _answer(request: workers.Request, seen: dict[str, str]) -> workers.Answer:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
     cpu_s = time.process_time() - before
     return workers.Answer(payload=payload, cpu_s=cpu_s, max_rss_bytes=peak)
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
