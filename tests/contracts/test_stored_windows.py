@@ -42,3 +42,6 @@ def test_windows_are_added_once_and_read_latest_first(database_url, tmp_path):
         seen = stored.view(kept[1], "hour", frozen).columns["a"]
         assert seen.n_rows == 200
         assert seen.mean == pytest.approx(rows["a"][200:400].mean(), abs=1e-9)
+        assert seen.n_different == pytest.approx(200, rel=0.1)
+        assert seen.different_error == pytest.approx(0.0325)
+        assert {float(text) for text in seen.examples} <= set(rows["a"][200:400])

@@ -66,6 +66,18 @@ def test_a_profile_says_what_columns_hold(client, path):
     assert (income.minimum, income.maximum, income.mean, income.n_missing) == (0, 29, 14.5, 0)
     assert income.median == pytest.approx(14.5, abs=1.5)
     assert by_name["region"].frequent == (("south", 20), ("north", 10))
+    assert (by_name["region"].n_different, by_name["region"].different_error) == (2, 0.0)
+    assert set(by_name["region"].examples) == {"north", "south"}
+    assert income.n_different == pytest.approx(30, abs=1)
+    assert set(income.examples) <= {str(i) for i in range(30)}
+
+
+def test_no_examples_of_a_key_are_kept(client, path):
+    client.data.add(path, "keyed", key="id")
+    by_name = {column.name: column for column in client.data.profile("keyed")}
+    assert by_name["id"].n_different == pytest.approx(30, abs=1)
+    assert by_name["id"].examples == ()
+    assert len(by_name["income"].examples) == 5
 
 
 def test_every_error_is_the_same_class_again(either, path, tmp_path):

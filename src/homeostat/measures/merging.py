@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from homeostat.measures import bins, summary
+from homeostat.measures import bins, distinct, summary
 
 AnySummary = TypeVar("AnySummary", summary.NumericSummary, summary.CategorySummary)
 
@@ -60,6 +60,7 @@ def _merge_categories(
         counts=tuple(a + b for a, b in zip(left.counts, right.counts, strict=True)),
         others=left.others + right.others,
         unseen=bins.most_frequent(unseen),
+        values=distinct.merge(left.values, right.values),
     )
 
 
@@ -82,6 +83,7 @@ def _merge_numbers(
         centered_sum=left.centered_sum + right.centered_sum,
         centered_squares=left.centered_squares + right.centered_squares,
         counts=counts.tobytes(),
+        values=distinct.merge(left.values, right.values),
     )
 
 

@@ -16,12 +16,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.measures import bins as frozen
+from homeostat.measures import distinct
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
-# A slice this long stays in the second-level cache while it is sorted; sorting slices and
-# looking the edges up in them is six times cheaper than looking each value up in the edges.
+# A slice this long is sorted in the second-level cache, to look the edges up in it: six times
+# cheaper than looking each value up in the edges.
 _SLICE_ROWS = 32_768
 
 
@@ -31,6 +32,7 @@ class NumericSummary(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
     `n` counts all rows; `nulls`, `nans`, `negative_infinities` and `positive_infinities` are
     parts of it. `minimum`, `maximum` and the sums are of finite values; the sums are taken
     after the bins' `center` is subtracted. `counts` are little-endian int64, one per bin.
+    `values` are the different finite ones; None where nobody counted them.
     """
 
     bins_digest: str
@@ -45,6 +47,7 @@ class NumericSummary(msgspec.Struct, frozen=True, kw_only=True, tag="number"):
     centered_sum: float
     centered_squares: float
     counts: bytes
+    values: distinct.Sketch | None = None
 
     @property
     def count_values(self) -> Counts:
@@ -75,7 +78,7 @@ class CategorySummary(msgspec.Struct, frozen=True, kw_only=True, tag="category")
     """What was seen of one categorical column; every field adds (`merging`).
 
     `counts` follow the bins' categories; `others` counts rows with any other value, the most
-    frequent of which are in `unseen` (at most 50).
+    frequent of which are in `unseen` (at most 50); `values` as for a number.
     """
 
     bins_digest: str
@@ -84,6 +87,7 @@ class CategorySummary(msgspec.Struct, frozen=True, kw_only=True, tag="category")
     counts: tuple[int, ...]
     others: int
     unseen: dict[str, int]
+    values: distinct.Sketch | None = None
 
 
 ColumnSummary = NumericSummary | CategorySummary
@@ -135,10 +139,8 @@ def summarise_numbers(
     edges = bins.edge_values
     below = np.zeros(len(edges), dtype=np.int64)
     n_low = n_high = n_nan = 0
-    lows: list[float] = []
-    highs: list[float] = []
+    lows, highs = list[float](), list[float]()
     total = squares = 0.0
-    infinite = np.array([-np.inf, np.inf])
     room = np.empty(min(len(values), _SLICE_ROWS))
     for start in range(0, len(values), _SLICE_ROWS):
         taken = values[start : start + _SLICE_ROWS]
@@ -146,8 +148,8 @@ def summarise_numbers(
         part[:] = taken
         part.sort()
         below += part.searchsorted(edges)
-        left = int(part.searchsorted(infinite[0], side="right"))
-        right, known = (int(part.searchsorted(infinite[1], side=s)) for s in ("left", "right"))
+        left = int(part.searchsorted(-np.inf, side="right"))
+        right, known = (int(part.searchsorted(np.inf, side=s)) for s in ("left", "right"))
         n_low, n_high, n_nan = n_low + left, n_high + known - right, n_nan + len(part) - known
         if right > left:
             lows.append(float(part[left]))
@@ -158,8 +160,7 @@ def summarise_numbers(
                 total += float(finite.sum())
                 # Not a dot product: its threads would wait for each other on a busy machine.
                 squares += float(np.square(finite, out=finite).sum())
-    n_finite = len(values) - n_low - n_high - n_nan
-    step = bins.quantum
+    n_finite, step = len(values) - n_low - n_high - n_nan, bins.quantum
     counts = np.diff(below - n_low, prepend=0, append=n_finite)
     return NumericSummary(
         bins_digest=bins.digest,
@@ -200,8 +201,9 @@ def summarise_categories(values: pl.Series, bins: frozen.CategoryBins) -> Catego
     ((1, 0), 1, 1, {'c': 1})
     """
     counted = frozen.category_counts(values)
-    counts = tuple(counted.pop(name, 0) for name in bins.categories)
     nulls = values.null_count()
+    different = distinct.of_names(counted) if counted or nulls == len(values) else None
+    counts = tuple(counted.pop(name, 0) for name in bins.categories)
     return CategorySummary(
         bins_digest=bins.digest,
         n=len(values),
@@ -209,10 +211,13 @@ def summarise_categories(values: pl.Series, bins: frozen.CategoryBins) -> Catego
         counts=counts,
         others=len(values) - nulls - sum(counts),
         unseen=frozen.most_frequent(counted),
+        values=different,
     )
 
 
-def summarise_column(values: pl.Series, bins: frozen.Bins) -> ColumnSummary:
+def summarise_column(
+    values: pl.Series, bins: frozen.Bins, *, is_sketched: bool = False
+) -> ColumnSummary:
     """Count one column on its frozen bins.
 
     Parameters
@@ -222,6 +227,8 @@ def summarise_column(values: pl.Series, bins: frozen.Bins) -> ColumnSummary:
         cannot be read as a number.
     bins
         From `freeze_column`.
+    is_sketched
+        Whether different numbers are counted too; categories always are.
 
     Returns
     -------
@@ -240,7 +247,9 @@ def summarise_column(values: pl.Series, bins: frozen.Bins) -> ColumnSummary:
         flat = values.dtype in {pl.String, pl.Boolean}
         empty = pl.Series(values.name, [None] * len(values), dtype=pl.Float64)
         values = values.cast(pl.Float64, strict=False) if flat else empty
-    return summarise_numbers(frozen.numbers(values), bins, nulls=values.null_count())
+    seen = summarise_numbers(frozen.numbers(values), bins, nulls=values.null_count())
+    sketch = distinct.of_series(values) if is_sketched else None
+    return msgspec.structs.replace(seen, values=sketch)
 
 
 def summarise_table(frame: pl.DataFrame, bins: frozen.TableBins) -> TableSummary:
@@ -264,13 +273,12 @@ def summarise_table(frame: pl.DataFrame, bins: frozen.TableBins) -> TableSummary
     >>> summarise_table(frame, frozen.freeze_table(frame)).columns["a"].n
     3
     """
-    n = frame.height
+    n, known = frame.height, set(frame.columns)
     columns: dict[str, ColumnSummary] = {}
     for name, kept in bins.columns.items():
         kind = pl.Float64() if isinstance(kept, frozen.NumericBins) else pl.String()
-        known = name in frame.columns
-        values = frame[name] if known else pl.Series(name, [None] * n, dtype=kind)
-        columns[name] = summarise_column(values, kept)
+        values = frame[name] if name in known else pl.Series(name, [None] * n, dtype=kind)
+        columns[name] = summarise_column(values, kept, is_sketched=True)
     return TableSummary(n, columns)
 
 
@@ -327,7 +335,7 @@ def encode(value: TableSummary | frozen.TableBins) -> bytes:
     Returns
     -------
     bytes
-        Compressed msgpack; about 1 to 3 KB a column for a summary, 10 KB for bins.
+        Compressed msgpack; about 1 to 4 KB a column for a summary, 10 KB for bins.
 
     Examples
     --------

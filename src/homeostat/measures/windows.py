@@ -12,15 +12,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.measures import bins, summary
+from homeostat.measures import bins, distinct, summary
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_VERSION = 1
+_VERSION = 2  # 1 had no registers, hashes and examples
 _INTS, _FLOATS = 5, 5
 _RARE = 50  # at most one count in this many may be an exception to the width
 _WIDTHS = (1, 2, 4, 8)
+_UNKNOWN = 255  # no run of zeros is as long, and as the largest it stays when windows are added
+_NONE = np.uint64(2**64 - 1)  # in place of a hash where there are fewer examples
 
 
 class _Shape(msgspec.Struct, frozen=True, array_like=True):
@@ -33,16 +35,63 @@ class _Shape(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Packed(msgspec.Struct, frozen=True, array_like=True):
+    """One window; what is long is a view, which is not copied when it is read."""
+
     version: int
     n_rows: int
     shape: bytes
     ints: bytes
     floats: bytes
     width: int
-    counts: bytes
+    counts: memoryview
     places: bytes
     rest: bytes
     unseen: dict[str, dict[str, int]]
+    registers: memoryview = memoryview(b"")
+    hashes: bytes = b""
+    examples: bytes = b""
+
+
+class _Values:
+    """Adds what windows say of the values of their `k` columns."""
+
+    def __init__(self, k: int) -> None:
+        self._registers = np.zeros(k * distinct.REGISTERS, dtype=np.uint8)
+        self._hashes: list[NDArray[np.uint64]] = []
+        self._texts: list[bytes] = []
+        self._k = k
+
+    def add(self, window: _Packed) -> None:
+        """Add one window; one of the first version leaves the values of all unknown."""
+        if not window.registers:
+            self._registers[:] = _UNKNOWN
+            return
+        own = np.frombuffer(window.registers, dtype=np.uint8)
+        np.maximum(self._registers, own, out=self._registers)
+        self._hashes.append(np.frombuffer(window.hashes, dtype="<u8").reshape(self._k, -1))
+        self._texts.append(window.examples)
+
+    def sketches(self) -> list[distinct.Sketch | None]:
+        """Return the sketch of each column; None where a window did not know its values."""
+        registers = self._registers.reshape(self._k, -1)
+        if not self._hashes or not registers.size:
+            return [None] * self._k
+        hashes = np.stack(self._hashes, axis=1).reshape(self._k, -1)  # five of each window
+        unpacked: dict[int, list[list[str]]] = {}
+        found: list[distinct.Sketch | None] = []
+        for j, own in enumerate(hashes):
+            if registers[j, 0] == _UNKNOWN:
+                found.append(None)
+                continue
+            shown: list[tuple[int, str]] = []
+            for key in distinct.least(own[own != _NONE], []):
+                w, i = divmod(int(np.argmax(own == np.uint64(key))), distinct.EXAMPLES)
+                if w not in unpacked:
+                    texts = self._texts[w]
+                    unpacked[w] = msgspec.msgpack.decode(texts, type=list[list[str]])
+                shown.append((key, unpacked[w][j][i]))
+            found.append(distinct.Sketch(registers[j].tobytes(), tuple(shown)))
+        return found
 
 
 def pack(seen: summary.TableSummary) -> bytes:
@@ -80,6 +129,7 @@ def pack(seen: summary.TableSummary) -> bytes:
     flat = np.concatenate([np.zeros(0, dtype=np.int64), *counts])
     width = next(w for w in _WIDTHS if _exceptions(flat, w).sum() * _RARE <= len(flat))
     large = _exceptions(flat, width)
+    known = [column.values for column in columns]
     packed = _Packed(
         version=_VERSION,
         n_rows=seen.n_rows,
@@ -87,7 +137,7 @@ def pack(seen: summary.TableSummary) -> bytes:
         ints=ints.tobytes(),
         floats=floats.tobytes(),
         width=width,
-        counts=np.where(large, 0, flat).astype(f"<u{width}").tobytes(),
+        counts=memoryview(np.where(large, 0, flat).astype(f"<u{width}").tobytes()),
         places=np.flatnonzero(large).astype("<u4").tobytes(),
         rest=flat[large].astype("<i8").tobytes(),
         unseen={
@@ -95,8 +145,24 @@ def pack(seen: summary.TableSummary) -> bytes:
             for name, column in seen.columns.items()
             if isinstance(column, summary.CategorySummary) and column.unseen
         },
+        registers=memoryview(b"".join(map(_registers, known))),
+        hashes=b"".join(map(_hashes, known)),
+        examples=msgspec.msgpack.encode(
+            [[text for _, text in each.examples] if each else [] for each in known]
+        ),
     )
     return msgspec.msgpack.encode(packed)
+
+
+def _registers(known: distinct.Sketch | None) -> bytes:
+    return known.registers if known else bytes([_UNKNOWN]) * distinct.REGISTERS
+
+
+def _hashes(known: distinct.Sketch | None) -> bytes:
+    found = np.full(distinct.EXAMPLES, _NONE, dtype="<u8")
+    if known is not None:
+        found[: len(known.examples)] = [key for key, _ in known.examples]
+    return found.tobytes()
 
 
 def _exceptions(flat: Counts, width: int) -> NDArray[np.bool_]:
@@ -154,6 +220,7 @@ def merge(packed: Sequence[bytes]) -> summary.TableSummary:
     sums = np.zeros((k, 2))
     low, high = np.full(k, np.nan), np.full(k, np.nan)
     n_rows, unseen = 0, {name: Counter[str]() for name in shape.names}
+    values = _Values(k)
     centers = np.frombuffer(first.floats, dtype="<f8").reshape(k, _FLOATS)[:, 2]
     for each in packed:
         window = _decode(each)
@@ -172,14 +239,16 @@ def merge(packed: Sequence[bytes]) -> summary.TableSummary:
         sums += floats[:, 3:]
         for name, counted in window.unseen.items():
             unseen[name].update(counted)
+        values.add(window)
     ends = np.cumsum([0, *shape.lengths])
     columns: dict[str, summary.ColumnSummary] = {}
-    for j, name in enumerate(shape.names):
+    for j, (name, sketch) in enumerate(zip(shape.names, values.sketches(), strict=True)):
         own = counts[ends[j] : ends[j + 1]]
         whole = ints[j].tolist()
         if shape.is_number[j]:
             floats = np.array([low[j], high[j], centers[j], *sums[j]])
             columns[name] = _number(shape.digests[j], whole, floats, own)
+            columns[name] = msgspec.structs.replace(columns[name], values=sketch)
         else:
             columns[name] = summary.CategorySummary(
                 bins_digest=shape.digests[j],
@@ -188,12 +257,16 @@ def merge(packed: Sequence[bytes]) -> summary.TableSummary:
                 counts=tuple(own.tolist()),
                 others=whole[2],
                 unseen=bins.most_frequent(dict(unseen[name])),
+                values=sketch,
             )
     return summary.TableSummary(n_rows, columns)
 
 
 def _number(
-    digest: str, whole: list[int], floats: Floats, counts: Counts
+    digest: str,
+    whole: list[int],
+    floats: Floats,
+    counts: Counts,
 ) -> summary.NumericSummary:
     low, high, center, total, squares = floats.tolist()
     n, nulls, nans, negative, positive = whole
@@ -211,6 +284,28 @@ def _number(
         centered_squares=squares,
         counts=np.ascontiguousarray(counts, dtype="<i8").tobytes(),
     )
+
+
+def digests(packed: bytes) -> dict[str, str]:
+    """Return which bins each column of a window was counted on, without reading the counts.
+
+    Parameters
+    ----------
+    packed
+        From `pack`.
+
+    Returns
+    -------
+    dict
+        Column to the digest of its bins.
+
+    Raises
+    ------
+    ValueError
+        When the bytes hold no window.
+    """
+    shape = msgspec.msgpack.decode(_decode(packed).shape, type=_Shape)
+    return dict(zip(shape.names, shape.digests, strict=True))
 
 
 def _decode(packed: bytes) -> _Packed:

@@ -1,16 +1,18 @@
-"""Windows add exactly, in any order, by the hundred; a sketch counts distinct values."""
+"""Windows add exactly, in any order, by the hundred; sketches tell their values."""
 
 from __future__ import annotations
 
 import functools
+import zlib
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeostat.measures import bins, distinct, merging, summary, windows
+from homeostat.measures import bins, distinct, merging, summary, variety, windows
 
 REFERENCE = pl.DataFrame(
     {
@@ -79,20 +81,68 @@ def test_windows_on_other_bins_do_not_add():
 
 @pytest.mark.parametrize("n", [0, 1, 40, 1000, 5000, 300_000])
 def test_distinct_values_are_counted_to_a_few_percent(n):
-    hashes = distinct.hash_numbers(np.arange(n) * 0.37)
-    seen = distinct.sketch(np.concatenate([hashes, hashes]))
+    seen = distinct.of_numbers(np.tile(np.arange(n) * 0.37, 2))
     assert distinct.estimate(seen) == pytest.approx(n, rel=0.08, abs=1)
+    assert len(seen.examples) == min(n, distinct.EXAMPLES)
 
 
-def test_sketches_add_and_forget_repeats():
-    a, b = distinct.hash_names(["x", "y"]), distinct.hash_names(["y", "z"])
-    left, right = distinct.sketch(a), distinct.sketch(b)
-    both = distinct.merge(left, right)
-    assert both == distinct.merge(right, left) == distinct.merge(both, left)
-    assert both == distinct.sketch(np.concatenate([a, b]))
+def test_a_name_is_counted_once_and_numbers_by_their_value():
+    both = distinct.merge(distinct.of_names(["x", "y"]), distinct.of_names(["y", "z"]))
+    assert both == distinct.of_names(["x", "y", "z"])
     assert round(distinct.estimate(both)) == 3
-    ones = [distinct.hash_numbers(np.array(values)) for values in ([1], [1.0], [0.0], [-0.0])]
+    ones = [distinct.of_numbers(np.array(values)) for values in ([1], [1.0], [0.0], [-0.0])]
     assert ones[0] == ones[1]
     assert ones[2] == ones[3]
-    big = distinct.hash_numbers(2**53 + np.arange(100))
-    assert len(set(big.tolist())) == 100
+    big = distinct.of_numbers(np.concatenate([np.arange(100), 2**53 + np.arange(100)]))
+    assert big == distinct.merge(
+        distinct.of_numbers(np.arange(100)), distinct.of_numbers(2**53 + np.arange(100))
+    )
+    assert round(distinct.estimate(big)) == pytest.approx(200, rel=0.08)
+
+
+numbers = st.lists(st.one_of(st.integers(-9, 9), st.floats(-1e9, 1e9)), max_size=20)
+
+
+@given(numbers, numbers, numbers)
+def test_sketches_add_in_any_order_and_grouping(x, y, z):
+    a, b, c = (distinct.of_numbers(np.array(each, dtype=np.float64)) for each in (x, y, z))
+    whole = distinct.of_numbers(np.array([*z, *x, *y], dtype=np.float64))
+    assert distinct.merge(distinct.merge(a, b), c) == whole
+    assert distinct.merge(a, distinct.merge(b, c)) == whole
+    assert distinct.merge(b, a) == distinct.merge(a, b)
+    assert {float(text) for _, text in whole.examples} <= {float(v) for v in (*x, *y, *z)}
+    assert distinct.merge(a, None) is distinct.merge(None, a) is None
+
+
+def test_a_windows_values_survive_storage_and_are_told():
+    frame = REFERENCE.with_columns(pl.Series("text", [f"row {i}" for i in range(400)]))
+    kept = bins.freeze_table(frame, bins=30, cap=20)
+    parts = [summary.summarise_table(part, kept) for part in (frame[:150], frame[150:])]
+    whole = windows.merge([windows.pack(part) for part in parts])
+    assert whole == summary.summarise_table(frame, kept)
+    told = {name: variety.of(column) for name, column in whole.columns.items()}
+    assert told["flag"][:2] == (2, 0.0)
+    assert told["constant"] == (1, distinct.ERROR, ("7",))
+    assert set(told["name"].examples) == {"a", "b", "c"}
+    assert told["x"].n == pytest.approx(400, rel=0.1)
+    assert told["text"].error == pytest.approx(0.0325)
+    assert told["text"].n == pytest.approx(400, rel=0.1)
+    assert all(text.startswith("2026-01-") for text in told["when"].examples)
+
+
+def test_windows_kept_before_values_were_counted_are_read_and_their_values_are_unknown():
+    # As the first version of the format has them: ten fields, the last of them `unseen`.
+    new = windows.pack(summary.summarise_table(REFERENCE[:50], KEPT))
+    old = msgspec.msgpack.encode([1, *msgspec.msgpack.decode(new)[1:10]])
+    for packed in ([old], [old, new], [new, old]):
+        seen = windows.merge(packed)
+        assert seen.n_rows == 50 * len(packed)
+        assert variety.of(seen.columns["x"]) is None
+        assert variety.of(seen.columns["flag"]) == (2, 0.0, ())
+        assert windows.merge([windows.pack(seen), new]).columns["x"].values is None
+    assert windows.digests(old) == windows.digests(new)
+    before = msgspec.msgpack.decode(zlib.decompress(summary.encode(windows.merge([new]))))
+    for column in before["columns"].values():
+        del column["values"]
+    stored = summary.decode_summary(zlib.compress(msgspec.msgpack.encode(before)))
+    assert stored == windows.merge([old])

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from homeostat.doors.cli import output, session
+from homeostat.measures import variety
 
 CHECKED_NO = 3
 DIGITS = 4
@@ -88,11 +89,14 @@ def show(*, name: str, number: int | None, as_json: bool) -> None:
             column.kind,
             column.n_missing,
             *map(_number, (column.minimum, column.median, column.maximum)),
+            variety.told(column.n_different, column.different_error) or None,
             ", ".join(f"{value} ({n})" for value, n in column.frequent),
+            ", ".join(column.examples),
         )
         for column in columns
     ]
-    headings = ["column", "kind", "#missing", "#least", "#median", "#most", "frequent"]
+    headings = ["column", "kind", "#missing", "#least", "#median", "#most", "#different"]
+    headings += ["frequent", "examples"]
     output.emit(output.table(headings, rows), as_json=False)
 
 

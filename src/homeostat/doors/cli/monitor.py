@@ -14,6 +14,7 @@ from homeostat.lifecycle.monitoring import drift
 from homeostat.lifecycle.monitoring.entities import Cause
 from homeostat.lifecycle.monitoring.stored import SummaryWindow
 from homeostat.lifecycle.policy import spans
+from homeostat.measures import variety
 
 
 @click.group(invoke_without_command=True)
@@ -356,6 +357,7 @@ def _column_table(found: list[SummaryWindow], column: str) -> Any:
         return "-" if value is None else f"{value:.4g}"
 
     headings = ["from (UTC)", "#rows", "missing", "mean", "10 %", "median", "90 %", "moved"]
+    headings += ["different", "examples"]
     rows = [
         (
             output.instant(window.starts_at),
@@ -363,6 +365,8 @@ def _column_table(found: list[SummaryWindow], column: str) -> Any:
             f"{one.missing:.1%}",
             *(number(value) for value in (one.mean, one.low, one.median, one.high)),
             number(one.shift),
+            variety.told(one.n_different, one.different_error) or None,
+            ", ".join(one.examples),
         )
         for window in found
         if (one := window.columns.get(column)) is not None

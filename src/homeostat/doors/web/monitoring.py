@@ -12,8 +12,9 @@ from homeostat.foundation import clock, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.loop import causes, summarising
 from homeostat.lifecycle.monitoring import actions as monitoring
-from homeostat.lifecycle.monitoring import drift, stored
+from homeostat.lifecycle.monitoring import column_windows, drift, stored
 from homeostat.lifecycle.monitoring.entities import Window
+from homeostat.measures import variety
 
 HERE = "/deployments"
 WINDOWS = 24
@@ -38,6 +39,14 @@ class Row(NamedTuple):
 
     name: str
     cells: tuple[Cell, ...]
+
+
+class Column(NamedTuple):
+    """What one column held in the newest window; `different` is empty where not known."""
+
+    name: str
+    seen: column_windows.ColumnWindow
+    different: str
 
 
 class Map(NamedTuple):
@@ -70,6 +79,7 @@ async def page(call: visit.Visit) -> Response:
         "grain": grain,
         "grains": get_args(stored.Grain),
         "map": heat(windows[::-1], grain),
+        "columns": _columns(windows),
         "found": await call.read(fetch),
         "blamed": await call.work(
             lambda: causes.rank(call.house, call.actor, name, project=call.project)
@@ -102,7 +112,16 @@ def heat(windows: Sequence[stored.SummaryWindow], grain: stored.Grain) -> Map:
     )
 
 
-def _cell(seen: stored.ColumnWindow | None) -> Cell:
+def _columns(windows: Sequence[stored.SummaryWindow]) -> list[Column]:
+    """Return the columns of the newest window, the first one."""
+    newest = windows[0].columns if windows else {}
+    return [
+        Column(name, seen, variety.told(seen.n_different, seen.different_error))
+        for name, seen in list(newest.items())[:MOST_COLUMNS]
+    ]
+
+
+def _cell(seen: column_windows.ColumnWindow | None) -> Cell:
     if seen is None or not seen.n_rows:
         return Cell(0, "", "no rows")
     if seen.missing - seen.missing_before > MUCH_MISSING:

@@ -101,7 +101,7 @@ def inspect(
         _refuse_time(frame[tables.need_column(frame.columns, time, role="time")])
     schema = schemas.infer(frame)
     asked = (*checks.derive(before or schema, key=key, time=time), *more_checks)
-    packed = pack_summary(summarise(frame))
+    packed = pack_summary(summarise(frame, key=key))
     delivery = Delivery(
         digest=blobs.digest_of(offer.data),
         size_bytes=len(offer.data),
@@ -117,10 +117,14 @@ def inspect(
     return delivery, packed
 
 
-def summarise(frame: pl.DataFrame) -> Summary:
-    """Freeze bins on a table and count its columns on them."""
+def summarise(frame: pl.DataFrame, *, key: str | None = None) -> Summary:
+    """Freeze bins on a table and count its columns on them; no examples of a key are kept."""
     frozen = bins.freeze_table(frame)
-    return Summary(bins=frozen, columns=summary.summarise_table(frame, frozen))
+    seen = summary.summarise_table(frame, frozen)
+    if key is not None and (kept := seen.columns[key].values) is not None:
+        hidden = msgspec.structs.replace(kept, examples=())
+        seen.columns[key] = msgspec.structs.replace(seen.columns[key], values=hidden)
+    return Summary(bins=frozen, columns=seen)
 
 
 def pack_summary(found: Summary) -> bytes:

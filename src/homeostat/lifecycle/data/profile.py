@@ -8,7 +8,7 @@ import msgspec
 
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.data.inspection import Summary
-from homeostat.measures import bins, summary
+from homeostat.measures import bins, summary, variety
 
 _FREQUENT = 5
 
@@ -28,6 +28,11 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
         Estimated to the width of a bin.
     frequent
         The most frequent categories with their number of rows.
+    n_different, different_error
+        How many different values there are, and the relative standard error of that, 0 where
+        it is exact; None where they were not counted.
+    examples
+        Up to five of the values, rare and frequent ones alike; none of a key.
     """
 
     name: str
@@ -40,6 +45,9 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     deviation: float | None = None
     median: float | None = None
     frequent: tuple[tuple[str, int], ...] = ()
+    n_different: int | None = None
+    different_error: float | None = None
+    examples: tuple[str, ...] = ()
 
 
 def profile(found: Summary, schema: Schema) -> tuple[ColumnProfile, ...]:
@@ -58,9 +66,18 @@ def profile(found: Summary, schema: Schema) -> tuple[ColumnProfile, ...]:
         In the order of the schema; columns without a summary are left out.
     """
     return tuple(
-        _describe(column, found)
+        _with_values(_describe(column, found), found)
         for column in schema.columns
         if column.name in found.columns.columns
+    )
+
+
+def _with_values(told: ColumnProfile, found: Summary) -> ColumnProfile:
+    seen = variety.of(found.columns.columns[told.name])
+    if seen is None:
+        return told
+    return msgspec.structs.replace(
+        told, n_different=seen.n, different_error=seen.error, examples=seen.examples
     )
 
 

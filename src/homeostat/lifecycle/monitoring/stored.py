@@ -18,8 +18,13 @@ import polars as pl
 
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.monitoring import baseline, drift, report, slicing, stored_records
-from homeostat.measures import bins as frozen_bins
+from homeostat.lifecycle.monitoring import (
+    baseline,
+    column_windows,
+    report,
+    slicing,
+    stored_records,
+)
 from homeostat.measures import summary, windows
 
 Grain = Literal["minute", "hour", "day"]
@@ -45,34 +50,6 @@ class Place(NamedTuple):
     part: str
 
 
-class ColumnWindow(msgspec.Struct, frozen=True, kw_only=True):
-    """One column in one window.
-
-    Attributes
-    ----------
-    missing, missing_before
-        Share of the rows without a value, 0 to 1; the same at training.
-    mean, low, median, high
-        Of the finite values of a number, with the 10th and 90th percentile; None otherwise.
-    unseen
-        Rows of a category that training never saw.
-    shift, p_value
-        Population stability index above its noise, and the chance of it without a shift; None
-        where there is nothing to compare with.
-    """
-
-    n_rows: int
-    missing: float
-    missing_before: float = 0.0
-    mean: float | None = None
-    low: float | None = None
-    median: float | None = None
-    high: float | None = None
-    unseen: int = 0
-    shift: float | None = None
-    p_value: float | None = None
-
-
 class SummaryWindow(msgspec.Struct, frozen=True, kw_only=True):
     """All columns in one window, as one version saw them."""
 
@@ -80,7 +57,7 @@ class SummaryWindow(msgspec.Struct, frozen=True, kw_only=True):
     ends_at: int
     version: str
     n_rows: int
-    columns: dict[str, ColumnWindow]
+    columns: dict[str, column_windows.ColumnWindow]
 
 
 class Stored(NamedTuple):
@@ -330,7 +307,7 @@ def view(one: Stored, grain: Grain, frozen: baseline.Baseline) -> SummaryWindow:
         version=one.version,
         n_rows=one.n_rows,
         columns={
-            name: _column(name, column, frozen)
+            name: column_windows.view(name, column, frozen)
             for name, column in seen.columns.items()
             if name in frozen.profiles
         },
@@ -357,42 +334,8 @@ def compare(kept: Sequence[Stored], frozen: baseline.Baseline) -> report.DriftRe
     packed = []
     for one in kept:
         data = zlib.decompress(one.summary)
-        seen = windows.merge([data]).columns
-        if {name: column.bins_digest for name, column in seen.items()} == own:
+        if windows.digests(data) == own:
             packed.append(data)
     if not packed:
         return None
     return report.from_summaries(frozen.bins, frozen.summary, windows.merge(packed))
-
-
-def _column(name: str, seen: summary.ColumnSummary, frozen: baseline.Baseline) -> ColumnWindow:
-    profile, before, bins = (
-        frozen.profiles[name],
-        frozen.summary.columns[name],
-        frozen.bins.columns[name],
-    )
-    is_comparable = seen.bins_digest == before.bins_digest and seen.n > seen.nulls
-    moved = drift.of_summary(seen, before, profile) if is_comparable else None
-    shift, p_value = (None, None) if moved is None else moved
-    if isinstance(seen, summary.CategorySummary):
-        return ColumnWindow(
-            n_rows=seen.n,
-            missing=seen.nulls / max(1, seen.n),
-            missing_before=profile.missing_share,
-            unseen=seen.others,
-            shift=shift,
-            p_value=p_value,
-        )
-    assert isinstance(bins, frozen_bins.NumericBins)
-    low, median, high = (summary.quantile(seen, bins, q) for q in (0.1, 0.5, 0.9))
-    return ColumnWindow(
-        n_rows=seen.n,
-        missing=1 - seen.n_finite / max(1, seen.n),
-        missing_before=profile.missing_share,
-        mean=seen.mean,
-        low=low,
-        median=median,
-        high=high,
-        shift=shift,
-        p_value=p_value,
-    )
