@@ -221,12 +221,15 @@ def _pages_show_it(told):
         paths = [
             "/deployments/scores",
             "/deployments/scores/drift?by=day",
+            "/deployments/scores/monitoring?by=day",
             "/models/scores",
             "/",
         ]
         pages = [_page(app, path) for path in paths]
         app.close()
-    whole, drift, model, home = pages
+    whole, drift, columns, model, home = pages
+    assert "Values in the newest day" in columns
+    assert "not counted" not in columns
     for word in ("burning fast", "no data", "recovered", "metrics.py:11", "duplicates"):
         assert word in whole
     assert "not known" in whole  # too few hours for volume

@@ -292,6 +292,10 @@ def test_the_command_line_attaches_files(at_home, reference, tmp_path, capsys):
     work(at_home)
     assert cli.invoke(["monitor", "show", "scores"]) == 0
     assert "50" in capsys.readouterr().out
+    assert cli.invoke(["monitor", "show", "scores", "--column", "income"]) == 0
+    shown = capsys.readouterr().out
+    assert "different" in shown
+    assert "± 2" in shown
     assert cli.invoke(["monitor", "show", "scores", "--column", "incom"]) != 0
     assert "income" in capsys.readouterr().err
 
@@ -304,6 +308,9 @@ def test_the_map_colours_what_moved_and_only_that(client, told, reference):
     windows = client.monitoring.summaries("scores", by="hour")
     drawn = monitoring.heat(windows[::-1], "hour")
     assert drawn.n_rows == (3600, 1800)
+    income = windows[0].columns["income"]
+    assert income.n_different == pytest.approx(moved["income"].n_unique(), rel=0.1)
+    assert {float(text) for text in income.examples} <= set(moved["income"])
     levels = {row.name: [cell.level for cell in row.cells] for row in drawn.rows}
     assert levels.pop("income")[0] == 0 < max(cell.level for cell in drawn.rows[0].cells)
     assert drawn.rows[0].name == "income"
