@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import heapq
 import math
 
 import msgspec
@@ -161,8 +162,14 @@ def most_frequent(counted: dict[str, int]) -> dict[str, int]:
     >>> most_frequent({"b": 1, "a": 1, "c": 2})
     {'c': 2, 'a': 1, 'b': 1}
     """
-    order = sorted(counted, key=lambda name: (-counted[name], name))
-    return {name: counted[name] for name in order[:_MAX_UNSEEN]}
+    return {name: counted[name] for name in _first(counted, _MAX_UNSEEN)}
+
+
+def _first(counted: dict[str, int], n: int) -> list[str]:
+    """Return the `n` most frequent names; of a million, they are not all put in order."""
+    least = min(heapq.nlargest(n, counted.values()), default=0)
+    frequent = (name for name, count in counted.items() if count >= least)
+    return heapq.nsmallest(n, frequent, key=lambda name: (-counted[name], name))
 
 
 def freeze_numbers(values: Floats, *, bins: int = 1000, grid: int = 64) -> NumericBins:
@@ -279,7 +286,7 @@ def freeze_categories(values: pl.Series, *, cap: int = 256) -> CategoryBins:
         msg = f"need cap >= 1; got {cap}"
         raise ValueError(msg)
     counted = category_counts(values)
-    kept = sorted(counted, key=lambda name: (-counted[name], name))[:cap]
+    kept = _first(counted, cap)
     names = tuple(sorted(kept))
     packed = msgspec.json.encode([names, len(kept) == len(counted)])
     return CategoryBins(
