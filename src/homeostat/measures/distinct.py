@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import numpy as np
@@ -82,9 +82,9 @@ def of_numbers(
             part = part[finite]
         hashes = hash_numbers(part) ^ np.uint64(salt)
         _raise_registers(found, hashes)
-        for new in least(hashes, list(kept)):
-            kept[new] = part[int(np.argmax(hashes == np.uint64(new)))].item()
-        kept = dict(sorted(kept.items())[:EXAMPLES])
+        if new := least(hashes, list(kept)):
+            kept.update((key, part[i].item()) for key, i in new)
+            kept = dict(sorted(kept.items())[:EXAMPLES])
     write = told or _number_text
     return Sketch(found.tobytes(), tuple((key, _cut(write(v))) for key, v in kept.items()))
 
@@ -111,8 +111,8 @@ def of_names(names: Iterable[str]) -> Sketch:
     hashes = hash_names(known)
     found = np.zeros(REGISTERS, dtype=np.uint8)
     _raise_registers(found, hashes)
-    shown = {key: known[int(np.argmax(hashes == np.uint64(key)))] for key in least(hashes, [])}
-    return Sketch(found.tobytes(), tuple((key, _cut(name)) for key, name in shown.items()))
+    shown = tuple((key, _cut(known[i])) for key, i in least(hashes, []))
+    return Sketch(found.tobytes(), shown)
 
 
 def of_series(values: pl.Series) -> Sketch:
@@ -158,7 +158,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
 
 
-def least(hashes: Hashes, known: list[int]) -> list[int]:
+def least(hashes: Hashes, known: Sequence[int]) -> list[tuple[int, int]]:
     """Find the smallest hashes that belong among the known smallest.
 
     Parameters
@@ -170,8 +170,13 @@ def least(hashes: Hashes, known: list[int]) -> list[int]:
 
     Returns
     -------
-    list of int
-        At most five, in order, without those that are known.
+    list of (int, int)
+        At most five in order, without those that are known, and where each comes first.
+
+    Examples
+    --------
+    >>> least(np.array([7, 3, 9, 3], dtype=np.uint64), [9])
+    [(3, 1), (7, 0)]
     """
     pool = hashes[hashes < np.uint64(known[-1])] if len(known) == EXAMPLES else hashes
     found: list[int] = []
@@ -179,7 +184,11 @@ def least(hashes: Hashes, known: list[int]) -> list[int]:
         smallest = pool.min()
         found.append(int(smallest))
         pool = pool[pool > smallest]
-    return [each for each in found if each not in known]
+    new = [key for key in found if key not in known]
+    if not new:
+        return []
+    places = (np.array(new, dtype=np.uint64)[:, None] == hashes).argmax(axis=1)
+    return list(zip(new, places.tolist(), strict=True))
 
 
 def _raise_registers(found: Registers, hashes: Hashes) -> None:

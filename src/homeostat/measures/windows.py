@@ -22,7 +22,7 @@ _INTS, _FLOATS = 5, 5
 _RARE = 50  # at most one count in this many may be an exception to the width
 _WIDTHS = (1, 2, 4, 8)
 _UNKNOWN = 255  # no run of zeros is as long, and as the largest it stays when windows are added
-_NONE = np.uint64(2**64 - 1)  # in place of a hash where there are fewer examples
+_NONE = 2**64 - 1  # in place of a hash where there are fewer examples
 
 
 class _Shape(msgspec.Struct, frozen=True, array_like=True):
@@ -84,8 +84,10 @@ class _Values:
                 found.append(None)
                 continue
             shown: list[tuple[int, str]] = []
-            for key in distinct.least(own[own != _NONE], []):
-                w, i = divmod(int(np.argmax(own == np.uint64(key))), distinct.EXAMPLES)
+            for key, place in distinct.least(own, []):
+                if key == _NONE:
+                    break
+                w, i = divmod(place, distinct.EXAMPLES)
                 if w not in unpacked:
                     texts = self._texts[w]
                     unpacked[w] = msgspec.msgpack.decode(texts, type=list[list[str]])
