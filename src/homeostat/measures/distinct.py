@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 
@@ -24,6 +25,7 @@ _LEFT = 64 - _BITS
 _SLICE_ROWS = 32_768
 _EXACT = 2.0**53
 _MOST_CHARACTERS = 80
+_ZEROS = re.compile(r"\.0+(?!\d)")  # of a second
 
 EXAMPLES = 5
 """So many values are kept to be shown."""
@@ -143,7 +145,8 @@ def of_series(values: pl.Series) -> Sketch:
 
     def told(value: float) -> str:
         one = pl.Series([value]).cast(physical.dtype).cast(kind)
-        return str(one.item()) if isinstance(kind, pl.Duration) else one.cast(pl.String).item()
+        text = str(one.item()) if isinstance(kind, pl.Duration) else one.cast(pl.String).item()
+        return _ZEROS.sub("", text)
 
     return of_numbers(physical.to_numpy(), told=told, salt=zlib.crc32(repr(kind).encode()))
 

@@ -5,6 +5,7 @@ Called by what shows summaries: profiles of snapshots and stored windows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from homeostat.measures import distinct, summary
@@ -51,6 +52,35 @@ def told(n: int | None, error: float | None) -> str:
         return ""
     spread = round(n * (error or 0.0))
     return f"{n:,} ± {spread:,}" if spread else f"{n:,}"
+
+
+def listed(examples: Sequence[str]) -> str:
+    """Write examples in one line.
+
+    Parameters
+    ----------
+    examples
+        Of a `Variety`.
+
+    Returns
+    -------
+    str
+        Long fractions to six digits; everything else as it is.
+
+    Examples
+    --------
+    >>> listed(["1239.4393279763615", "2.5", "00123", "north"])
+    '1239.44, 2.5, 00123, north'
+    """
+    return ", ".join(map(_short, examples))
+
+
+def _short(text: str) -> str:
+    try:
+        is_number = "." in text and repr(float(text)) == text
+    except ValueError:
+        return text
+    return f"{float(text):.6g}" if is_number else text
 
 
 def of(seen: summary.ColumnSummary) -> Variety | None:

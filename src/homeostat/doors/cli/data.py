@@ -91,7 +91,7 @@ def show(*, name: str, number: int | None, as_json: bool) -> None:
             *map(_number, (column.minimum, column.median, column.maximum)),
             variety.told(column.n_different, column.different_error) or None,
             ", ".join(f"{value} ({n})" for value, n in column.frequent),
-            ", ".join(column.examples),
+            variety.listed(column.examples),
         )
         for column in columns
     ]

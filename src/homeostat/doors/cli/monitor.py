@@ -366,7 +366,7 @@ def _column_table(found: list[SummaryWindow], column: str) -> Any:
             *(number(value) for value in (one.mean, one.low, one.median, one.high)),
             number(one.shift),
             variety.told(one.n_different, one.different_error) or None,
-            ", ".join(one.examples),
+            variety.listed(one.examples),
         )
         for window in found
         if (one := window.columns.get(column)) is not None

@@ -47,6 +47,7 @@ class Column(NamedTuple):
     name: str
     seen: column_windows.ColumnWindow
     different: str
+    examples: str
 
 
 class Map(NamedTuple):
@@ -116,7 +117,12 @@ def _columns(windows: Sequence[stored.SummaryWindow]) -> list[Column]:
     """Return the columns of the newest window, the first one."""
     newest = windows[0].columns if windows else {}
     return [
-        Column(name, seen, variety.told(seen.n_different, seen.different_error))
+        Column(
+            name,
+            seen,
+            variety.told(seen.n_different, seen.different_error),
+            variety.listed(seen.examples),
+        )
         for name, seen in list(newest.items())[:MOST_COLUMNS]
     ]
 
