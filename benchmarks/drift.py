@@ -22,7 +22,7 @@ import polars as pl
 import machine
 from homeostat.lifecycle.evaluation import fairness
 from homeostat.lifecycle.monitoring import baseline
-from homeostat.measures import bins, rarity, summary, windows
+from homeostat.measures import bins, packed, summary, windows
 
 ROOT = Path(__file__).parents[1]
 EVIDENTLY = ROOT / ".venv-evidently" / "bin" / "python"
@@ -135,7 +135,7 @@ def segment() -> None:
 
 def decision() -> None:
     frame = table(10_000, seed=0, shift=0.0)
-    known = rarity.read(baseline.encode(baseline.freeze(frame, features=frame.columns)))
+    known = packed.read(baseline.encode(baseline.freeze(frame, features=frame.columns)))
     rows = table(1000, seed=1, shift=0.05).rows()
     spent = best(lambda: [known.one(row) for row in rows])
     note = "40 columns, beside the answer"
@@ -145,12 +145,12 @@ def decision() -> None:
 def merged() -> None:
     frame = table(100_000, seed=0, shift=0.0)
     frozen = bins.freeze_table(frame)
-    packed = [
+    stored = [
         windows.pack(summary.summarise_table(frame.sample(4000, seed=i), frozen))
         for i in range(24)
     ] * 30
-    size = sum(map(len, packed)) / 1e6
-    spent = best(lambda: windows.merge(packed))
+    size = sum(map(len, stored)) / 1e6
+    spent = best(lambda: windows.merge(stored))
     note = f"720 windows of 4000 rows, {size:.0f} MB"
     print(
         machine.against("merge 720 windows of 40 columns", spent * 1000, 50.0, "ms", note=note)
