@@ -60,6 +60,7 @@ CATEGORIES = {
     "c2": ["red", "green", "blue", "black"],
     "c3": [f"z{at:02d}" for at in range(30)],
 }
+AWAY = "stop the servers that take the log over, as if they had a machine of their own"
 POLICY = '[model]\nname = "bench"\ntarget = "y"\ntier = "low"\n[gates]\nat_least = 0.5\n'
 FLOORS = {"mlflow": 25.0, "litserve": 2.5, "bentoml": 4.0}
 LITSERVE = """
@@ -363,10 +364,15 @@ def compare(here, other, connections, *, rounds, seconds):
         mine.per_cpu_s / theirs.per_cpu_s
         for mine, theirs in zip(found[here], found[other], strict=True)
     ]
+    faster = [
+        mine.per_s / theirs.per_s
+        for mine, theirs in zip(found[here], found[other], strict=True)
+    ]
     floor = FLOORS.get(other.name)
     needed = f" (floor {floor:g}x)" if floor else ""
     print(
-        f"      against {other.name}: {statistics.median(ratios):.2f}x per CPU-second{needed}"
+        f"      against {other.name}: {statistics.median(ratios):.2f}x per CPU-second{needed},"
+        f" {statistics.median(faster):.2f}x per second"
     )
 
 
@@ -381,6 +387,7 @@ def arguments():
     asked.add_argument("--workers", type=int, default=1, help="0: as the command has it")
     asked.add_argument("--no-twin", action="store_true", help="let the originals answer")
     asked.add_argument("--rows-per-request", type=int, default=1)
+    asked.add_argument("--away", action="store_true", help=AWAY)
     asked.add_argument("--hold", action="store_true", help="print addresses and wait")
     return asked.parse_args()
 
@@ -413,7 +420,11 @@ def main():
                 leaving.callback(main.wait)
                 leaving.callback(main.terminate)
             side.ask_for(told.rows_per_request)
-            return side.wait()
+            side.wait()
+            if told.away and main is not None:
+                main.send_signal(signal.SIGSTOP)
+                leaving.callback(main.send_signal, signal.SIGCONT)
+            return side
 
         here = start(*ours(place, files, workers=told.workers))
         print(f"memory of the workers: {memory(here)}")
