@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import collections
 import hashlib
-import heapq
 import math
 
 import msgspec
@@ -12,11 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from homeostat.measures import frequent
+
 Floats = NDArray[np.float64]
 
 _SAMPLE_ROWS = 100_000
-_FEW_ROWS = 5_000
-_MAX_UNSEEN = 50
 _QUANTUM_BITS = 34
 QUANTA = 2.0**_QUANTUM_BITS
 
@@ -121,57 +119,6 @@ def numbers(values: pl.Series) -> Floats:
     return np.asarray(physical.cast(pl.Float64).to_numpy())
 
 
-def category_counts(values: pl.Series) -> dict[str, int]:
-    """Count each category; a column of nested values has none.
-
-    Parameters
-    ----------
-    values
-        A column of any kind.
-
-    Returns
-    -------
-    dict[str, int]
-        Category to count.
-    """
-    if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Object, pl.Null}:
-        return {}
-    if len(values) < _FEW_ROWS:  # starting a query costs more than counting in Python
-        few = collections.Counter(values.cast(pl.String).to_list())
-        return {name: count for name, count in few.items() if name is not None}
-    counted = values.drop_nulls().rename("value").value_counts(name="n")
-    names = counted["value"].cast(pl.String).to_list()
-    return dict(zip(names, counted["n"].to_list(), strict=True))
-
-
-def most_frequent(counted: dict[str, int]) -> dict[str, int]:
-    """Keep the most frequent unseen categories.
-
-    Parameters
-    ----------
-    counted
-        Rows of each category.
-
-    Returns
-    -------
-    dict
-        At most 50 of them, the most frequent first; ties go by the alphabet.
-
-    Examples
-    --------
-    >>> most_frequent({"b": 1, "a": 1, "c": 2})
-    {'c': 2, 'a': 1, 'b': 1}
-    """
-    return {name: counted[name] for name in _first(counted, _MAX_UNSEEN)}
-
-
-def _first(counted: dict[str, int], n: int) -> list[str]:
-    """Return the `n` most frequent names; of a million, they are not all put in order."""
-    least = min(heapq.nlargest(n, counted.values()), default=0)
-    frequent = (name for name, count in counted.items() if count >= least)
-    return heapq.nsmallest(n, frequent, key=lambda name: (-counted[name], name))
-
-
 def freeze_numbers(values: Floats, *, bins: int = 1000, grid: int = 64) -> NumericBins:
     """Freeze the edges of one numeric column from a reference sample.
 
@@ -265,7 +212,8 @@ def freeze_categories(values: pl.Series, *, cap: int = 256) -> CategoryBins:
     values
         Strings, booleans, categoricals or enums; nulls are left out.
     cap
-        Most categories to keep, 1 or more; the most frequent are kept.
+        Most categories to keep, 1 or more; the most frequent are kept, of more than 8192 as
+        far as `frequent.Tally` knows.
 
     Returns
     -------
@@ -285,13 +233,13 @@ def freeze_categories(values: pl.Series, *, cap: int = 256) -> CategoryBins:
     if cap < 1:
         msg = f"need cap >= 1; got {cap}"
         raise ValueError(msg)
-    counted = category_counts(values)
-    kept = _first(counted, cap)
-    names = tuple(sorted(kept))
-    packed = msgspec.json.encode([names, len(kept) == len(counted)])
-    return CategoryBins(
-        categories=names, is_complete=len(kept) == len(counted), digest=_digest(packed)
-    )
+    tally = frequent.Tally()
+    for part in frequent.slices(values):
+        tally.add(part)
+    names = tuple(sorted(frequent.first(tally.others, cap)))
+    is_complete = not tally.short and len(names) == len(tally.others)
+    packed = msgspec.json.encode([names, is_complete])
+    return CategoryBins(categories=names, is_complete=is_complete, digest=_digest(packed))
 
 
 def freeze_column(values: pl.Series, *, bins: int = 1000, cap: int = 256) -> Bins:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from homeostat.measures import bins, distinct, summary
+from homeostat.measures import distinct, frequent, summary
 
 AnySummary = TypeVar("AnySummary", summary.NumericSummary, summary.CategorySummary)
 
@@ -23,7 +23,7 @@ def columns(left: AnySummary, right: AnySummary) -> AnySummary:
     -------
     NumericSummary or CategorySummary
         Commutative; associative too (sums to rounding; `unseen` while it holds at most 50
-        categories).
+        categories, then to `unseen_short` rows).
 
     Raises
     ------
@@ -52,15 +52,17 @@ def _merge_categories(
     left: summary.CategorySummary, right: summary.CategorySummary
 ) -> summary.CategorySummary:
     names = left.unseen.keys() | right.unseen.keys()
-    unseen = {name: left.unseen.get(name, 0) + right.unseen.get(name, 0) for name in names}
+    both = {name: left.unseen.get(name, 0) + right.unseen.get(name, 0) for name in names}
+    unseen, short = frequent.listed(both)
     return summary.CategorySummary(
         bins_digest=left.bins_digest,
         n=left.n + right.n,
         nulls=left.nulls + right.nulls,
         counts=tuple(a + b for a, b in zip(left.counts, right.counts, strict=True)),
         others=left.others + right.others,
-        unseen=bins.most_frequent(unseen),
+        unseen=unseen,
         values=distinct.merge(left.values, right.values),
+        unseen_short=left.unseen_short + right.unseen_short + short,
     )
 
 

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.measures import bins as frozen
-from homeostat.measures import distinct
+from homeostat.measures import distinct, frequent
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -78,7 +78,9 @@ class CategorySummary(msgspec.Struct, frozen=True, kw_only=True, tag="category")
     """What was seen of one categorical column; every field adds (`merging`).
 
     `counts` follow the bins' categories; `others` counts rows with any other value, the most
-    frequent of which are in `unseen` (at most 50); `values` as for a number.
+    frequent of which are in `unseen` (at most 50). Each of these, listed or not, may have up
+    to `unseen_short` rows more than it says there: 0 where all are listed. `values` as for a
+    number.
     """
 
     bins_digest: str
@@ -88,6 +90,7 @@ class CategorySummary(msgspec.Struct, frozen=True, kw_only=True, tag="category")
     others: int
     unseen: dict[str, int]
     values: distinct.Sketch | None = None
+    unseen_short: int = 0
 
 
 ColumnSummary = NumericSummary | CategorySummary
@@ -200,18 +203,27 @@ def summarise_categories(values: pl.Series, bins: frozen.CategoryBins) -> Catego
     >>> seen.counts, seen.others, seen.nulls, seen.unseen
     ((1, 0), 1, 1, {'c': 1})
     """
-    counted = frozen.category_counts(values)
+    tally = frequent.Tally(bins.categories)
+    different: distinct.Sketch | None = None
     nulls = values.null_count()
-    different = distinct.of_names(counted) if counted or nulls == len(values) else None
-    counts = tuple(counted.pop(name, 0) for name in bins.categories)
+    for part in frequent.slices(values):
+        # What is counted already raised its register; a text may be asked about twice.
+        new = distinct.of_names(name for name in part if not tally.knows(name))
+        different = distinct.merge(different, new) if different else new
+        tally.add(part)
+    if different is None and nulls == len(values):
+        different = distinct.of_names(())
+    counts = tuple(tally.named.values())
+    unseen, short = frequent.listed(tally.others)
     return CategorySummary(
         bins_digest=bins.digest,
         n=len(values),
         nulls=nulls,
         counts=counts,
         others=len(values) - nulls - sum(counts),
-        unseen=frozen.most_frequent(counted),
+        unseen=unseen,
         values=different,
+        unseen_short=tally.short + short,
     )
 
 
@@ -280,48 +292,6 @@ def summarise_table(frame: pl.DataFrame, bins: frozen.TableBins) -> TableSummary
         values = frame[name] if name in known else pl.Series(name, [None] * n, dtype=kind)
         columns[name] = summarise_column(values, kept, is_sketched=True)
     return TableSummary(n, columns)
-
-
-def quantile(seen: NumericSummary, bins: frozen.NumericBins, share: float) -> float | None:
-    """Estimate a quantile of the finite values, to the width of a bin.
-
-    Parameters
-    ----------
-    seen, bins
-        A summary and the bins it was counted on.
-    share
-        In 0 to 1.
-
-    Returns
-    -------
-    float or None
-        Linear within its bin, in the unit of the column; None when nothing finite was seen.
-
-    Raises
-    ------
-    ValueError
-        When `share` is out of range.
-
-    Examples
-    --------
-    >>> values = np.arange(1001.0)
-    >>> bins = frozen.freeze_numbers(values, bins=100)
-    >>> round(quantile(summarise_numbers(values, bins), bins, 0.5))
-    500
-    """
-    if not 0 <= share <= 1:
-        msg = f"share must be in 0 to 1; got {share}"
-        raise ValueError(msg)
-    if seen.minimum is None or seen.maximum is None:
-        return None
-    counts = seen.count_values
-    above = np.cumsum(counts)
-    j = int(np.searchsorted(above, share * seen.n_finite, side="left"))
-    edges = bins.edge_values
-    low = seen.minimum if j == 0 else max(seen.minimum, float(edges[j - 1]))
-    high = seen.maximum if j == len(edges) else min(seen.maximum, float(edges[j]))
-    part = (share * seen.n_finite - (above[j] - counts[j])) / max(1, counts[j])
-    return low + (high - low) * min(1.0, max(0.0, float(part)))
 
 
 def encode(value: TableSummary | frozen.TableBins) -> bytes:

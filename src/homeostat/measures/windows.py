@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.measures import bins, distinct, summary
+from homeostat.measures import distinct, frequent, summary
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -114,6 +114,7 @@ def pack(seen: summary.TableSummary) -> bytes:
     --------
     >>> import polars as pl
     >>> frame = pl.DataFrame({"a": [1, 2]})
+    >>> from homeostat.measures import bins
     >>> one = summary.summarise_table(frame, bins.freeze_table(frame))
     >>> merge([pack(one)]) == one
     True
@@ -179,7 +180,7 @@ def _counts(column: summary.ColumnSummary) -> Counts:
 
 def _ints(column: summary.ColumnSummary) -> tuple[int, ...]:
     if isinstance(column, summary.CategorySummary):
-        return column.n, column.nulls, column.others, 0, 0
+        return column.n, column.nulls, column.others, column.unseen_short, 0
     ends = column.negative_infinities, column.positive_infinities
     return column.n, column.nulls, column.nans, *ends
 
@@ -204,7 +205,7 @@ def merge(packed: Sequence[bytes]) -> summary.TableSummary:
     TableSummary
         As if all rows had been counted together; the order of the windows does not matter
         (sums are multiples of the bins' quantum; `unseen` while it holds at most 50
-        categories).
+        categories, then to `unseen_short` rows).
 
     Raises
     ------
@@ -249,19 +250,27 @@ def merge(packed: Sequence[bytes]) -> summary.TableSummary:
         whole = ints[j].tolist()
         if shape.is_number[j]:
             floats = np.array([low[j], high[j], centers[j], *sums[j]])
-            columns[name] = _number(shape.digests[j], whole, floats, own)
-            columns[name] = msgspec.structs.replace(columns[name], values=sketch)
+            found: summary.ColumnSummary = _number(shape.digests[j], whole, floats, own)
         else:
-            columns[name] = summary.CategorySummary(
-                bins_digest=shape.digests[j],
-                n=whole[0],
-                nulls=whole[1],
-                counts=tuple(own.tolist()),
-                others=whole[2],
-                unseen=bins.most_frequent(dict(unseen[name])),
-                values=sketch,
-            )
+            found = _category(shape.digests[j], whole, unseen[name], own)
+        columns[name] = msgspec.structs.replace(found, values=sketch)
     return summary.TableSummary(n_rows, columns)
+
+
+def _category(
+    digest: str, whole: list[int], unseen: dict[str, int], counts: Counts
+) -> summary.CategorySummary:
+    n, nulls, others, missing, _ = whole
+    listed, short = frequent.listed(unseen)
+    return summary.CategorySummary(
+        bins_digest=digest,
+        n=n,
+        nulls=nulls,
+        counts=tuple(counts.tolist()),
+        others=others,
+        unseen=listed,
+        unseen_short=missing + short,
+    )
 
 
 def _number(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from homeostat.measures import bins, merging, summary
+from homeostat.measures import bins, frequent, merging, quantile, summary, variety, windows
 
 values = arrays.arrays(
     np.float64,
@@ -95,7 +96,7 @@ def test_a_column_without_finite_values_is_counted(x):
     assert seen.n_finite == 0
     assert seen.minimum is None
     assert seen.mean is None
-    assert summary.quantile(seen, bins.freeze_numbers(x), 0.5) is None
+    assert quantile.of(seen, bins.freeze_numbers(x), 0.5) is None
 
 
 @given(st.floats(0, 1))
@@ -103,7 +104,7 @@ def test_quantiles_are_right_to_a_bin(share):
     x = np.random.default_rng(4).lognormal(size=2000)
     frozen = bins.freeze_numbers(x)
     seen = summary.summarise_numbers(x, frozen)
-    found = summary.quantile(seen, frozen, share)
+    found = quantile.of(seen, frozen, share)
     rank = np.mean(x <= found)
     assert abs(rank - share) <= 0.003
 
@@ -161,7 +162,7 @@ def test_different_bins_do_not_add():
         lambda: bins.freeze_numbers(np.ones(3), bins=1),
         lambda: bins.freeze_categories(pl.Series(["a"]), cap=0),
         lambda: summary.summarise_numbers(np.ones((2, 2)), FROZEN),
-        lambda: summary.quantile(summary.summarise_numbers(np.ones(1), FROZEN), FROZEN, 1.5),
+        lambda: quantile.of(summary.summarise_numbers(np.ones(1), FROZEN), FROZEN, 1.5),
         lambda: summary.decode_summary(b"nothing"),
     ],
 )
@@ -173,3 +174,46 @@ def test_wrong_arguments_are_value_errors(call):
 def test_text_has_no_numbers():
     with pytest.raises(TypeError, match="not numbers"):
         bins.numbers(pl.Series("s", ["a"]))
+
+
+def _ids(first, n, room_for=()):
+    return pl.Series([f"id-{i}" for i in range(first, first + n)] + list(room_for))
+
+
+def test_more_categories_than_there_is_room_for_take_no_more_memory_and_say_so():
+    frozen = bins.freeze_categories(pl.Series(["id-7", "x"]))
+    held = []
+    for n in (40_000, 120_000):
+        values = _ids(0, n)
+        tracemalloc.start()
+        seen = summary.summarise_categories(values, frozen)
+        held.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert (seen.n, seen.counts, seen.others) == (n, (1, 0), n - 1)
+        assert len(seen.unseen) <= 50
+        assert seen.unseen_short >= 1
+        told = variety.of(seen)
+        assert abs(told.n / n - 1) < 4 * told.error
+    assert held[1] < 1.2 * held[0]
+
+
+def test_a_frequent_category_is_found_among_any_number_of_rare_ones():
+    values = pl.concat([_ids(0, 60_000, ["often"] * 300), _ids(60_000, 60_000)])
+    frozen = bins.freeze_categories(values)
+    assert "often" in frozen.categories
+    assert not frozen.is_complete
+    seen = summary.summarise_categories(values, bins.freeze_categories(pl.Series(["a"])))
+    assert seen.unseen["often"] <= 300 <= seen.unseen["often"] + seen.unseen_short
+    assert seen.unseen_short <= len(values) / frequent.ROOM + 50
+
+
+def test_what_new_categories_may_lack_adds_with_them():
+    frozen = bins.freeze_table(pl.DataFrame({"c": ["a"]}))
+    lists = [["x"] * 9, [f"v{i}" for i in range(60)], ["x", "x", *(f"w{i}" for i in range(70))]]
+    seen = [summary.summarise_table(pl.DataFrame({"c": one}), frozen) for one in lists]
+    together = windows.merge([windows.pack(one) for one in seen]).columns["c"]
+    alone = [one.columns["c"] for one in seen]
+    assert [one.unseen_short for one in alone] == [0, 1, 1]
+    assert together.unseen["x"] <= 11 <= together.unseen["x"] + together.unseen_short
+    either = merging.columns(merging.columns(alone[0], alone[1]), alone[2])
+    assert either.unseen["x"] <= 11 <= either.unseen["x"] + either.unseen_short

@@ -119,7 +119,12 @@ def test_a_windows_values_survive_storage_and_are_told():
     kept = bins.freeze_table(frame, bins=30, cap=20)
     parts = [summary.summarise_table(part, kept) for part in (frame[:150], frame[150:])]
     whole = windows.merge([windows.pack(part) for part in parts])
-    assert whole == summary.summarise_table(frame, kept)
+    once = summary.summarise_table(frame, kept)
+    short = [each.columns.pop("text") for each in (whole, once)]
+    assert whole == once
+    assert [each.unseen_short for each in short] == [3, 1]  # of what is not listed
+    assert msgspec.structs.replace(short[0], unseen_short=1) == short[1]
+    whole.columns["text"] = short[0]
     told = {name: variety.of(column) for name, column in whole.columns.items()}
     assert told["flag"][:2] == (2, 0.0)
     assert told["constant"] == (1, distinct.ERROR, ("7",))

@@ -8,7 +8,7 @@ import msgspec
 
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.data.inspection import Summary
-from homeostat.measures import bins, summary, variety
+from homeostat.measures import bins, quantile, summary, variety
 
 _FREQUENT = 5
 
@@ -96,7 +96,7 @@ def _describe(column: Column, found: Summary) -> ColumnProfile:
             maximum=column.maximum,
             mean=seen.mean if is_number else None,
             deviation=math.sqrt(variance) if is_number and variance is not None else None,
-            median=summary.quantile(seen, frozen, 0.5) if is_number else None,
+            median=quantile.of(seen, frozen, 0.5) if is_number else None,
         )
     counted: dict[str, int] = {}
     if isinstance(seen, summary.CategorySummary) and isinstance(frozen, bins.CategoryBins):

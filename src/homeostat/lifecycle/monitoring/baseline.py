@@ -25,6 +25,7 @@ GROUPS = 10
 REFERENCE_ROWS = 3000
 SURPRISE_ROWS = 10_000
 CELLS_PER_DECADE = 10
+_SLICE_ROWS = 32_768
 SCORE = "score"
 ANSWER = "answer"
 
@@ -233,8 +234,11 @@ def group(values: pl.Series, profile: Profile, kept: bins.Bins) -> Codes:
     others = missing - 1
     if values.dtype.is_nested():
         return np.where(values.is_null().to_numpy(), missing, others).astype(np.uint16)
-    names = values.cast(pl.String).to_list()
-    return np.array([index.get(name, others) for name in names], dtype=np.uint16)
+    found = np.empty(len(values), dtype=np.uint16)
+    for start in range(0, len(values), _SLICE_ROWS):  # few texts at a time are Python's
+        names = values.slice(start, _SLICE_ROWS).cast(pl.String).to_list()
+        found[start : start + _SLICE_ROWS] = [index.get(name, others) for name in names]
+    return found
 
 
 def rare(kept: bins.Bins, seen: summary.ColumnSummary) -> rarity.Column:
@@ -318,10 +322,10 @@ def _category_profile(
 ) -> Profile:
     assert isinstance(kept, bins.CategoryBins)
     assert isinstance(seen, summary.CategorySummary)
-    coded: dict[str | None, int] = {}
-    names = values.cast(pl.String).to_list() if not values.dtype.is_nested() else []
-    codes = [float("nan") if v is None else coded.setdefault(v, len(coded)) for v in names]
-    runs = run_lengths(np.array(codes, dtype=np.float64))
+    runs = np.zeros(0, dtype=np.int64)
+    if not values.dtype.is_nested():
+        begins = values.ne_missing(values.shift(1)) | values.is_null()
+        runs = np.diff(np.flatnonzero(begins.to_numpy()), append=len(values))
     known = seen.n - seen.nulls
     return Profile(
         is_number=False,

@@ -6,7 +6,7 @@ import msgspec
 
 from homeostat.lifecycle.monitoring import baseline, drift
 from homeostat.measures import bins as frozen_bins
-from homeostat.measures import summary, variety
+from homeostat.measures import quantile, summary, variety
 
 
 class ColumnWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ def _described(
             p_value=p_value,
         )
     assert isinstance(bins, frozen_bins.NumericBins)
-    low, median, high = (summary.quantile(seen, bins, q) for q in (0.1, 0.5, 0.9))
+    low, median, high = (quantile.of(seen, bins, q) for q in (0.1, 0.5, 0.9))
     return ColumnWindow(
         n_rows=seen.n,
         missing=1 - seen.n_finite / max(1, seen.n),

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from homeostat.measures import bins, samples, summary
+from homeostat.measures import bins, quantile, samples, summary
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -48,7 +48,7 @@ def of_summaries(
 ) -> tuple[Bar, ...]:
     """Return the chart of two summaries on the same bins."""
     ends = [
-        summary.quantile(seen, kept, share)
+        quantile.of(seen, kept, share)
         for seen in (before, after)
         for share in (_TAIL, 1 - _TAIL)
     ]

@@ -1,0 +1,162 @@
+"""How often each category comes, in memory that does not grow with the number of categories.
+
+`bins` freezes the most frequent ones by it, `summary` counts later rows.
+"""
+
+from __future__ import annotations
+
+import collections
+import heapq
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import polars as pl
+
+ROOM = 8192
+"""So many categories are counted exactly, beside those that are asked for by name."""
+_LISTED = 50
+_SLICE_ROWS = 32_768
+_FEW_ROWS = 5_000
+
+
+class Tally:
+    """Rows of each category, of a column of any length.
+
+    Attributes
+    ----------
+    named
+        Rows of each category that was asked for; always exact.
+    others
+        Rows of other categories, while there are at most 8192 of them; then of the more
+        frequent ones only.
+    short
+        Each count in `others` is too small by at most this many rows, and a category that is
+        not there has at most as many: 0 while all are counted, never more than one row in
+        8193 of those that were added.
+
+    Notes
+    -----
+    Where there are more, the count of the first that has no room is taken from all [1]_, as
+    in the summaries that add [2]_.
+
+    References
+    ----------
+    .. [1] J. Misra and D. Gries, "Finding repeated elements", Science of Computer Programming
+       2, 1982.
+    .. [2] P. Agarwal, G. Cormode, Z. Huang, J. Phillips, Z. Wei and K. Yi, "Mergeable
+       summaries", ACM Transactions on Database Systems 38, 2013.
+
+    Examples
+    --------
+    >>> tally = Tally(["a"])
+    >>> tally.add({"a": 2, "b": 1})
+    >>> tally.named, tally.others, tally.short
+    ({'a': 2}, {'b': 1}, 0)
+    """
+
+    def __init__(self, named: Iterable[str] = ()) -> None:
+        self.named = dict.fromkeys(named, 0)
+        self.others: dict[str, int] = {}
+        self.short = 0
+
+    def knows(self, name: str) -> bool:
+        """Say whether a category is counted at the moment."""
+        return bool(self.named.get(name)) or name in self.others
+
+    def add(self, counted: dict[str, int]) -> None:
+        """Add rows of each category."""
+        named, others = self.named, self.others
+        for name, count in counted.items():
+            if name in named:
+                named[name] += count
+            else:
+                others[name] = others.get(name, 0) + count
+        if len(others) > ROOM:
+            counts = np.fromiter(others.values(), dtype=np.int64, count=len(others))
+            place = len(counts) - 1 - ROOM
+            taken = int(np.partition(counts, place)[place])
+            left = ((name, count - taken) for name, count in others.items() if count > taken)
+            self.others = dict(left)
+            self.short += taken
+
+
+def slices(values: pl.Series) -> Iterator[dict[str, int]]:
+    """Count each category of some rows at a time; a column of nested values has none.
+
+    Parameters
+    ----------
+    values
+        A column of any kind.
+
+    Yields
+    ------
+    dict
+        Category to count, of the next rows.
+
+    Examples
+    --------
+    >>> list(slices(pl.Series([True, None, True])))
+    [{'true': 2}]
+    """
+    if values.dtype.is_nested() or values.dtype in {pl.Binary, pl.Object, pl.Null}:
+        return
+    if len(values) < _FEW_ROWS:  # starting a query costs more than counting in Python
+        few = collections.Counter(values.cast(pl.String).to_list())
+        yield {name: count for name, count in few.items() if name is not None}
+        return
+    for start in range(0, len(values), _SLICE_ROWS):
+        part = values.slice(start, _SLICE_ROWS).drop_nulls().rename("value")
+        counted = part.value_counts(name="n")
+        names = counted["value"].cast(pl.String).to_list()
+        yield dict(zip(names, counted["n"].to_list(), strict=True))
+
+
+def first(counted: dict[str, int], n: int) -> dict[str, int]:
+    """Return the most frequent categories.
+
+    Parameters
+    ----------
+    counted
+        Rows of each category.
+    n
+        How many, 0 or more.
+
+    Returns
+    -------
+    dict
+        At most `n` of them, the most frequent first; ties go by the alphabet. Thousands are
+        not all put in order.
+
+    Examples
+    --------
+    >>> first({"b": 1, "a": 1, "c": 2}, 2)
+    {'c': 2, 'a': 1}
+    """
+    least = min(heapq.nlargest(n, counted.values()), default=0)
+    frequent = (name for name, count in counted.items() if count >= least)
+    kept = heapq.nsmallest(n, frequent, key=lambda name: (-counted[name], name))
+    return {name: counted[name] for name in kept}
+
+
+def listed(unseen: dict[str, int]) -> tuple[dict[str, int], int]:
+    """Keep the most frequent new categories.
+
+    Parameters
+    ----------
+    unseen
+        Rows of each category.
+
+    Returns
+    -------
+    tuple
+        At most 50 of them, the most frequent first, and the most rows that one of the rest
+        has.
+
+    Examples
+    --------
+    >>> listed({"b": 1, "c": 2})
+    ({'c': 2, 'b': 1}, 0)
+    """
+    kept = first(unseen, _LISTED + 1)
+    rest = kept.popitem()[1] if len(kept) > _LISTED else 0
+    return kept, rest
