@@ -85,7 +85,8 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     """A canary under way: who enters, how far, and the evidence so far.
 
-    The three evidences are made by `rollout.begin` and grow by `rollout.observe`.
+    The three evidences are made by `rollout.begin` and grow by `rollout.observe`. `share` of
+    the keys is the canary's, whatever steps a policy that was edited meanwhile names.
     """
 
     entrants: tuple[str, ...]
@@ -95,6 +96,7 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     step: int = 0
     n_answered_step: int = 0
     guards: dict[str, guards.Guard] | msgspec.UnsetType = msgspec.UNSET
+    share: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class Investigation(msgspec.Struct, frozen=True, kw_only=True):

@@ -154,7 +154,7 @@ def reweigh(
         rolled = (
             structs.replace(running, entrants=entrants)
             if running
-            else rollout.begin(entrants, policy)
+            else structs.replace(rollout.begin(entrants, policy), share=shares[0])
         )
         state = structs.replace(state, rollout=rolled)
     state = structs.replace(state, stable=_stable(state))
@@ -169,7 +169,7 @@ def reweigh(
         sentence = f"answers: {answers}"
         verdict = entities.Verdict(kind="none", sentence=sentence, evidence=facts, acts=acts)
         return state, (verdict,)
-    share = shares[state.rollout.step] if state.rollout else 1.0
+    share = _share(state.rollout, policy) if state.rollout else 1.0
     sentence = (
         f"version {' and '.join(newcomers)} answers for the first time, "
         f"to {share:.0%} of the keys: {answers}"
@@ -189,7 +189,7 @@ def serve(state: entities.LoopState, policy: policies.Policy) -> entities.Serve:
     """Return the plan that the state asks for."""
     if state.rollout is None:
         return entities.Serve(stable=state.stable)
-    share = _shares(policy)[state.rollout.step]
+    share = _share(state.rollout, policy)
     return entities.Serve(stable=state.stable, canary=state.weights, share=share)
 
 
@@ -215,16 +215,15 @@ def watch(
 def _advance(
     state: entities.LoopState, policy: policies.Policy, seen: rollout.Observed
 ) -> tuple[entities.LoopState, Verdicts]:
-    shares = _shares(policy)
-    step = seen.rollout.step + 1
-    last = step >= len(shares) or shares[step] >= 1.0
-    if last:
+    now = _share(seen.rollout, policy)
+    share = next((one for one in _shares(policy) if one > now), 1.0)
+    if share >= 1.0:
         state = structs.replace(state, rollout=None, stable=state.weights)
     else:
-        state = structs.replace(
-            state, rollout=structs.replace(seen.rollout, step=step, n_answered_step=0)
+        taken = structs.replace(
+            seen.rollout, step=seen.rollout.step + 1, n_answered_step=0, share=share
         )
-    share = 1.0 if last else shares[step]
+        state = structs.replace(state, rollout=taken)
     verdict = entities.Verdict(
         kind="none",
         sentence=f"canary takes {share:.0%} of the keys: {seen.sentence}",
@@ -332,6 +331,14 @@ def _shares(policy: policies.Policy) -> tuple[float, ...]:
     if policy.rollout.strategy == "shadow":
         return (0.0, 1.0)
     return tuple(policy.rollout.steps) or (1.0,)
+
+
+def _share(running: entities.Rollout, policy: policies.Policy) -> float:
+    """Return the share of a canary: what it was given, also where other steps are named now."""
+    if running.share is not msgspec.UNSET:
+        return running.share
+    shares = _shares(policy)  # begun by a release that kept no share
+    return shares[min(running.step, len(shares) - 1)]
 
 
 def _stands(state: entities.LoopState, version: str, standing: entities.Standing) -> bool:

@@ -131,7 +131,9 @@ def _course(  # noqa: PLR0911 - one return for each reason
     sound = seen.sound.log_peak >= needed and seen.worse.n >= policy.rollout.minimum_labels
     if sound and said.open and policy.rollout.guards == "prove":
         return "continue", f"not proved yet to be no worse: {', '.join(said.open)}"
-    in_shadow = policy.rollout.strategy == "shadow" and seen.step == 0
+    in_shadow = not seen.share  # asked of nobody's row; unset where no share was kept
+    if seen.share is msgspec.UNSET:
+        in_shadow = policy.rollout.strategy == "shadow" and seen.step == 0
     if sound and (in_shadow or seen.n_answered_step >= MIN_ANSWERED):
         return "advance", "the canary is proved not to be worse on the same rows"
     return "continue", "not enough evidence yet"

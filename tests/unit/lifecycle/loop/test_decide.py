@@ -280,6 +280,35 @@ def test_a_sound_canary_takes_its_steps_and_then_everything():
 
 
 @pytest.mark.parametrize(
+    "rules",
+    [
+        {"steps": (0.5, 1.0)},
+        {"steps": (1.0,)},
+        {"strategy": "blue-green"},
+        {"strategy": "shadow"},
+    ],
+    ids=["other steps", "one step", "blue-green", "shadow"],
+)
+def test_a_policy_edited_in_mid_canary_gives_it_no_more_keys_before_it_is_proved(rules):
+    state, _ = enter_canary()
+    better = entities.RolloutObserved(paired=(-0.1,) * 200, n_answered=30)
+    state, _ = live(state, [better], CANARY)
+    edited = msgspec.structs.replace(CANARY, rollout=policies.Rollout(**rules))
+    weighed = block(2, members={"1": 0.08, "2": 0.06})
+    state, told = live(state, [weighed], edited)
+    assert [act.share for act in acts(told, entities.Serve)] == [0.25]
+    few = entities.RolloutObserved(n_answered=10)
+    state, told = live(state, [few], edited)
+    assert acts(told, entities.Serve) == []
+    state, told = live(state, [better], edited)
+    (serve,) = acts(told, entities.Serve)
+    if rules.get("steps") == (0.5, 1.0):
+        assert (serve.share, state.rollout.step) == (0.5, 2)
+    else:
+        assert (serve.canary, state.rollout) == ({}, None)
+
+
+@pytest.mark.parametrize(
     "news",
     [
         entities.RolloutObserved(paired=(0.2,) * 200, n_answered=30),
