@@ -15,6 +15,7 @@ from doors import furnishing
 from homeostat.doors import cli, local
 from homeostat.doors.client import scorings as sdk
 from homeostat.foundation import clock, errors, house, ids, settings
+from homeostat.lifecycle.corrections import stored
 from homeostat.lifecycle.corrections.entities import Correction, Threshold
 from homeostat.lifecycle.data import batches
 from homeostat.lifecycle.predictions import actions as predictions
@@ -413,12 +414,58 @@ def test_why_goes_from_a_prediction_by_id_or_key_to_members_run_and_explanation(
         "made by the run fit",
     ):
         assert part in sentences(told)
-    assert "homeostat explain credit --row" in told["steps"][-1]["facts"]["command"]
+    assert told["steps"][-1]["facts"]["command"] == f"homeostat explain --prediction {made[1]}"
     assert cli.invoke(["why", "known", "--deployment", "credit", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["steps"][0]["at"] == 9_500_000
     assert cli.invoke(["why", "nobody", "--deployment", "credit"]) == 4
     assert "no prediction with the key 'nobody'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_logged_prediction_is_explained_by_who_scored_it_then(client, home, document, capsys):
+    threshold = Correction(
+        id="c" * 32,
+        version=1,
+        deployment="credit",
+        body=Threshold(at=0.3),
+        status="approved",
+        reason="a test",
+        made_by="ada",
+        made_at=1_000,
+        starts_at=1_000,
+        expires_at=2**50,
+        approved_by="ada",
+        approved_at=1_000,
+        ended_at=8_000_000,
+    )
+    with house.open_house(settings.Settings(home=home)) as opened:
+        opened.write(lambda tx: stored.insert(tx, threshold))
+        (early,) = log(opened, at=7_900_000, version="1+2", keys=["early"])
+        (late,) = log(opened, at=8_100_000, version="1", keys=["late"])
+        plan = msgspec.structs.replace(
+            document.plan,
+            generation=document.plan.generation + 1,
+            arms=(Arm("stable", 1.0, (Member(1, 1.0),)),),
+        )
+        opened.write(lambda tx: serving.set_plan(tx, ADA, "credit", plan, reason="alone"))
+    with house.open_house(settings.Settings(home=home)) as opened:
+        found = client.predictions.explain(early)
+        opened.write(lambda tx: serving.rollback_plan(tx, ADA, "credit", reason="as before"))
+    said = found.explanation
+    assert [(one.version, one.weight) for one in said.members] == [(1, 0.25), (2, 0.75)]
+    assert said.base + sum(said.contributions.values()) == pytest.approx(said.margin, abs=1e-9)
+    assert found.prediction.row == {"income": 38_000.0, "region": "north"}
+    assert found.gap == pytest.approx(abs(said.score - 0.71))
+    assert said.threshold == 0.3  # it was withdrawn since
+    after = client.predictions.explain("late", deployment="credit", kinds=["contributions"])
+    assert (after.prediction.id, after.explanation.threshold) == (late, 0.5)
+    assert cli.invoke(["explain", "--prediction", early]) == 0
+    assert "logged was 0.71" in capsys.readouterr().out
+    assert cli.invoke(["why", late]) == 0
+    assert "income moved it by" in capsys.readouterr().out
+    assert cli.invoke(["explain", "--prediction", "0" * 32]) == 4
+    assert cli.invoke(["explain", "credit"]) == 2
 
 
 def test_why_goes_from_a_run_or_a_version_to_what_was_decided(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -17,7 +16,6 @@ from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.pipeline import actions as pipeline
 from homeostat.lifecycle.predictions import finding, segments
-from homeostat.lifecycle.predictions import read as predictions
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry.entities import Version
 from homeostat.lifecycle.serving import actions as serving
@@ -91,17 +89,14 @@ async def why(call: routing.Call) -> Story:
             return _prediction(tx, call.actor, deployment, row)
         with contextlib.suppress(errors.NotFoundError):
             return _decision(tx, call.actor, wanted)
-        found = predictions.find(call.house, tx, wanted)
-        if found is None:
+        try:
+            name, row = finding.one(call.house, tx, wanted)
+        except errors.NotFoundError as error:
             raise errors.NotFoundError(
-                f"no prediction and no decision has the id {wanted[:80]!r}",
-                hint="a prediction is found once its segment was handed over, seconds later; "
-                "by its key it is found with --deployment",
-            )
+                f"no prediction and no decision has the id {wanted[:80]!r}", hint=error.hint
+            ) from None
         access.require(call.actor, "prediction.read")
-        name, rows = found
-        answered = rows.filter(rows["answered"]) if rows["answered"].any() else rows
-        return _prediction(tx, call.actor, name, answered.row(0, named=True))
+        return _prediction(tx, call.actor, name, row)
 
     return await call.read(fetch)
 
@@ -173,13 +168,11 @@ def _prediction(
     for label in row["members"] or ():
         if str(label).isdigit():
             steps += _version(tx, actor, registry.get_version(tx, actor, model, int(label)))
-    features = {n.removeprefix("x."): v for n, v in row.items() if n.startswith("x.")}
-    asked = msgspec.json.encode(features).decode()
     steps.append(
         Step(
-            reference=f"deployment:{deployment}",
-            sentence="what moved the score, and what would change it, says homeostat explain",
-            facts={"command": f"homeostat explain {deployment} --row {shlex.quote(asked)}"},
+            reference=f"prediction:{row['id']}",
+            sentence="what moved the score, and what would have changed it",
+            facts={"command": f"homeostat explain --prediction {row['id']}"},
         )
     )
     return Story(id=str(row["id"]), kind="prediction", steps=tuple(steps))

@@ -8,13 +8,19 @@ import click
 import msgspec
 
 from homeostat.doors.cli import output, session
+from homeostat.doors.client.explaining import ExplainedPrediction
 from homeostat.foundation import errors
 from homeostat.lifecycle.explanations.entities import Explanation, Kind
 
+SAME = 2e-5
+"""A twin may differ from its original by half of this."""
+
 
 @click.command()
-@click.argument("deployment")
-@click.option("--row", required=True, metavar="JSON", help="Such as '{\"income\": 1200}'.")
+@click.argument("deployment", required=False)
+@click.option("--row", metavar="JSON", help="Such as '{\"income\": 1200}'.")
+@click.option("--prediction", metavar="ID", help="One of the log, by who scored it then.")
+@click.option("--key", metavar="KEY", help="The latest prediction of this key, as it was then.")
 @click.option(
     "--kind",
     "kinds",
@@ -27,25 +33,64 @@ from homeostat.lifecycle.explanations.entities import Explanation, Kind
 @output.option
 def explain(
     *,
-    deployment: str,
-    row: str,
+    deployment: str | None,
+    row: str | None,
+    prediction: str | None,
+    key: str | None,
     kinds: tuple[str, ...],
     top: int | None,
     threshold: float | None,
     as_json: bool,
 ) -> None:
-    """Say why a row gets its score; nothing is predicted or logged."""
+    """Say why a row gets its score, or a prediction of the log has it; nothing is logged."""
+    asked = {"--row": row, "--prediction": prediction, "--key": key}
+    if sum(one is not None for one in asked.values()) != 1:
+        raise errors.InvalidInputError(f"give one of {', '.join(asked)}")
+    if deployment is None and prediction is None:
+        raise errors.InvalidInputError("name the deployment that is asked")
+    wanted = cast("tuple[Kind, ...]", kinds or ("contributions", "reasons", "counterfactual"))
+    how: dict[str, Any] = {"kinds": wanted, "top": top, "threshold": threshold}
+    with session.client() as client:
+        if row is not None and deployment is not None:
+            said = client.deployments.explain(deployment, [_given(row)], **how)
+            (one,) = said.explanations
+            output.emit(one, as_json=as_json, show=lambda: _shown(one))
+            return
+        reference = key if key is not None else prediction
+        where = deployment or "" if key is not None else ""
+        found = client.predictions.explain(reference or "", deployment=where, **how)
+    output.emit(found, as_json=as_json, show=lambda: recalled(found))
+
+
+def _given(row: str) -> dict[str, Any]:
     try:
-        given = msgspec.json.decode(row, type=dict[str, Any])
+        return msgspec.json.decode(row, type=dict[str, Any])
     except msgspec.MsgspecError as error:
         raise errors.InvalidInputError(f"--row is no JSON object: {error}") from None
-    wanted = cast("tuple[Kind, ...]", kinds or ("contributions", "reasons", "counterfactual"))
-    with session.client() as client:
-        found = client.deployments.explain(
-            deployment, [given], kinds=wanted, top=top, threshold=threshold
+
+
+def recalled(found: ExplainedPrediction) -> Any:
+    """Return what is shown of a prediction of the log; `homeostat why` ends with it.
+
+    Parameters
+    ----------
+    found
+        As the SDK says it.
+    """
+    from rich.console import Group
+
+    was = found.prediction
+    head = (
+        f"{was.deployment} answered {was.answer} with the score {was.served_score:.4g} for the "
+        f"key {was.key} at {output.instant(was.served_at)}"
+    )
+    changed = f"corrected by {', '.join(was.corrections)}" if was.corrections else ""
+    far = ""
+    if found.gap > SAME:
+        far = (
+            f"these versions say {found.explanation.score:.6g} now; logged was {was.score:.6g}"
         )
-    (one,) = found.explanations
-    output.emit(one, as_json=as_json, show=lambda: _shown(one))
+    return Group(*(one for one in (head, changed, far) if one), _shown(found.explanation))
 
 
 def _shown(one: Explanation) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 
@@ -12,6 +13,7 @@ from homeostat.doors.api.why import Step, Story
 from homeostat.doors.cli import output, session
 from homeostat.doors.client import Client
 from homeostat.foundation import errors
+from homeostat.lifecycle.explanations.entities import Explanation
 from homeostat.lifecycle.serving.consequences import Consequences
 
 FEW = 30
@@ -51,7 +53,8 @@ def why(
     with session.client() as client:
         if reference is not None:
             found = client.lineage.why(reference, deployment=deployment or "")
-            output.emit(found, as_json=as_json, show=lambda: _told(found))
+            said = None if as_json else _explained(client, found)
+            output.emit(found, as_json=as_json, show=lambda: _told(found, said))
             return
         came = client.lineage.consequences(_source(client, snapshot, run, version))
         listed = _listed(client, came, after=after, limit=limit) if is_listed else {}
@@ -137,12 +140,29 @@ def _said(row: dict[str, Any]) -> tuple[object, str, object]:
     return row["answer"], f"{row['served_score']:.4f}", row["version"]
 
 
-def _told(story: Story) -> Any:
+def _explained(client: Client, story: Story) -> Explanation | None:
+    """Return what moved the score of a prediction, where its versions can say so here."""
+    if story.kind != "prediction":
+        return None
+    with contextlib.suppress(errors.HomeostatError):  # the way back is told all the same
+        return client.predictions.explain(story.id).explanation
+    return None
+
+
+def _told(story: Story, said: Explanation | None) -> Any:
+    from rich.text import Text
     from rich.tree import Tree
 
     tree = Tree(f"{story.kind} {story.id}", guide_style="dim")
     for step in story.steps:
         _add(tree, step)
+    if said is not None:
+        moved = sorted(said.contributions.items(), key=lambda one: (-abs(one[1]), one[0]))
+        branch = tree.children[-1]
+        told = [f"{name} moved it by {by:+.4f} ({said.space})" for name, by in moved[:FEW]]
+        told += [f"reason: {one.text} ({one.contribution:+.4f})" for one in said.reasons]
+        for line in told:
+            branch.add(Text(line, style="dim"))
     return tree
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import polars as pl
 
-from homeostat.doors.client import transport
+from homeostat.doors.client import explaining, transport
 from homeostat.foundation import errors
+from homeostat.lifecycle.explanations.entities import Kind, Options
+from homeostat.lifecycle.serving.recalled import Recalled
 
 _FORMS = {".parquet": "parquet", ".arrow": "arrow", ".jsonl": "json", ".ndjson": "json"}
 
@@ -88,6 +90,48 @@ class Predictions:
         }
         data = b"".join(self._transport.stream(_log(deployment), query=query))
         return pl.read_ipc_stream(data)
+
+    def explain(
+        self,
+        prediction: str,
+        *,
+        deployment: str = "",
+        kinds: Sequence[Kind] = ("contributions", "reasons"),
+        top: int | None = None,
+        threshold: float | None = None,
+    ) -> explaining.ExplainedPrediction:
+        """Say why a prediction of the log has its score, by the versions that scored it then.
+
+        The models run here, as where tables are scored; who answers today is not asked.
+
+        Parameters
+        ----------
+        prediction
+            Its id; with `deployment` the key of the latest prediction there.
+        deployment
+            In which the key is looked for.
+        kinds
+            ``contributions``, ``reasons``, ``counterfactual``.
+        top, threshold
+            Reasons at most; the score that decides. As policy and corrections say when None.
+
+        Returns
+        -------
+        ExplainedPrediction
+            What was logged, and why.
+
+        Raises
+        ------
+        NotFoundError
+            When no log has it, as far as they were handed over.
+        ConflictError
+            When no model scored it.
+        """
+        query: transport.Query = {"deployment": deployment or None}
+        path = f"/api/predictions/{transport.part(prediction)}"
+        found = self._transport.call("GET", path, query=query, answer=Recalled)
+        options = Options(kinds=tuple(kinds), top=top, threshold=threshold)
+        return explaining.explain(self._transport, found, options)
 
     def export(self, deployment: str, output: str | Path, **narrowed: Any) -> int:
         """Write rows of the prediction log into a file, in bounded memory.

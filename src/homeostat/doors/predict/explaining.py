@@ -6,7 +6,6 @@ A request is one to infer or an invocation; what is asked for stands in its ``pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +13,13 @@ import msgspec
 
 from homeostat.doors.predict import answers, asked, invocations, v2
 from homeostat.foundation import clock, errors
-from homeostat.lifecycle.corrections import compiled, conditions, maps
-from homeostat.lifecycle.corrections.entities import (
-    Correction,
-    GroupThreshold,
-    Recalibration,
-    Threshold,
-)
+from homeostat.lifecycle.corrections import decisive
+from homeostat.lifecycle.corrections.entities import Correction
 from homeostat.lifecycle.explanations import entities, orders, room
 from homeostat.lifecycle.registry import described
 from homeostat.lifecycle.serving import plan
 from homeostat.lifecycle.serving.entities import Arm, PlanDocument, VersionFiles
 
-_NEVER = 2.0
-_HALVINGS = 60
 _WORDS = ("kind", "kinds", "top", "threshold")
 
 
@@ -100,7 +92,9 @@ class Explaining:
             picked = [[values[at] for at in places] for values in admitted.columns]
             columns = dict(zip(call.now.features, picked, strict=True))
             chosen = document.plan.arms[arm]
-            needed = _thresholds(working, plan.label(chosen), dict(given), places)
+            needed = decisive.thresholds(
+                working, dict(given), version=plan.label(chosen), places=places
+            )
             order = self._order(document, chosen, columns, options=options, thresholds=needed)
             rows = await self._room.explain(order)
             found.update(zip(places, rows, strict=True))
@@ -167,44 +161,6 @@ def _is_v2(inputs: Any) -> bool:
 def _in_force(document: PlanDocument) -> list[Correction]:
     at = clock.now_ms()
     return [one for one in document.corrections if one.starts_at <= at < one.expires_at]
-
-
-def _thresholds(
-    working: Sequence[Correction],
-    version: str,
-    columns: Mapping[str, Sequence[Any]],
-    places: Sequence[int],
-) -> list[float]:
-    """Return for each row the score of the members from which its answer is positive."""
-    usual, turn = compiled.EVEN, None
-    group: GroupThreshold | None = None
-    for body in (one.body for one in working):
-        if isinstance(body, Threshold):
-            usual = body.at
-        elif isinstance(body, GroupThreshold):
-            group = body
-        elif isinstance(body, Recalibration) and body.versions in {"", version}:
-            turn = maps.mapped(body)
-    needed = []
-    for at in places:
-        threshold = usual
-        if group is not None:
-            value = conditions.value_of(group.column, at, columns)
-            own = None if value is None else group.at.get(conditions.text(value))
-            threshold = usual if own is None else own
-        needed.append(threshold if turn is None else _before(turn, threshold))
-    return needed
-
-
-def _before(turn: Callable[[float], float], threshold: float) -> float:
-    """Return the least score that a recalibration brings to a threshold; above 1 if none."""
-    low, high = 0.0, 1.0
-    if turn(high) < threshold:
-        return _NEVER
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2.0
-        low, high = (low, middle) if turn(middle) >= threshold else (middle, high)
-    return high
 
 
 def _asked_for(call: asked.Call) -> tuple[entities.Options, bool]:

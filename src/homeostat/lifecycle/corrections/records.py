@@ -92,6 +92,21 @@ IN_FORCE = (
     )
     .order_by(corrections.c.id, corrections.c.version)
 )
+# As of an instant, also when it ended since.
+WORKED = (
+    sa.select(*_ALL)
+    .where(
+        *_OURS,
+        corrections.c.approved_at <= sa.bindparam("in_at"),
+        corrections.c.starts_at <= sa.bindparam("in_at"),
+        corrections.c.expires_at > sa.bindparam("in_at"),
+        sa.or_(
+            corrections.c.ended_at.is_(None),
+            corrections.c.ended_at > sa.bindparam("in_at"),
+        ),
+    )
+    .order_by(corrections.c.id, corrections.c.version)
+)
 LIST = (
     sa.select(*_ALL)
     .where(

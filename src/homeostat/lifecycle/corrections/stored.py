@@ -71,6 +71,27 @@ def in_force(tx: Transaction, deployment: str) -> list[Correction]:
     return [_read(row, tx.at) for row in tx.execute(records.IN_FORCE, which).mappings()]
 
 
+def worked(tx: Transaction, deployment: str, *, at: int) -> list[Correction]:
+    """Return the corrections that worked at an instant, whatever became of them since.
+
+    Parameters
+    ----------
+    tx
+        Any transaction.
+    deployment
+        Its name.
+    at
+        Milliseconds UTC.
+
+    Returns
+    -------
+    list of Correction
+        In the order in which they were made.
+    """
+    which: dict[str, Any] = {"in_project": tx.project, "in_deployment": deployment, "in_at": at}
+    return [_read(row, at) for row in tx.execute(records.WORKED, which).mappings()]
+
+
 def of_deployment(
     tx: Transaction, deployment: str, *, before: str, limit: int
 ) -> list[Correction]:

@@ -21,6 +21,40 @@ from homeostat.lifecycle.predictions.entities import Answered, Segment
 UNCOUNTED_AT_MOST = 1000
 
 
+def one(house: read.Unsealing, tx: Transaction, prediction: str) -> tuple[str, dict[str, Any]]:
+    """Return a prediction by its id; what was answered where it was scored in a shadow, too.
+
+    Parameters
+    ----------
+    house
+        What returns stored bytes.
+    tx
+        Any transaction.
+    prediction
+        An id.
+
+    Returns
+    -------
+    tuple
+        The deployment and a row of `read.predictions`.
+
+    Raises
+    ------
+    NotFoundError
+        When no log has it, as far as they were handed over.
+    """
+    found = read.find(house, tx, prediction)
+    if found is None:
+        raise errors.NotFoundError(
+            f"no prediction has the id {prediction[:80]!r}",
+            hint="a prediction is found once its segment was handed over, seconds later; "
+            "by its key it is found with --deployment",
+        )
+    name, rows = found
+    answered = rows.filter(rows["answered"]) if rows["answered"].any() else rows
+    return name, answered.row(0, named=True)
+
+
 def newest(
     house: read.Unsealing, tx: Transaction, deployment: str, *, key: str
 ) -> dict[str, Any]:
