@@ -35,7 +35,7 @@ class Corrector(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
     since: int | None = None
     evidence: float = 0.0
-    needed: float = correcting.SWITCH
+    needed: float = correcting.ENTER
     digest: str = ""
     run: str = ""
 
@@ -58,13 +58,15 @@ def told(state: entities.LoopState, plan: Plan) -> Corrector:
     if named is None:
         sentence = "it learns as soon as enough blocks have their labels"
         return Corrector(word="waits", sentence=sentence, evidence=known.evidence)
-    judged = f"evidence {known.evidence:.2f} nats, {correcting.SWITCH:g} needed"
+    least = correcting.needed(known)
+    judged = f"evidence {known.evidence:.2f} nats, {least:g} needed"
     answers = "its answers are given" if named.answers else "its answers are not given"
     return Corrector(
         word="answers" if named.answers else "judged",
         sentence=f"{answers}: {judged}",
         since=named.since if named.answers else None,
         evidence=known.evidence,
+        needed=least,
         digest=named.digest,
         run=named.run,
     )

@@ -15,8 +15,13 @@ from homeostat.measures import evidence
 
 DECAY = 0.9
 LARGEST = 3.0
-SWITCH = 1.0
-"""Evidence (nats) above which the corrected probability is the answer."""
+ENTER = 2.0
+"""Evidence (nats) above which the corrected probability becomes the answer."""
+STAY = 1.0
+"""Evidence above which it goes on to be the answer.
+
+One threshold of 1 let it in on the first few blocks of streams in which nothing changes, where
+it had learned noise."""
 BLOCKS = 20
 """Newest blocks it learns from; at least `LEAST_BLOCKS`, none before the change point."""
 LEAST_BLOCKS = 2
@@ -31,7 +36,14 @@ Verdicts = tuple[entities.Verdict, ...]
 def is_in_force(state: entities.LoopState) -> bool:
     """Say whether the corrected probability is what is answered."""
     told = state.correction
-    return told is not msgspec.UNSET and told.evidence > SWITCH
+    if told is msgspec.UNSET:
+        return False
+    return told.evidence > STAY if told.answers is msgspec.UNSET else told.answers
+
+
+def needed(told: entities.Correction) -> float:
+    """Return the evidence above which the corrector answers after the next block."""
+    return STAY if told.answers is not False else ENTER
 
 
 def is_wanted(policy: policies.Policy) -> bool:
@@ -66,16 +78,18 @@ def weigh(state: entities.LoopState, event: entities.BlockLabelled) -> entities.
     -----
     The mean of the bets' wealth over one block is an e-value for "it gains nothing". The
     sum of their logs, discounted and kept within bounds, is a fast switch, not a test: the
-    bounds and the discount give its level away.
+    bounds and the discount give its level away. To begin it takes more than to go on.
     """
     if event.growth is msgspec.UNSET:
         if state.correction is msgspec.UNSET:
             return state
         return structs.replace(state, correction=msgspec.UNSET)
-    told = entities.Correction() if state.correction is msgspec.UNSET else state.correction
+    known = state.correction
+    told = entities.Correction(answers=False) if known is msgspec.UNSET else known
     gained = evidence.log_mean_exp(event.growth) if event.growth else 0.0
     total = min(LARGEST, max(-LARGEST, DECAY * told.evidence + gained))
-    return structs.replace(state, correction=structs.replace(told, evidence=total))
+    told = structs.replace(told, evidence=total, answers=total > needed(told))
+    return structs.replace(state, correction=told)
 
 
 def switch(before: entities.LoopState, after: entities.LoopState) -> Verdicts:
@@ -91,10 +105,11 @@ def switch(before: entities.LoopState, after: entities.LoopState) -> Verdicts:
         return ()
     told = 0.0 if after.correction is msgspec.UNSET else after.correction.evidence
     word = "answers, corrected" if answers else "answers are not corrected any more"
+    least = ENTER if answers else STAY
     verdict = entities.Verdict(
         kind="none",
-        sentence=f"{word}: evidence for the corrector is {told:.2f} nats, {SWITCH:g} needed",
-        evidence={"evidence": told, "needed": SWITCH},
+        sentence=f"{word}: evidence for the corrector is {told:.2f} nats, {least:g} needed",
+        evidence={"evidence": told, "needed": least},
         acts=(entities.SwitchCorrector(answers=answers),),
     )
     return (verdict,)
@@ -106,7 +121,8 @@ def doubt(state: entities.LoopState) -> entities.LoopState:
     if told is msgspec.UNSET:
         return state
     return structs.replace(
-        state, correction=structs.replace(told, evidence=min(0.0, told.evidence))
+        state,
+        correction=structs.replace(told, evidence=min(0.0, told.evidence), answers=False),
     )
 
 

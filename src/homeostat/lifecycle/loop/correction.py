@@ -9,11 +9,13 @@ class Correction(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the residual corrector: is it worth its answers, when was it fitted.
 
     `evidence` is discounted log evidence that it answers better than the composite alone;
-    `fitted_block` is -1 before the first fit.
+    `fitted_block` is -1 before the first fit; `answers` is what the evidence has decided.
     """
 
     evidence: float = 0.0
     fitted_block: int = -1
+    # Came later: where it is unset, what is needed to go on decides.
+    answers: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class FitCorrector(msgspec.Struct, frozen=True, kw_only=True, tag="fit-corrector"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -27,6 +28,8 @@ BY_WINDOW = 0.5
 """Of the yearly false alarms; the rest are of checks by the hour and of single decisions."""
 DOUBTFUL_ROWS = 20
 """Rows beside a broken stretch that are kept out with it: its ends are exact to some rows."""
+DOUBTFUL_TIMES = 4.0
+"""Columns that changed places are seen after some rows; so many times as many are in doubt."""
 
 
 def window(
@@ -358,14 +361,25 @@ def window_event(judgement: monitored.Judgement) -> entities.WindowJudged:
 
 
 def _widened(judgement: monitored.Judgement) -> tuple[entities.RowRange, ...]:
-    """Return the broken stretches with the doubtful rows beside them, inside the window."""
+    """Return the broken stretches with the doubtful rows beside them.
+
+    Also across the ends of the window: a break that begins in its last rows, or ends in the
+    first rows of the next one, may be too short to be seen there.
+    """
+    beside = _doubtful(judgement)
     return tuple(
-        (
-            max(judgement.first_row, first - DOUBTFUL_ROWS),
-            min(judgement.end_row, end + DOUBTFUL_ROWS),
-        )
-        for first, end in judgement.broken or ()
+        (max(0, first - beside), end + beside) for first, end in judgement.broken or ()
     )
+
+
+def _doubtful(judgement: monitored.Judgement) -> int:
+    """Return how many rows beside a break may belong to it unseen."""
+    seen_after = [
+        found.needed * (found.end_row - found.first_row) / found.value
+        for found in judgement.findings
+        if found.kind == "swapped"
+    ]
+    return max(DOUBTFUL_ROWS, math.ceil(DOUBTFUL_TIMES * max(seen_after, default=0.0)))
 
 
 def seen_causes(causes: Sequence[monitored.Cause]) -> tuple[entities.SeenCause, ...]:

@@ -39,6 +39,7 @@ class Swap(NamedTuple):
     first: int
     end: int
     evidence: float
+    needed: float
 
 
 def find(
@@ -97,7 +98,7 @@ def faults(
             column=name,
             statistic="evidence in nats",
             value=swap.evidence,
-            needed=_LEAST_TOTAL,
+            needed=swap.needed,
             first_row=first,
             end_row=end,
             sentence=sentence,
@@ -138,14 +139,14 @@ def _pair(frame: pl.DataFrame, frozen: baseline.Baseline, one: str, other: str) 
     n = end - first
     # Rows that follow each other wander together, and tell less than as many others.
     weight = max(frozen.profiles[name].dependence.effect for name in (one, other))
-    least = max(_LEAST_TOTAL * weight, _LEAST_MEAN * n)
-    if n < _LEAST_ROWS * weight or rise[end] < least:
+    total = _LEAST_TOTAL * weight
+    if n < _LEAST_ROWS * weight or rise[end] < max(total, _LEAST_MEAN * n):
         return None
     if not (
         _fits(x[first:end], frozen, one, other) and _fits(y[first:end], frozen, other, one)
     ):
         return None
-    return Swap(one, other, first, end, float(rise[end]))
+    return Swap(one, other, first, end, float(rise[end]), total)
 
 
 def _fits(values: Floats, frozen: baseline.Baseline, own: str, other: str) -> bool:

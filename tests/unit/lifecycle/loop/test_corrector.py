@@ -113,6 +113,19 @@ def test_it_answers_after_evidence_and_no_more_after_harm():
     assert not correcting.is_in_force(state)
 
 
+def test_to_begin_takes_more_evidence_than_to_go_on():
+    state, answers = start(), []
+    for number, gain in enumerate((1.5, 0.2, 1.0, -0.8, -0.3, 0.5)):
+        state, _ = live(state, [with_growth(number, gain)])
+        answers.append(correcting.is_in_force(state))
+    assert answers == [False, False, True, True, False, False]
+
+
+def test_a_record_of_an_earlier_release_goes_on_as_it_was():
+    known = entities.Correction(evidence=1.5)
+    assert correcting.is_in_force(msgspec.structs.replace(start(), correction=known))
+
+
 def test_evidence_is_bounded_on_both_sides():
     state, _ = live(start(), [with_growth(n, 9.0) for n in range(5)])
     assert state.correction.evidence == correcting.LARGEST
