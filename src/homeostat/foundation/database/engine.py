@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from homeostat.foundation import errors
-from homeostat.foundation.database import borders, transaction
+from homeostat.foundation.database import borders, changes, transaction
 
 BUSY_TIMEOUT_MS = 20_000
 _PAUSE_S = 0.01
@@ -58,6 +58,9 @@ class Database:
         # A stack: each is used by one thread at a time, the warmest first.
         self._at_hand: list[sa.Connection] = []
         self._writers_own: sa.Connection | None = None
+        self._changes: changes.Changes | None = None
+        if self.is_sqlite:
+            self._changes = changes.Changes(self._writers_raw, self.glance)
 
     def __repr__(self) -> str:
         return f"Database({self._url.render_as_string(hide_password=True)!r})"
@@ -83,7 +86,9 @@ class Database:
         """
         with borders.connected(self.reading) as connection:
             try:
-                yield transaction.Transaction(connection, project=project, signer=self.signer)
+                tx = transaction.Transaction(connection, project=project, signer=self.signer)
+                tx.changes = self._changes
+                yield tx
             finally:
                 connection.rollback()
 
@@ -127,6 +132,7 @@ class Database:
             with borders.begun(connection, "BEGIN"), borders.translated(connection):
                 tx = transaction.Transaction(connection, project=project, signer=self.signer)
                 if most_s is None:
+                    tx.changes = self._changes
                     yield tx
                 else:
                     with borders.bounded(connection, most_s):
@@ -152,20 +158,32 @@ class Database:
         UnavailableError
             When the database cannot be reached or stays locked.
         """
-        if not self.is_sqlite:
+        if self._changes is None:
             with borders.connected(self.writing) as connection:
                 yield connection
             return
+        with self._changes.quiet:
+            raw = self._writers_raw()
+            own = self._writers_own
+            assert own is not None
+            try:
+                with borders.begun(own, "BEGIN IMMEDIATE"):
+                    self._changes.begin(raw)
+                    yield own
+            finally:
+                if own.invalidated:
+                    own.close()
+                    self._writers_own = None
+
+    def told(self) -> changes.Changes | None:
+        """Return whom the writer tells what it writes: nobody where no copies are kept."""
+        return None if self._changes is None else self._changes.told()
+
+    def _writers_raw(self) -> Any:
+        """Return the driver's connection of the writer; for who holds `Changes.quiet`."""
         if self._writers_own is None:
             self._writers_own = self.writing.connect()
-        own = self._writers_own
-        try:
-            with borders.begun(own, "BEGIN IMMEDIATE"):
-                yield own
-        finally:
-            if own.invalidated:
-                own.close()
-                self._writers_own = None
+        return self._writers_own.connection.dbapi_connection
 
     @contextlib.contextmanager
     def write(self, *, project: str = "default") -> Iterator[transaction.Transaction]:

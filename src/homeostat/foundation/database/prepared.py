@@ -39,6 +39,9 @@ class Cursor(Protocol):
     def fetchone(self) -> Any:
         """Return the next row, None behind the last."""
 
+    def fetchmany(self, size: int) -> list[Any]:
+        """Return the next rows, none behind the last."""
+
     def fetchall(self) -> list[Any]:
         """Return the rows left."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, Final
 
+from homeostat.foundation.database.changes import Changes
 from homeostat.foundation.database.prepared import Prepared
 
 _MOST_KNOWN: Final = 2048
@@ -112,11 +113,14 @@ class Shared:
         Rows that are inserted before the commit.
     known
         Rows that were read; outlives the commit.
+    told
+        Who is told of what is written; None for nobody.
     """
 
-    __slots__ = ("known", "memo", "pending")
+    __slots__ = ("known", "memo", "pending", "told")
 
-    def __init__(self, known: Known | None = None) -> None:
+    def __init__(self, known: Known | None = None, told: Changes | None = None) -> None:
+        self.told = told
         self.memo: dict[Any, Any] = {}
         self.pending = Pending()
         self.known = known or Known()

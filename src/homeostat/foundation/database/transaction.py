@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from homeostat.foundation import clock
 from homeostat.foundation.database import failures, prepared
+from homeostat.foundation.database.changes import Changes
 from homeostat.foundation.database.shared import Shared
 
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -58,11 +59,13 @@ class Transaction:
         then correct it; what a request added is forgotten when the request is undone.
     known
         Rows that were read, of any commit; writes to their table make them forgotten.
+    changes
+        What this process writes, in a view for which copies of rows may be kept.
     """
 
     __slots__ = (
-        *("_callbacks", "_connection", "_pending", "_raw"),
-        *("at", "dialect", "has_marks", "is_broken", "known", "memo", "project", "signer"),
+        *("_callbacks", "_connection", "_pending", "_raw", "_told", "at", "changes"),
+        *("dialect", "has_marks", "is_broken", "known", "memo", "project", "signer"),
     )
 
     def __init__(
@@ -86,6 +89,8 @@ class Transaction:
         self.memo = shared.memo
         self.known = shared.known
         self._pending = shared.pending
+        self._told = shared.told
+        self.changes: Changes | None = None
 
     def execute(
         self, statement: sa.Executable, parameters: Parameters | None = None
@@ -115,7 +120,10 @@ class Transaction:
             self.flush()
         if not statement.is_select:
             self.has_marks = True
-            self.known.drop(statement.table.name if statement.is_dml else None)  # type: ignore[attr-defined]
+            table = statement.table.name if statement.is_dml else None  # type: ignore[attr-defined]
+            self.known.drop(table)
+            if self._told is not None:
+                self._told.named(table, parameters)
         try:
             return self._connection.execute(statement, parameters)
         except sa.exc.DBAPIError as error:
@@ -148,6 +156,8 @@ class Transaction:
         """
         text = statement.text(self.dialect)
         self._prepare(statement)
+        if self._told is not None and statement.is_write:
+            self._told.named(statement.target, parameters)
         if parameters is None or isinstance(parameters, Mapping):
             return self._driven(text, parameters or {}, is_many=False)
         return self._driven(text, parameters, is_many=True)
@@ -175,6 +185,8 @@ class Transaction:
             As `execute`.
         """
         self._prepare(statement)
+        if self._told is not None:
+            self._told.rows(statement.target, rows)
         return self._driven(statement.text_by_place(self.dialect), rows, is_many=True)
 
     def insert_later(
@@ -204,6 +216,8 @@ class Transaction:
             raise pending.error
         try:
             for statement, rows in pending.take():
+                if self._told is not None:
+                    self._told.rows(statement.target, rows)
                 self._insert(statement, rows)
         except Exception as error:
             # Whoever catches it has not lost the rows of others by that.

@@ -305,7 +305,7 @@ class Writer:
         savepoints cost a quarter of a small write and are needed by few groups.
         """
         done: list[answers.Done] = []
-        common = shared.Shared(self._known)
+        common = shared.Shared(self._known, self._database.told())
         signer = self._database.signer
         is_joint = mark is None and len(group) > 1
         for request in group:

@@ -12,6 +12,7 @@ from homeostat.lifecycle.tracking import (
     entities,
     language,
     search_conditions,
+    search_memory,
     search_orders,
     search_planning,
     search_plans,
@@ -85,6 +86,8 @@ def find(
         orders=tuple(orders),
     )
     rows = search_short.first_runs(tx, asked, place=place, limit=limit + 1)
+    if rows is None:
+        rows = search_memory.first_runs(tx, asked, place=place, limit=limit + 1, may_read=False)
     if rows is None:
         rows = search_planning.first_runs(tx, asked, place=place, limit=limit + 1)
     shown = [run_id for run_id, _ in rows[:limit]]

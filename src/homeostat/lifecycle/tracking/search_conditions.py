@@ -178,6 +178,11 @@ def _row_holds(made: Statement, one: language.Condition) -> str:
     return f"({finite} OR c.kind IN ({listed}))"
 
 
+def text_holds(made: Statement, one: language.Condition) -> str:
+    """Return the condition that the value of a row called ``c``, a text, is as needed."""
+    return _row_holds(made, one)
+
+
 def _text_holds(made: Statement, column: str, one: language.Condition) -> str:
     if one.comparator in ("IN", "NOT IN"):
         assert isinstance(one.value, tuple)

@@ -3,7 +3,8 @@
 Called by `search.find`. A probe counts what may fulfil each need, up to a cap. Where one need
 is rare its runs are checked and sorted. Else the index of the order is walked until the page is
 full; when that takes too long, few runs fulfil all needs together, or they stand at the far
-end: then the stretches of the rarest needs are read and intersected.
+end: then all runs are looked at in columns in memory. Where there are none, on PostgreSQL or
+for want of room, the stretches of the rarest needs are read and intersected.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.tracking import (
     language,
     records,
+    search_memory,
     search_orders,
     search_plans,
     search_walk,
@@ -78,6 +80,9 @@ def first_runs(
         return way.rows(place, most=None)
     with contextlib.suppress(search_walk.TooFarError):
         return way.rows(place, most=SHORT)
+    held = search_memory.first_runs(tx, asked, place=place, limit=limit, may_read=True)
+    if held is not None:
+        return held
     if not any(_is_under(way, need, 8 * FEW) for need in counted):
         with contextlib.suppress(search_walk.TooFarError):
             return way.rows(place, most=PATIENCE, slack=3)

@@ -115,18 +115,21 @@ def _source(made: Statement, asked: Question) -> tuple[str, str, tuple[Need, ...
         span = search_conditions.span_of(made, need, asked.experiments)
         if span is not None:
             left = tuple(one for one in asked.needs if one is not need or not span.is_exact)
-            words = f"SELECT y.run_id FROM ({span.select(span.run)}) y WHERE"  # noqa: S608 - fixed words
-            return f"{words} {_is_short(span.select('1 AS one'))}", "x.run_id", left
+            found = _if_short(span.select(span.run), span.select("1 AS one"))
+            return found, "x.run_id", left
     inside = made.among("c.experiment_id", asked.experiments)
     here = f"FROM runs c WHERE c.project = :project AND {inside}"
-    words = f"SELECT c.id AS run_id {here} AND {_is_short(f'SELECT 1 AS one {here}')}"
-    return words, "x.run_id", asked.needs
+    found = _if_short(f"SELECT c.id AS run_id {here}", f"SELECT 1 AS one {here}")
+    return found, "x.run_id", asked.needs
 
 
-def _is_short(inner: str) -> str:
+def _if_short(wanted: str, counted: str) -> str:
+    """Return a statement that gives its rows if they are few, and else none."""
+    # As a limit it is looked at once; as a condition SQLite would ask it of every row.
     return (
-        "(SELECT count(*) FROM (SELECT one FROM"  # noqa: S608 - fixed words
-        f" ({inner}) y LIMIT :most) z) < :most"
+        f"SELECT y.run_id FROM ({wanted}) y LIMIT CASE WHEN"  # noqa: S608 - fixed words
+        f" (SELECT count(*) FROM (SELECT one FROM ({counted}) y LIMIT :most) z) < :most"
+        " THEN :most ELSE 0 END"
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
@@ -159,6 +159,26 @@ class Statement:
         """
         assert isinstance(self._tx, Transaction)
         return self._tx.run(prepared(" ".join(words)), self._values).fetchall()
+
+    def steps(self, n: int, *words: str) -> Iterator[list[tuple[Any, ...]]]:
+        """Run it and give the rows as they are read, not all of them at once.
+
+        Parameters
+        ----------
+        n
+            Rows of a step.
+        *words
+            The statement, in pieces.
+
+        Yields
+        ------
+        list of tuple
+            Up to `n` rows.
+        """
+        assert isinstance(self._tx, Transaction)
+        cursor = self._tx.run(prepared(" ".join(words)), self._values)
+        while found := cursor.fetchmany(n):
+            yield found
 
     def ready(self, *words: str) -> Ready:
         """Return the statement, in pieces as for `rows`, to be run later and again."""
