@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 import sqlalchemy as sa
 
 from homeostat.foundation import errors
-from homeostat.foundation.database import Prepared, writer
+from homeostat.foundation.database import Prepared, committing, writer
 from homeostat.foundation.events import records
 
 HEADS = records.heads
@@ -375,8 +376,58 @@ def test_what_a_loop_asks_for_in_one_turn_is_told_to_each(writer, database):
             return tell
 
         for name, work in {"a": put("a"), "no": refuse, "b": put("b")}.items():
-            writer.ask(work, telling(name), loop=loop)
+            writer.ask(work, telling(name), loop=loop, caller=id(work))
         return await asyncio.wait_for(everybody, 30)
 
     assert asyncio.run(ask()) == {"a": 1, "no": errors.InvalidInputError, "b": 1}
+    assert projects(database) == {"a", "b"}
+
+
+async def answers_to(writer, *works):
+    """Return what each work came to that a loop asks for one after the other."""
+    loop = asyncio.get_running_loop()
+    found = []
+    for work in works:
+        answered = loop.create_future()
+        writer.ask(work, lambda *told, to=answered: to.set_result(told), loop=loop, caller=1)
+        result, error = await asyncio.wait_for(answered, 30)
+        found.append(result if error is None else error)
+    return found
+
+
+def thread(_tx):
+    return threading.get_ident()
+
+
+def long(_tx):
+    time.sleep(2 * committing.SLOW_GROUP_S)
+
+
+def test_what_a_loop_asks_for_is_done_on_it_where_the_database_is_a_file(writer, database):
+    (done_on,) = asyncio.run(answers_to(writer, thread))
+    assert (done_on == threading.get_ident()) is database.is_sqlite
+
+
+def test_what_takes_long_is_done_on_a_thread_for_a_while(writer):
+    """Other requests of the loop are answered meanwhile."""
+    *_, done_on = asyncio.run(answers_to(writer, long, thread))
+    assert done_on != threading.get_ident()
+
+
+def test_a_write_inside_a_write_on_a_loop_is_refused_too(writer):
+    (refusal,) = asyncio.run(answers_to(writer, lambda _tx: writer.write(put("a"))))
+    assert isinstance(refusal, RuntimeError)
+
+
+def test_a_loop_goes_on_while_another_process_writes(writer, database):
+    async def ask():
+        asked = asyncio.create_task(answers_to(writer, put("b")))
+        with database.write() as tx:  # as another process would
+            tx.execute(HEADS.insert(), {"project": "a", "seq": 1, "digest": "d"})
+            for _ in range(20):
+                await asyncio.sleep(0.005)
+            assert not asked.done()
+        return await asked
+
+    assert asyncio.run(ask()) == [1]
     assert projects(database) == {"a", "b"}

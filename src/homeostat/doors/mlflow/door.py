@@ -173,6 +173,8 @@ class Door:
         admitted: tuple[access.Actor, str],
         fields: Callable[[], Any],
         tell: Callable[[routing.Answer | bytes], None],
+        *,
+        caller: int,
     ) -> None:
         """Do what a planned request asks for; needs no task.
 
@@ -186,6 +188,8 @@ class Door:
             Returns those of the request, or raises.
         tell
             Gets the answer, on the running loop; refusals are answers too.
+        caller
+            Equal for the requests of one connection.
         """
         actor, project = admitted
         route = line.route
@@ -219,7 +223,7 @@ class Door:
                 tell(answer)
 
         loop = asyncio.get_running_loop()
-        house.writer.ask(step.work, told, loop=loop, project=project)
+        house.writer.ask(step.work, told, loop=loop, caller=caller, project=project)
 
     def may_follow(self, line: routing.Line) -> bool:
         """Say whether `follow` may be asked: reads only where no network is between."""

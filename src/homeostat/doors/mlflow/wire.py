@@ -117,7 +117,7 @@ class Exchange:
                     known.fields = found
                 return found
 
-            wire.door.follow(line, admitted, fields, self._finish)
+            wire.door.follow(line, admitted, fields, self._finish, caller=id(wire))
             return
         self._coroutine = wire.door.answer(
             {**known.scope, "client": wire.client},

@@ -29,7 +29,7 @@ def begun(connection: sa.Connection, begin: str) -> Iterator[None]:
     connection
         Outside any transaction.
     begin
-        The statement that begins it.
+        The statement that begins it; empty where it was begun at the driver.
 
     Raises
     ------
@@ -37,8 +37,9 @@ def begun(connection: sa.Connection, begin: str) -> Iterator[None]:
         When the database cannot be reached or stays locked.
     """
     raw: Any = connection.connection.dbapi_connection
-    with translated(connection):
-        raw.execute(begin)
+    if begin:
+        with translated(connection):
+            raw.execute(begin)
     try:
         yield
     finally:

@@ -21,11 +21,18 @@ from homeostat.foundation.database import borders, changes, transaction
 
 BUSY_TIMEOUT_MS = 20_000
 _PAUSE_S = 0.01
+# Of the writer's write-ahead log, when nobody asks for a checkpoint in time; 64 MB.
+_MOST_PAGES = 16_000
+_PRIMARY = 0xFF  # of SQLite's extended codes
 # Any constant no other application of the same PostgreSQL database uses.
 WRITE_LOCK = 0x686F6D656F
 # Without it an INSERT on PostgreSQL does not say how many rows it made.
 OPTIONS = {"preserve_rowcount": True}
 LOCK_FOR_WRITING = f"SELECT pg_advisory_xact_lock({WRITE_LOCK})"
+
+
+class OccupiedError(Exception):
+    """Another process writes; nothing was begun."""
 
 
 class Database:
@@ -144,8 +151,13 @@ class Database:
                 self._at_hand.append(connection)
 
     @contextlib.contextmanager
-    def group(self) -> Iterator[sa.Connection]:
-        """Begin on the writer's own connection; for the `Writer`, which has one thread.
+    def group(self, *, is_patient: bool = True) -> Iterator[sa.Connection]:
+        """Begin on the writer's own connection; for the `Writer`, one thread at a time.
+
+        Parameters
+        ----------
+        is_patient
+            Whether to wait for another process that writes; it always does on PostgreSQL.
 
         Yields
         ------
@@ -155,6 +167,8 @@ class Database:
 
         Raises
         ------
+        OccupiedError
+            When it is not patient and another process writes.
         UnavailableError
             When the database cannot be reached or stays locked.
         """
@@ -166,8 +180,9 @@ class Database:
             raw = self._writers_raw()
             own = self._writers_own
             assert own is not None
+            is_begun = not is_patient and _begins_at_once(raw)
             try:
-                with borders.begun(own, "BEGIN IMMEDIATE"):
+                with borders.begun(own, "" if is_begun else "BEGIN IMMEDIATE"):
                     self._changes.begin(raw)
                     yield own
             finally:
@@ -183,7 +198,22 @@ class Database:
         """Return the driver's connection of the writer; for who holds `Changes.quiet`."""
         if self._writers_own is None:
             self._writers_own = self.writing.connect()
-        return self._writers_own.connection.dbapi_connection
+            _raw(self._writers_own).execute(f"PRAGMA wal_autocheckpoint={_MOST_PAGES}")
+        return _raw(self._writers_own)
+
+    def checkpoint(self) -> None:
+        """Bring the pages of SQLite's write-ahead log to their places; for the `Writer`.
+
+        What readers or other processes are in the way of stays for the next time.
+
+        Raises
+        ------
+        UnavailableError
+            When the disk refuses.
+        """
+        if self._writers_own is not None and self._changes is not None:
+            with self._changes.quiet, borders.translated(self._writers_own):
+                _raw(self._writers_own).execute("PRAGMA wal_checkpoint(PASSIVE)").close()
 
     @contextlib.contextmanager
     def write(self, *, project: str = "default") -> Iterator[transaction.Transaction]:
@@ -225,6 +255,25 @@ class Database:
             self._writers_own.close()
         self.reading.dispose()
         self.writing.dispose()
+
+
+def _raw(connection: sa.Connection) -> Any:
+    """Return the driver's connection."""
+    return connection.connection.dbapi_connection
+
+
+def _begins_at_once(raw: Any) -> bool:
+    """Begin to write on SQLite without waiting; False where it went wrong in another way."""
+    raw.execute("PRAGMA busy_timeout=0").close()
+    try:
+        raw.execute("BEGIN IMMEDIATE").close()
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY:
+            raise OccupiedError from None
+        return False
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").close()
+    return True
 
 
 def _parse(url: str) -> sa.URL:
