@@ -115,8 +115,9 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
 
     `weights` is the composite the evidence asks for; `stable` is what answers outside a
     canary. `regime` is the block of the last change point, `change_row` its first row, both
-    None before the first alarm; `lost_fits` counts since. `correction` is unset where nobody
-    may answer with a corrector, `duels` unless exactly one model may answer.
+    None before the first alarm; `lost_fits` counts since. `own_fits` nobody asked for.
+    `correction` is unset where nobody may answer with a corrector, `duels` unless exactly one
+    model may answer.
     """
 
     origin_row: int = 0
@@ -144,6 +145,7 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     duels: Duels | msgspec.UnsetType = msgspec.UNSET
     pace: asked.Pace | msgspec.UnsetType = msgspec.UNSET
     lost_fits: int | msgspec.UnsetType = msgspec.UNSET
+    own_fits: int | msgspec.UnsetType = msgspec.UNSET
 
 
 # --- events --------------------------------------------------------------------------------

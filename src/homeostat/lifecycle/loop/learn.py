@@ -118,6 +118,7 @@ def fit_lost(
             state,
             schedule=tuple(sorted({*state.schedule, again})),
             regime_fits=state.regime_fits - 1,
+            own_fits=max(0, (state.own_fits or 0) - 1),
             lost_fits=n_lost,
         )
         evidence["again_block"] = again
@@ -326,12 +327,14 @@ def _due(
         return state, ()
     due = [at for at in state.schedule if at <= block]
     changed = state.change_row
-    if due and changed is not None:
+    affords = rhythm.affords(state, policy.retraining.budget)
+    if due and changed is not None and (affords or state.regime_fits == 0):
         reason: entities.Reason = "harm" if state.regime_fits == 0 else "burst"
         state = structs.replace(
             state,
             schedule=tuple(at for at in state.schedule if at > block),
             regime_fits=state.regime_fits + 1,
+            own_fits=(state.own_fits or 0) + 1,
         )
         return _start(state, (changed, event.end_row), reason)
     since = block - state.last_fit_block
@@ -341,8 +344,9 @@ def _due(
         return _start(state, (first, event.end_row), "new-data")
     soon = any(at - block <= rhythm.SOON_BLOCKS for at in state.schedule)
     waited = since >= rhythm.REFRESH_BLOCKS[policy.retraining.budget] and not soon
-    if waited and "refresh" in policy.retraining.on:
+    if waited and affords and "refresh" in policy.retraining.on:
         first = rhythm.window_first(state, event.end_row)
+        state = structs.replace(state, own_fits=(state.own_fits or 0) + 1)
         return _start(state, (first, event.end_row), "refresh")
     return state, ()
 

@@ -17,6 +17,27 @@ BURST = {"normal": (1, 4, 12, 30), "low": (1, 4, 16), "minimal": (1, 5, 18)}
 SOON_BLOCKS = 3
 """A plain refresh gives way to such a fit that comes within so many blocks."""
 
+SHARE = {"normal": 0.085, "low": 0.065, "minimal": 0.055}
+"""Fits that the loop makes of itself, for each block, in the long run."""
+ADVANCE = {"normal": 2.0, "low": 1.5, "minimal": 1.5}
+"""Fits that it may be ahead of that share."""
+
+
+def affords(state: entities.LoopState, budget: str) -> bool:
+    """Say whether one more fit keeps to the budget's share of blocks.
+
+    However often the world changes, fits come to `SHARE` of the blocks and `ADVANCE` at most,
+    and what the first fits after changes are above that: those wait for nothing.
+
+    Parameters
+    ----------
+    state
+        Its `own_fits`, and its blocks.
+    budget
+        The policy's.
+    """
+    return (state.own_fits or 0) + 1 <= SHARE[budget] * state.n_blocks + ADVANCE[budget]
+
 
 def burst(budget: str, *, change_block: int, block: int) -> tuple[int, ...]:
     """Return the blocks after which the data since a change are learned from.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec import structs
 
-from homeostat.lifecycle.loop import decide, rhythm
+from homeostat.lifecycle.loop import backtest, decide, entities, rhythm
 
 END = 20_000
 
@@ -29,3 +30,35 @@ def test_rows_kept_out_are_made_up_for():
 
 def test_a_change_that_is_proved_late_is_learned_at_once():
     assert rhythm.burst("minimal", change_block=20, block=23) == (23, 24, 37)
+
+
+def fits_of(budget, *, every, n_blocks):
+    """When and why fits are made while the error rises again and again, each time to stay."""
+    told = backtest.policy_for("y")
+    policy = structs.replace(told, retraining=structs.replace(told.retraining, budget=budget))
+    now, fits = state(), []
+    for number in range(n_blocks):
+        event = entities.BlockLabelled(
+            first_row=number * 200,
+            end_row=number * 200 + 200,
+            n_rows=200,
+            error=0.02 + 0.09 * (number // every),
+            mixture=0.1,
+            members={},
+        )
+        now, verdicts = decide.decide(now, event, policy)
+        for act in [act for verdict in verdicts for act in verdict.acts]:
+            if isinstance(act, entities.StartFit):
+                fits.append((number, act.fit.reason))
+                done = entities.FitFinished(fit=act.fit.id, version=act.fit.id)
+                now, _ = decide.decide(now, done, policy)
+    return fits
+
+
+@pytest.mark.parametrize("budget", rhythm.SHARE)
+def test_a_world_that_changes_often_is_learned_within_the_budget(budget):
+    fits = fits_of(budget, every=16, n_blocks=150)
+    assert [reason for _, reason in fits].count("harm") == 9, "each change is learned at once"
+    for n_fits, (number, reason) in enumerate(fits, start=1):
+        share = rhythm.SHARE[budget] * (number + 1) + rhythm.ADVANCE[budget]
+        assert reason == "harm" or n_fits <= share
