@@ -163,6 +163,28 @@ def test_a_high_tier_challenger_waits_for_a_person_and_then_answers(opened):
     assert "promote" in life.kinds()
 
 
+def test_a_member_that_a_stricter_policy_bars_asks_and_holds_up_no_block(life):
+    life.train()
+    for number, generation in ((2, 2), (1, 3)):
+        plan = plans.single(number, generation=generation, salt=living.NAME)
+        life.house.write(
+            lambda tx, it=plan: serving.set_plan(tx, life.owner, living.NAME, it, reason="try")
+        )
+        life.work()
+    life.house.write(lambda tx: registry.approve(tx, life.owner, living.NAME, 2))
+    life.work()
+    stricter = life.policy.replace('tier = "low"', 'tier = "high"')
+    life.house.write(lambda tx: serving.set_policy(tx, life.owner, living.NAME, stricter))
+    life.live(800)
+    assert life.state().n_blocks == 2
+    (asked,) = [one for one in life.decisions() if one.event == "members-barred"]
+    assert "version 2 may not answer now" in asked.sentence
+    assert _answering(life) == {1}
+    life.house.write(lambda tx: registry.approve(tx, access.local_owner("ben"), "credit", 2))
+    life.work()
+    assert {one.version: one.standing for one in life.state().members}["2"] == "admitted"
+
+
 def test_a_model_the_gates_keep_out_is_no_version(opened, tmp_path):
     policy = living.Living(opened)
     toml = policy.policy.replace("at_least = 0.70", "at_least = 0.9999")

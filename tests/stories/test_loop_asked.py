@@ -7,13 +7,15 @@ import pytest
 
 import living
 from homeostat.doors import cli
-from homeostat.foundation import house, jobs, settings
+from homeostat.foundation import access, house, jobs, settings
 from homeostat.lifecycle.alerting import actions as alerting
 from homeostat.lifecycle.data import inspection, intake, tables
-from homeostat.lifecycle.loop import cooling, wanting
+from homeostat.lifecycle.loop import carrying, cooling, entities, left, wanting
+from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.registry import actions as registry
+from homeostat.lifecycle.serving import actions as serving
 
-ON = ("harm", "code", "new-data", "upstream")
+ON = ("harm", "code", "new-data", "upstream", "performance")
 
 
 @pytest.fixture
@@ -24,6 +26,15 @@ def life(tmp_path, home):
         limits = '[retraining]\nupstream = ["rates"]\ncooldown = "6h"'
         one.policy = one.policy.replace("[retraining]", limits)
         one.policy += """
+[objectives.fast]
+of = "latency"
+target = 0.99
+within = "50ms"
+
+[objectives.right]
+of = "accuracy"
+target = 0.9
+
 [envelope]
 rows_at_least = 2000
 ask = ["board"]
@@ -66,7 +77,9 @@ def says(life, capsys, *words):
 def test_from_causes_of_fits_to_a_person_who_is_asked_and_a_loop_that_is_blind(life, capsys):
     see_causes_ask_for_fits(life)
     see_a_person_asked_outside_of_the_envelope(life, capsys)
+    see_performance_ask_for_a_fit_and_speed_not(life)
     see_what_is_not_known_without_labels(life, capsys)
+    see_a_person_settle_what_was_left_to_them(life)
     everything = says(life, capsys, "replay", "--since", "2020-01-01")
     assert everything["replayed"] == everything["identical"] == len(life.decisions())
     assert says(life, capsys, "replay", "--until", "2020-01-01")["replayed"] == 0
@@ -128,6 +141,56 @@ def see_a_person_asked_outside_of_the_envelope(life, capsys):
     standing = {one.version: one.standing for one in life.state().members}
     assert standing[number] == "admitted"
     assert [one.state for one in life.alerts() if one.kind == "approval"] == ["resolved"]
+
+
+def see_performance_ask_for_a_fit_and_speed_not(life):
+    n_before = len(life.decisions())
+    for kind, column in (
+        ("budget-fast", "fast"),
+        ("metric", "approvals"),
+        ("budget-slow", "right"),
+    ):
+        told = {"kind": kind, "cause": "unknown", "column": column, "sentence": "too few"}
+        life.house.write(
+            lambda tx, it=told: monitoring.open_alert(
+                tx, access.system("loop"), deployment=living.NAME, **it
+            )
+        )
+    life.work()
+    subjects = [one.subject for one in cooling.pace(life.state()).waiting]
+    assert subjects == ["objective:right"], "the latest of its cause; nobody asks for speed"
+    of_metric, of_objective = life.decisions()[n_before:]
+    assert of_metric.evidence["performance.subject"] == "metric:approvals"
+    assert of_objective.evidence["performance.asked"] == 2
+    assert "cooldown of 6h" in of_objective.sentence
+
+
+def see_a_person_settle_what_was_left_to_them(life):
+    end = life.state().history[-1].end_row
+    skew = entities.SeenCause(kind="skew", column="income")
+    policy = serving.get_policy(life.deployment())
+    for number in range(12):
+        first = end + 200 * number
+        block = entities.BlockLabelled(
+            first_row=first,
+            end_row=first + 200,
+            n_rows=200,
+            error=0.1 if number < 11 else 0.5,
+            mixture=0.1,
+            members={},
+            cause=skew,
+        )
+        life.house.write(
+            lambda tx, it=block: carrying.tell(tx, wanting.LOOP, living.NAME, it, policy)
+        )
+    assert life.state().left.column == "income"
+    (alert,) = [one for one in life.alerts() if one.kind == left.ALERT]
+    life.house.write(lambda tx: monitoring.resolve_alert(tx, life.owner, alert.id))
+    life.work()
+    told = life.decisions()[-1]
+    assert told.kind == "release"
+    assert "ada has seen to the skew of income" in told.sentence
+    assert not life.state().left
 
 
 def see_what_is_not_known_without_labels(life, capsys):

@@ -11,7 +11,15 @@ from typing import Literal
 import msgspec
 
 Reason = Literal[
-    "harm", "burst", "refresh", "schedule", "new-data", "code", "upstream", "person"
+    "harm",
+    "burst",
+    "refresh",
+    "schedule",
+    "new-data",
+    "code",
+    "upstream",
+    "performance",
+    "person",
 ]
 
 

@@ -9,7 +9,8 @@ import msgspec
 from homeostat.foundation import access, jobs
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.alerting import watching
-from homeostat.lifecycle.loop import entities
+from homeostat.lifecycle.loop import actions, barring, entities, news
+from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import plan as plans
 from homeostat.lifecycle.serving.entities import Arm, Member
@@ -21,6 +22,42 @@ CORRECTOR = "loop.corrector"
 
 PREDICTION = "(prediction)"
 """How evidence names the score."""
+
+
+def tell(  # noqa: PLR0917 - the contract of `actions.apply_event`
+    tx: Transaction,
+    actor: access.Actor,
+    deployment: str,
+    event: entities.Event,
+    policy: Policy,
+) -> tuple[entities.Decision, ...]:
+    """Let the loop of a deployment decide on an event, and carry out what it decides.
+
+    Parameters
+    ----------
+    tx, actor, deployment, event, policy
+        As for `actions.apply_event`. Members that may not answer are barred before it.
+
+    Returns
+    -------
+    tuple
+        What was decided.
+    """
+    barred = barring.look(tx, actor, deployment, event)
+    told: list[entities.Event] = [] if barred is None else [barred]
+    if not (barred and isinstance(event, entities.Approved) and _is_of(barred, event)):
+        told.append(event)
+    made: tuple[entities.Decision, ...] = ()
+    for one in told:
+        decisions = actions.apply_event(tx, actor, deployment, one, policy)
+        carry_out(tx, actor, deployment, decisions)
+        made += decisions
+    return made
+
+
+def _is_of(barred: news.MembersBarred, event: entities.Approved) -> bool:
+    """Say whether a version was approved that may not answer for all that."""
+    return event.version in barred.barred or event.version in barred.gone
 
 
 def carry_out(

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import msgspec
 from msgspec import structs
 
-from homeostat.lifecycle.loop import asked, entities
+from homeostat.lifecycle.loop import asked, entities, left
 from homeostat.lifecycle.policy import entities as policies
 
 DAY_MS = 86_400_000
 LONGEST_DEBOUNCE = 10
 """Requests that never cease are answered after so many times the debounce."""
-COOLED = ("schedule", "new-data", "code", "upstream")
+COOLED = ("schedule", "new-data", "code", "upstream", "performance")
 """Causes that keep the cooldown. Harm must not wait; a refresh counts blocks, not hours."""
 
 
@@ -85,6 +85,8 @@ def first_hold(
         return Hold("the feed is broken", None)
     if one.reason == "person":
         return None
+    if (why := left.holds(state)) and "snapshot" not in one.facts:
+        return Hold(why, None)
     calm = round(policy.retraining.debounce_s * 1000)
     quiet_at = min(one.last_at + calm, one.first_at + LONGEST_DEBOUNCE * calm)
     if at < quiet_at:

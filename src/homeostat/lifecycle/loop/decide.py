@@ -8,13 +8,13 @@ one file for each kind of event: `feed` (windows), `learn` (labelled blocks), `e
 
 from __future__ import annotations
 
-from homeostat.lifecycle.loop import asked, entities, entrance, feed, harm, learn
+from homeostat.lifecycle.loop import asked, entities, entrance, feed, harm, learn, left, news
 from homeostat.lifecycle.policy import entities as policies
 
 Verdicts = tuple[entities.Verdict, ...]
 
 
-def decide(  # noqa: C901, PLR0911 - one return for each kind of event, checked to be exhaustive
+def decide(  # noqa: C901, PLR0911, PLR0912 - one return for each kind of event, checked to be exhaustive
     state: entities.LoopState, event: entities.Event, policy: policies.Policy
 ) -> tuple[entities.LoopState, Verdicts]:
     """Say what an event means and what to do about it.
@@ -59,6 +59,10 @@ def decide(  # noqa: C901, PLR0911 - one return for each kind of event, checked 
             return learn.fit_asked(state, event, policy)
         case asked.FitsDue():
             return learn.fits_due(state, event, policy)
+        case news.LeftSettled():
+            return left.settle(state, event)
+        case news.MembersBarred():
+            return entrance.bar(state, event)
 
 
 def raises_harm(state: entities.LoopState, event: entities.BlockLabelled) -> bool:

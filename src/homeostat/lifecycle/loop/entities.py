@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from homeostat.lifecycle.loop import asked, correction, duel, guards
+from homeostat.lifecycle.loop import asked, correction, duel, guards, news
 from homeostat.measures import bounded, sequential
 
 RowRange = tuple[int, int]
@@ -146,6 +146,7 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
     pace: asked.Pace | msgspec.UnsetType = msgspec.UNSET
     lost_fits: int | msgspec.UnsetType = msgspec.UNSET
     own_fits: int | msgspec.UnsetType = msgspec.UNSET
+    left: news.Left | msgspec.UnsetType = msgspec.UNSET
 
 
 # --- events --------------------------------------------------------------------------------
@@ -287,6 +288,8 @@ Event = (
     | PlanSet
     | asked.FitAsked
     | asked.FitsDue
+    | news.LeftSettled
+    | news.MembersBarred
 )
 
 

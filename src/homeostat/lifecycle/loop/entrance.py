@@ -9,7 +9,15 @@ from __future__ import annotations
 import msgspec
 from msgspec import structs
 
-from homeostat.lifecycle.loop import cooling, correcting, duels, entities, rollout, weights
+from homeostat.lifecycle.loop import (
+    cooling,
+    correcting,
+    entities,
+    news,
+    pool,
+    rollout,
+    weights,
+)
 from homeostat.lifecycle.policy import entities as policies
 
 Verdicts = tuple[entities.Verdict, ...]
@@ -48,12 +56,12 @@ def enter_exam(
     )
     stay, gone = weights.prune(state)
     acts: tuple[entities.Act, ...] = (entities.Retire(versions=gone),) if gone else ()
-    state = structs.replace(_forget(state, gone), members=stay)
+    state = structs.replace(pool.forget(state, gone), members=stay)
     seen = [block for block in state.history if event.version in block.members]
     if seen:
         rows = (seen[0].first_row, seen[0].end_row)
         acts = (*acts, entities.JudgeGates(version=event.version, rows=rows))
-        state = _stand(state, event.version, "gates")
+        state = pool.stand(state, event.version, "gates")
     verdict = entities.Verdict(
         kind="none",
         sentence=f"version {event.version} ({fit.id}, {fit.reason}) sits its exam",
@@ -77,7 +85,7 @@ def begin_gates(
     for member in state.members:
         if member.standing == "exam" and member.version in event.members:
             acts.append(entities.JudgeGates(version=member.version, rows=rows))
-            state = _stand(state, member.version, "gates")
+            state = pool.stand(state, member.version, "gates")
     return state, tuple(acts)
 
 
@@ -85,12 +93,12 @@ def pass_gates(
     state: entities.LoopState, event: entities.GateJudged, policy: policies.Policy
 ) -> tuple[entities.LoopState, Verdicts]:
     """Admit, refuse, or ask a person, as the gates and the tier say."""
-    if not _stands(state, event.version, "gates"):
+    if not pool.stands(state, event.version, "gates"):
         sentence = f"version {event.version} is not before its gates; nothing changes"
         return state, (entities.Verdict(kind="none", sentence=sentence),)
     evidence: entities.Evidence = {"version": event.version, "report": event.report}
     if not event.passed:
-        state = _leave(state, (event.version,))
+        state = pool.leave(state, (event.version,))
         verdict = entities.Verdict(
             kind="none",
             sentence=f"version {event.version} is refused by its gates: {event.sentence}",
@@ -102,7 +110,7 @@ def pass_gates(
     evidence["version"] = version
     if event.envelope is not msgspec.UNSET:
         evidence["envelope"] = event.envelope
-    state = _renamed(state, event.version, version)
+    state = pool.renamed(state, event.version, version)
     if event.needs_approval:
         why = f": {event.outside}" if event.outside else ""
         verdict = entities.Verdict(
@@ -111,19 +119,40 @@ def pass_gates(
             evidence=evidence,
             acts=(entities.AskApproval(version=version),),
         )
-        return _stand(state, version, "approval"), (verdict,)
-    return reweigh(_stand(state, version, "admitted"), policy, evidence=evidence)
+        return pool.stand(state, version, "approval"), (verdict,)
+    return reweigh(pool.stand(state, version, "admitted"), policy, evidence=evidence)
 
 
 def admit(
     state: entities.LoopState, event: entities.Approved, policy: policies.Policy
 ) -> tuple[entities.LoopState, Verdicts]:
     """Let in a version that waited for a person."""
-    if not _stands(state, event.version, "approval"):
+    if not pool.stands(state, event.version, "approval"):
         sentence = f"version {event.version} does not wait for approval; nothing changes"
         return state, (entities.Verdict(kind="none", sentence=sentence),)
     evidence: entities.Evidence = {"version": event.version, "approved_by": event.by}
-    return reweigh(_stand(state, event.version, "admitted"), policy, evidence=evidence)
+    return reweigh(pool.stand(state, event.version, "admitted"), policy, evidence=evidence)
+
+
+def bar(
+    state: entities.LoopState, event: news.MembersBarred
+) -> tuple[entities.LoopState, Verdicts]:
+    """Let members that may not answer wait for a person, and those that are gone go."""
+    state = pool.leave(state, event.gone)
+    for version in event.barred:
+        state = pool.stand(state, version, "approval")
+    told = [f"version {one} may not answer now: {why}" for one, why in event.barred.items()]
+    told += [f"version {one} is no version any more" for one in event.gone]
+    acts: list[entities.Act] = [entities.AskApproval(version=one) for one in event.barred]
+    if event.gone:
+        acts.append(entities.Retire(versions=event.gone))
+    verdict = entities.Verdict(
+        kind="ask" if event.barred else "none",
+        sentence="; ".join(told),
+        evidence={"versions": ", ".join((*event.barred, *event.gone))},
+        acts=tuple(acts),
+    )
+    return state, (verdict,)
 
 
 def reweigh(
@@ -237,7 +266,7 @@ def _roll_back(
     state: entities.LoopState, policy: policies.Policy, seen: rollout.Observed
 ) -> tuple[entities.LoopState, Verdicts]:
     gone = seen.rollout.entrants
-    state = structs.replace(_leave(state, gone), rollout=None)
+    state = structs.replace(pool.leave(state, gone), rollout=None)
     target = _composite(state, policy)
     new = tuple(version for version in target if version not in state.answered)
     known = weights.without(target, new) or weights.without(state.stable, gone)
@@ -339,56 +368,3 @@ def _share(running: entities.Rollout, policy: policies.Policy) -> float:
         return running.share
     shares = _shares(policy)  # begun by a release that kept no share
     return shares[min(running.step, len(shares) - 1)]
-
-
-def _stands(state: entities.LoopState, version: str, standing: entities.Standing) -> bool:
-    return any(m.version == version and m.standing == standing for m in state.members)
-
-
-def _stand(
-    state: entities.LoopState, version: str, standing: entities.Standing
-) -> entities.LoopState:
-    members = tuple(
-        structs.replace(member, standing=standing) if member.version == version else member
-        for member in state.members
-    )
-    return structs.replace(state, members=members)
-
-
-def _renamed(state: entities.LoopState, label: str, version: str) -> entities.LoopState:
-    """Know a candidate by its version number from now on, in its scores too."""
-    if label == version:
-        return state
-    members = tuple(
-        structs.replace(member, version=version) if member.version == label else member
-        for member in state.members
-    )
-    history = tuple(
-        structs.replace(
-            block,
-            members={version if v == label else v: b for v, b in block.members.items()},
-        )
-        for block in state.history
-    )
-    return duels.renamed(
-        structs.replace(state, members=members, history=history), label, version
-    )
-
-
-def _leave(state: entities.LoopState, versions: tuple[str, ...]) -> entities.LoopState:
-    members = tuple(member for member in state.members if member.version not in versions)
-    return _forget(structs.replace(state, members=members), versions)
-
-
-def _forget(state: entities.LoopState, versions: tuple[str, ...]) -> entities.LoopState:
-    """Drop the scores of versions that left the pool."""
-    if not versions:
-        return state
-    history = tuple(
-        structs.replace(
-            block,
-            members={v: brier for v, brier in block.members.items() if v not in versions},
-        )
-        for block in state.history
-    )
-    return structs.replace(state, history=history)

@@ -156,7 +156,12 @@ def _compared(tx: Transaction, version: Version) -> Version | None:
     if version.number == 1:
         return None
     number = approvals.latest_approved(tx, version.model, before=version.number)
-    return registry.get_version(tx, LOOP, version.model, number or 1)
+    for one in (number or 1, 1):
+        try:
+            return registry.get_version(tx, LOOP, version.model, one)
+        except errors.NotFoundError:  # deleted since
+            continue
+    return None
 
 
 def _change(

@@ -57,7 +57,7 @@ def learn(
     state = structs.replace(state, members=weights.remember(state))
     state, fits = _start_due(state, event, policy)
     verdicts = _with_fit(verdicts, fits)
-    state, correctors = correcting.fit_due(state)
+    state, correctors = (state, ()) if state.left else correcting.fit_due(state)
     switched = correcting.switch(before, state)
     return state, (*verdicts, *judged, *moved, *switched, *correctors)
 
@@ -138,6 +138,8 @@ def _answer(
     rows = (end_row if snapshot else rhythm.window_first(state, end_row), end_row)
     state, (verdict,) = _start(state, rows, ready[0].reason, snapshot=snapshot)
     state = cooling.begun(state, state.pending[-1], at=at)
+    if snapshot is None:  # who waits for a person waits no more: that person has asked
+        state = structs.replace(state, left=msgspec.UNSET)
     subjects = "; ".join(one.subject for one in ready if one.subject)
     told = structs.replace(
         verdict,
@@ -200,6 +202,7 @@ def _judge_harm(
         change_row=alarm.change_row,
         schedule=plan if may_fit else (),
         harm_alert=True,
+        left=left.of(cause, state),
         regime_fits=0,
         lost_fits=msgspec.UNSET,
         investigations=tuple(structs.replace(i, judged=True) for i in state.investigations),
@@ -323,7 +326,7 @@ def _due(
 ) -> tuple[entities.LoopState, Verdicts]:
     """Start at most one fit: on the data since the change, or a plain refresh."""
     block = state.n_blocks - 1
-    if state.pending or state.broken_columns:
+    if state.pending or state.broken_columns or state.left:
         return state, ()
     due = [at for at in state.schedule if at <= block]
     changed = state.change_row

@@ -140,8 +140,7 @@ class Loop:
     ) -> None:
         """Decide on an event, carry it out, and go on; in one transaction."""
         name = seen.deployment.name
-        made = actions.apply_event(tx, self._actor, name, event, seen.policy)
-        carrying.carry_out(tx, self._actor, name, made)
+        carrying.tell(tx, self._actor, name, event, seen.policy)
         if after is not None:
             places.move(tx, name, before=seen.place, after=after)
 

@@ -10,7 +10,7 @@ import ast
 from pathlib import Path
 from typing import NamedTuple
 
-from homeostat.foundation import access, canonical
+from homeostat.foundation import access, canonical, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.loop import entities
 from homeostat.lifecycle.pipeline import actions as pipelines
@@ -53,7 +53,10 @@ def of_members(tx: Transaction, model: str, state: entities.LoopState) -> list[C
     )
     found = []
     for number in numbers:
-        version = registry.get_version(tx, LOOP, model, number)
+        try:
+            version = registry.get_version(tx, LOOP, model, number)
+        except errors.NotFoundError:  # deleted; it leaves the pool with the next block
+            continue
         if version.run_id:
             recipe = pipelines.get_recipe(tx, LOOP, version.run_id)
             if recipe.files:

@@ -15,13 +15,17 @@ from homeostat.lifecycle.alerting import telling, watching
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.loop import (
     actions,
+    breached,
     carrying,
     checking,
     entities,
+    left,
     measuring,
+    news,
     upstream,
     wanting,
 )
+from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.serving import actions as serving
 
 Trigger = Callable[[Transaction, access.Actor, events.Event], None]
@@ -200,11 +204,39 @@ def _plan_set(tx: Transaction, actor: access.Actor, event: events.Event) -> None
     _tell(tx, actor, name, entities.PlanSet(weights=weights, by=event.actor, corrected=is_on))
 
 
-def _tell(tx: Transaction, actor: access.Actor, name: str, news: entities.Event) -> None:
+def _alert_opened(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    """Ask for a fit where performance is below what is promised, and the policy says so."""
+    name = str(event.facts["deployment"])
+    if actions.find_state(tx, name) is None:  # of a program, on something that is no deployment
+        return
+    found = serving.get_deployment(tx, actor, name)
+    wanted = serving.get_policy(found).retraining.on
+    if found.kind == "watched" or "performance" not in wanted:
+        return
+    subject = breached.subject(tx, actor, found, event.facts)
+    if subject:
+        facts = {"alert": event.subject, "seen": str(event.facts["sentence"])}
+        wanting.ask(
+            tx, name, reason="performance", subject=subject, by=event.actor, facts=facts
+        )
+
+
+def _alert_resolved(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
+    """Go on learning where a person has seen to what was left to them."""
+    telling.TRIGGERS[event.kind](tx, actor, event)
+    name = str(event.facts["deployment"])
+    state = actions.find_state(tx, name)
+    is_left = event.facts["kind"] == left.ALERT and state is not None and bool(state.left)
+    if is_left and not event.actor.startswith(SYSTEM):
+        end_row = predictions.get_log(tx, actor, name).n_rows
+        _tell(tx, actor, name, news.LeftSettled(by=event.actor, end_row=end_row))
+        wanting.answer_due(tx, name)
+
+
+def _tell(tx: Transaction, actor: access.Actor, name: str, told: entities.Event) -> None:
     """Let the loop of a deployment decide on an event, and carry it out."""
     policy = serving.get_policy(serving.get_deployment(tx, actor, name))
-    made = actions.apply_event(tx, actor, name, news, policy)
-    carrying.carry_out(tx, actor, name, made)
+    carrying.tell(tx, actor, name, told, policy)
 
 
 TRIGGERS: dict[str, Trigger] = {
@@ -218,4 +250,6 @@ TRIGGERS: dict[str, Trigger] = {
     "class.removed": _class_changed,
     "plan.changed": _plan_set,
     **telling.TRIGGERS,
+    "alert.opened": _alert_opened,
+    "alert.resolved": _alert_resolved,
 }

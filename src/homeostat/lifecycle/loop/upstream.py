@@ -66,7 +66,10 @@ def _datasets(
     for member in state.members:
         if not member.version.isdigit():
             continue
-        version = registry.get_version(tx, LOOP, model, int(member.version))
+        try:
+            version = registry.get_version(tx, LOOP, model, int(member.version))
+        except errors.NotFoundError:  # deleted; it leaves the pool with the next block
+            continue
         learned |= {_dataset(tx, reference) for reference in version.snapshots}
         edges = lineage.ancestors(tx, version.reference)
         above |= {_dataset(tx, edge.source) for edge in edges}

@@ -144,7 +144,6 @@ def _policy(tx: Transaction, deployment: str) -> Policy:
 def _tell(
     tx: Transaction, deployment: str, event: entities.Event
 ) -> tuple[entities.Decision, ...]:
-    made = actions.apply_event(tx, LOOP, deployment, event, _policy(tx, deployment))
-    carrying.carry_out(tx, LOOP, deployment, made)
+    made = carrying.tell(tx, LOOP, deployment, event, _policy(tx, deployment))
     set_clock(tx, deployment)
     return made

@@ -55,7 +55,7 @@ Budget = Annotated[
 Guards = Annotated[Literal["off", "expel", "prove"], Meta(description="off, expel or prove")]
 Direction = Literal["up", "down", "any"]
 Unseen = Annotated[Literal["accept", "refuse"], Meta(description="accept or refuse")]
-Reason = Literal["harm", "refresh", "new-data", "code", "schedule", "upstream"]
+Reason = Literal["harm", "refresh", "new-data", "code", "schedule", "upstream", "performance"]
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -232,7 +232,8 @@ class Retraining(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     Attributes
     ----------
     on
-        Causes: ``harm``, ``refresh``, ``new-data``, ``code``, ``schedule``, ``upstream``.
+        Causes: ``harm``, ``refresh``, ``new-data``, ``code``, ``schedule``, ``upstream``,
+        ``performance``.
     budget
         How many fits: ``normal``, ``low`` or ``minimal``.
     members

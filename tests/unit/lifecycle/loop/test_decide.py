@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from homeostat.foundation import canonical
 from homeostat.lifecycle import policy as policies
-from homeostat.lifecycle.loop import decide, entities, left, replay, weights
+from homeostat.lifecycle.loop import decide, entities, left, news, replay, weights
 
 BLOCK = 200
 
@@ -161,6 +161,59 @@ def test_harm_that_no_fit_mends_is_left_to_a_person_until_that_person_has_seen_t
     asked = [a for a in acts(told, entities.OpenAlert) if a.alert == left.ALERT]
     assert [(one.cause, one.column, one.is_proved) for one in asked] == [(kind, "income", True)]
     assert left.ALERT not in {one.alert for one in acts(told, entities.ResolveAlert)}
+
+
+HELD = make_policy(on=("harm", "refresh", "new-data", "schedule"), new_rows=1000)
+
+
+def left_to_a_person(kind="skew"):
+    state, _ = live(start(), [block(n) for n in range(20)])
+    cause = entities.SeenCause(kind=kind, column="income")
+    event = msgspec.structs.replace(block(20, error=0.3), cause=cause)
+    return live(state, [event, *(block(n, error=0.3) for n in range(21, 40))], HELD)[0]
+
+
+def test_while_harm_is_left_to_a_person_no_clock_and_no_new_data_learn_it_either():
+    state = left_to_a_person()
+    assert (state.n_fits, state.change_row) == (0, 4000)
+    rings = entities.FitAsked(reason="schedule", end_row=8000, at=1)
+    state, told = live(state, [rings], HELD)
+    assert "waits: left to a person: compute the feature in one way" in told[0].sentence
+    by_person = entities.FitAsked(reason="person", end_row=8000, at=2)
+    state, told = live(state, [by_person], HELD)
+    (begun,) = acts(told, entities.StartFit)
+    assert begun.fit.rows == (4000, 8000), "who asks says that the rows are right"
+    assert not state.left
+
+
+def test_what_a_person_has_seen_to_is_never_learned_and_everything_else_is_again():
+    state = left_to_a_person()
+    settled = news.LeftSettled(by="ada", end_row=8100)
+    state, told = live(state, [settled], HELD)
+    assert kinds(told) == ["release"]
+    (kept_out,) = acts(told, entities.KeepOut)
+    assert kept_out.rows == ((4000, 8100),)
+    state, told = live(state, [block(41)], HELD)
+    (begun,) = acts(told, entities.StartFit)
+    assert begun.fit.rows == (200, 8400), "4,000 labelled rows, on both sides of what was wrong"
+    assert begun.fit.without == ((4000, 8100),)
+    state, told = live(left_to_a_person("correction"), [settled], HELD)
+    assert acts(told, entities.KeepOut) == [], "a correction changed answers and no row"
+
+
+def test_a_member_that_may_not_answer_any_more_asks_and_one_that_is_gone_leaves():
+    state, _ = candidate()
+    passed = entities.GateJudged(version="2", passed=True, report="report:x")
+    state, _ = live(state, [passed])
+    barred = news.MembersBarred(barred={"1": "tier 'high' needs an approval"}, gone=("9",))
+    state, told = live(state, [barred])
+    assert kinds(told) == ["ask"]
+    assert told[0].sentence.startswith("version 1 may not answer now: tier 'high' needs")
+    assert [act.version for act in acts(told, entities.AskApproval)] == ["1"]
+    state, _ = live(state, [block(2, members={"1": 0.01, "2": 0.06})])
+    assert state.weights == {"2": 1.0}
+    state, _ = live(state, [news.MembersBarred(gone=("1",))])
+    assert [member.version for member in state.members] == ["2"]
 
 
 def test_a_broken_feed_is_quarantined_and_never_learned():
