@@ -53,7 +53,7 @@ class Process:
         self.command = command
         self.port = port
         self.is_up = threading.Event()
-        self._environment = environment
+        self.environment = environment
         self.lines = Path(environment["HOMEOSTAT_HOME"]).parent / f"{command}.log"
         self.process = None
         self._said = 0
@@ -64,8 +64,8 @@ class Process:
             self._said = told.tell()
             self.process = subprocess.Popen(
                 [*arguments, self.command],
-                env=self._environment,
-                cwd=self._environment["HOMEOSTAT_CODE"],
+                env=self.environment,
+                cwd=self.environment["HOMEOSTAT_CODE"],
                 stdin=subprocess.DEVNULL,
                 stdout=told,
                 stderr=told,

@@ -120,8 +120,18 @@ def home(tmp_path_factory, migrated_file):
 
 
 @pytest.fixture(scope="module")
-def stage(home):
-    with processes.Household(home, predict_workers=2) as found:
+def releases(tmp_path_factory):
+    """Where an upgrade of the package is put; before the one that is installed."""
+    return tmp_path_factory.mktemp("releases")
+
+
+@pytest.fixture(scope="module")
+def stage(home, releases):
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        processes.Household(home, predict_workers=2) as found,
+    ):
+        patched.setitem(found.serve.environment, "PYTHONPATH", str(releases))
         found.server.start().wait()
         found.serve.start().wait()
         yield found
@@ -362,7 +372,23 @@ def test_one_decision_that_training_did_not_expect_is_an_alert_at_once(stage):
     assert any(f"monitor unusual {processes.NAME}" in line for line in alert.evidence)
 
 
-def test_nobody_is_failed_by_changes_of_plans_and_killed_processes(stage):
+def install(releases, release):
+    """Put a release of ours where it is found first, as an upgrade does."""
+    folder = releases / f"homeostat-{release}.dist-info"
+    folder.mkdir()
+    told = f"Metadata-Version: 2.1\nName: homeostat\nVersion: {release}\n"
+    (folder / "METADATA").write_text(told, encoding="utf-8")
+
+
+async def renew(load, stage):
+    """Ask for new workers, and go on until no other one is there."""
+    old = set(workers(stage))
+    stage.serve.process.send_signal(signal.SIGHUP)
+    await load.until(lambda: not old & set(workers(stage)))
+    await load.go_on()
+
+
+def test_nobody_is_failed_by_changes_of_plans_and_killed_processes(stage, releases):
     async def story(client):
         async with Load(stage) as load:
             changes = Changes(load, client)
@@ -380,9 +406,9 @@ def test_nobody_is_failed_by_changes_of_plans_and_killed_processes(stage):
             await load.until(lambda: numbers(stage)["control_plane_up"])
             await changes.make(4)
             await changes.correct()
-            old = set(workers(stage))
-            stage.serve.process.send_signal(signal.SIGHUP)  # as after an upgrade
-            await load.until(lambda: not old & set(workers(stage)))
+            await renew(load, stage)  # as after an upgrade of what a model needs
+            install(releases, "9.9.9")
+            await renew(load, stage)
             assert load.broken == []
             await changes.make(N_CHANGES - 16)
         return load, changes
@@ -395,6 +421,8 @@ def test_nobody_is_failed_by_changes_of_plans_and_killed_processes(stage):
     assert statistics.median(changes.live_s) <= LIVE_S
     split_is_exact(load.answered.values(), changes.plans)
     assert restarted(numbers(stage), before, n=2)
+    told = httpx.get(f"{stage.predict_url}/version", trust_env=False).json()
+    assert told["version"] == "9.9.9"
     for pid in workers(stage):
         loaded = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8")
         assert HEAVY.findall(loaded) == []

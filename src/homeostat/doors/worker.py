@@ -45,8 +45,14 @@ def run(told: settings.Settings) -> None:
     # they bring.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     ending = threading.Event()
+    asked: list[str] = []
+
+    def end(number: int, _: object) -> None:
+        asked.append(signal.Signals(number).name)
+        ending.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
+        signal.signal(number, end)
     with house.open_house(told) as opened:
         opened.write(lambda tx: triggers.set_clocks(tx, ACTOR))
         bench = duties.Bench(opened)
@@ -61,6 +67,7 @@ def run(told: settings.Settings) -> None:
         _log.info("worker is ready", home=str(told.home))
         try:
             follow(opened, ending, lanes=lanes)
+            _log.info("worker ends: it was asked to", signal=", ".join(asked))
         finally:
             ending.set()
             for lane in lanes:

@@ -24,7 +24,7 @@ def tie(parent: int) -> None:
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:
-        sys.exit(0)
+        sys.exit(f"the process {parent} that this was started for is gone")
 
 
 if __name__ == "__main__":

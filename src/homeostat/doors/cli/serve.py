@@ -43,13 +43,23 @@ def serve(
     # One thread per batch: scikit-learn's own threads would only fight over the cores.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
-    from homeostat.doors.predict import server, sockets
+    from homeostat.doors.predict import server, sockets, succession
     from homeostat.foundation import addresses, log, settings
 
     told = options.load(predict_port=port, predict_workers=workers, predict_memory_mb=memory_mb)
     log.configure(level=told.log_level, output=told.log_format)
     url = server_url or addresses.server(told)
-    address = sockets.Address(told.predict_host, told.predict_port)
+    before = succession.taken()
+    if before is None:
+        address = sockets.Address(told.predict_host, told.predict_port)
+    else:
+        address = before.address
     here = f"http://{settings.in_url(address.host)}:{address.port}"
     with addresses.kept(told.home, "predictions", here):
-        server.run(told, address=address, server_url=url, durability=cast("Any", durability))
+        server.run(
+            told,
+            address=address,
+            server_url=url,
+            durability=cast("Any", durability),
+            before=before,
+        )

@@ -162,6 +162,12 @@ class Channel(Generic[Heard]):
         self._writer = writer
         self._heard = heard
 
+    @property
+    def number(self) -> int:
+        """The file descriptor of this side; -1 once it is closed."""
+        found = self._writer.get_extra_info("socket")
+        return -1 if found is None else int(found.fileno())
+
     def send(self, message: ToWorker | ToSupervisor) -> None:
         """Say something; when the other side is gone, to nobody.
 

@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import site
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +21,7 @@ from homeostat.doors.predict import (
     follower,
     handover,
     sockets,
+    succession,
     supervisor,
     warnings,
 )
@@ -43,6 +43,7 @@ def run(
     address: sockets.Address,
     server_url: str,
     durability: spool.Durability = "process",
+    before: succession.Before | None = None,
 ) -> None:
     """Serve predictions until SIGTERM or SIGINT, then answer, log and hand over what is left.
 
@@ -56,6 +57,8 @@ def run(
         Where plans come from and segments go.
     durability
         When a prediction counts as logged.
+    before
+        What the release before left, where this process was of another one.
 
     Raises
     ------
@@ -63,7 +66,8 @@ def run(
         When no worker stays up.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line per request says nothing new
-    asyncio.run(_Server(told, address, server_url=server_url, durability=durability).serve())
+    here = _Server(told, address, server_url=server_url, durability=durability, before=before)
+    asyncio.run(here.serve())
 
 
 class _Server:
@@ -74,12 +78,16 @@ class _Server:
         *,
         server_url: str,
         durability: spool.Durability,
+        before: succession.Before | None,
     ) -> None:
         folder = told.home / "predict"
         n_workers = told.predict_workers or cores()
         memory_bytes = (told.predict_memory_mb * 2**20) or int(machine_bytes() * _MEMORY_SHARE)
         self._address = address
+        self._folder = folder
         self._is_ready = False
+        self._succeeding = asyncio.Event()
+        self._trying: asyncio.Task[None] | None = None
         self._control = control.Control(server_url, project=told.project, token=told.token)
         self._follower = follower.Follower(self._control, folder=folder, deliver=self._deliver)
         self._spool = folder / "spool"
@@ -94,7 +102,7 @@ class _Server:
             memory_bytes=memory_bytes // n_workers,
             log_level=told.log_level,
             log_format=told.log_format,
-            release=metadata.version("homeostat"),
+            release=succession.RELEASE,
         )
         self._supervisor = supervisor.Supervisor(
             address,
@@ -105,6 +113,7 @@ class _Server:
             on_damaged=self._follower.mend,
             on_seen=self._warnings.tell,
             measured=self._measured,
+            before=before,
         )
 
     async def serve(self) -> None:
@@ -112,27 +121,34 @@ class _Server:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, ending.set)
-        loop.add_signal_handler(signal.SIGHUP, self._supervisor.replace)
+        loop.add_signal_handler(signal.SIGHUP, self._renewed)
         self._spool.mkdir(parents=True, exist_ok=True, mode=0o700)
         await asyncio.to_thread(spooled.offer_again, self._spool)
         await self._handover.recover()
         over = asyncio.create_task(ending.wait())
         tasks: list[asyncio.Task[Any]] = [over]
+        is_over = True
         try:
-            # Know the plans, then have workers that answer by them.
-            for step in (self._know_plans, self._start):
+            # Know the plans, then have workers that answer by them, until another release can.
+            for step in (self._know_plans, self._start, self._succeeding.wait):
                 now = asyncio.create_task(step())
                 tasks.append(now)
                 await asyncio.wait({over, now}, return_when=asyncio.FIRST_COMPLETED)
                 if over.done():
                     return
                 now.result()
-            await over
+            is_over = False
         finally:
             for task in (*tasks, *self._duties):
                 task.cancel()
             await asyncio.gather(*tasks, *self._duties, return_exceptions=True)
-            await self._end()
+            if is_over:
+                await self._end()
+        loop.remove_signal_handler(signal.SIGHUP)
+        await self._follower.close()
+        await self._control.close()
+        _log.info("running what is installed now; the workers answer meanwhile")
+        succession.leave(await self._supervisor.leave(), self._folder)
 
     async def _start(self) -> None:
         duties = (
@@ -179,6 +195,17 @@ class _Server:
                 await asyncio.sleep(follower.BACKOFF_S[-1])
         await self._follower.run()
 
+    def _renewed(self) -> None:
+        """Let new workers take every place; of another release, a new supervisor too."""
+        if succession.installed_release() in {None, succession.RELEASE}:
+            self._supervisor.replace()
+        elif self._trying is None or self._trying.done():
+            self._trying = asyncio.create_task(self._try_release())
+
+    async def _try_release(self) -> None:
+        if await succession.is_sound():
+            self._succeeding.set()
+
     async def _renew(self) -> None:
         """Replace the workers once what is installed here has changed, and rests again."""
         known = await asyncio.to_thread(installed)
@@ -189,7 +216,7 @@ class _Server:
             if now != known and now == before:
                 known = now
                 _log.info("what is installed has changed; replacing the workers")
-                self._supervisor.replace()
+                self._renewed()
             before = now
 
     def _deliver(self, document: entities.PlanDocument) -> None:

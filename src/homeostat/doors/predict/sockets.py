@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from typing import Final
+from typing import Final, Self
 
 from homeostat.foundation import errors
 
@@ -27,6 +27,8 @@ class Address:
         A loopback address.
     port
         1 to 65535, or 0 for any free one.
+    reserved
+        What reserves it already; nobody is asked then.
 
     Raises
     ------
@@ -34,15 +36,36 @@ class Address:
         When another process listens there, or this one may not.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, reserved: socket.socket | None = None) -> None:
         self.host = host
+        self.port: int
         self._family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        if reserved is not None:
+            self.port, self._reserved = port, reserved
+            return
         with self._probe(port) as probe:
-            self.port: int = probe.getsockname()[1]
+            self.port = probe.getsockname()[1]
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             # Never listens and may not be shared: whoever probes after us is refused.
             self._reserved = self._socket()
             self._bind(self._reserved, self.port)
+
+    @classmethod
+    def of(cls, reserved: socket.socket) -> Self:
+        """Return the address that a socket of this process reserves already; it is taken over.
+
+        Parameters
+        ----------
+        reserved
+            Of an `Address` of before.
+        """
+        host, port = reserved.getsockname()[:2]
+        return cls(host, port, reserved=reserved)
+
+    @property
+    def reserved(self) -> int:
+        """The file descriptor that keeps the address."""
+        return self._reserved.fileno()
 
     def take(self) -> socket.socket:
         """Return a new socket of the address; once it listens it gets its share of callers."""

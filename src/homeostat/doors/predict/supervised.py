@@ -12,11 +12,13 @@ from collections.abc import Callable
 from typing import Final
 
 from homeostat.doors.predict import channel
+from homeostat.foundation import log
 from homeostat.lifecycle.serving import entities, meters
 
 MODULE: Final = "homeostat.doors.predict.start"
 END_S: Final = 10.0
 _numbers = itertools.count(1)
+_log = log.get(__name__)
 
 
 class Supervised:
@@ -63,6 +65,11 @@ class Supervised:
     def answered_s(self) -> float:
         """For how long it has been ready, in seconds."""
         return max(asyncio.get_running_loop().time() - self._ready_at, 0.0)
+
+    @property
+    def line(self) -> int:
+        """File descriptor of this side of their socket; the worker ends when it is closed."""
+        return self._talk.number
 
     @property
     def is_alive(self) -> bool:
@@ -118,9 +125,13 @@ class Supervised:
 
     async def _live(self) -> int:
         """Hear the worker until it has ended; return its exit code."""
-        while (said := await self._talk.receive()) is not None:
-            self.heard_at = asyncio.get_running_loop().time()
-            self._take(said)
+        try:
+            while (said := await self._talk.receive()) is not None:
+                self.heard_at = asyncio.get_running_loop().time()
+                self._take(said)
+        except Exception:  # noqa: BLE001 - the outermost of this task: its end must be seen
+            _log.exception("worker is not understood; killed", pid=self.pid)
+            self.kill()
         try:
             async with asyncio.timeout(END_S):
                 code = await self._process.wait()

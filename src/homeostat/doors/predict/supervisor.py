@@ -13,7 +13,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from homeostat.doors.predict import channel, sockets, supervised
+from homeostat.doors.predict import channel, sockets, succession, supervised
 from homeostat.foundation import errors, log
 from homeostat.lifecycle.serving import entities, guarding, meters
 
@@ -65,6 +65,8 @@ class Supervisor:
         Called with a decision that a person should hear of.
     measured
         What the supervisor's own process counts.
+    before
+        What the release before left in this process; its workers answer until these are ready.
     """
 
     def __init__(
@@ -78,8 +80,9 @@ class Supervisor:
         on_damaged: Callable[[str], None],
         on_seen: Callable[[guarding.Unexpected], None],
         measured: Callable[[], Awaitable[meters.Snapshot]],
+        before: succession.Before | None = None,
     ) -> None:
-        self.restarts = 0
+        self.restarts = 0 if before is None else before.restarts
         self._address = address
         self._begin = begin
         self._on_closed = on_closed
@@ -91,12 +94,17 @@ class Supervisor:
         self._is_ready = False
         self._places = [Place(number) for number in range(n_workers)]
         self._leaving: set[supervised.Supervised] = set()
-        self._retired = meters.Snapshot()
+        self._retired = meters.Snapshot() if before is None else before.counted
+        self._before = before
+        self._former = {one.pid: one.counted for one in (before.workers if before else ())}
         self._turning = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._keeping: list[asyncio.Task[None]] = []
-        self._was_ready = False
+        self._was_ready = before is not None
         self._is_ending = False
+        for place in self._places:
+            if before is not None and before.listening:
+                place.listening = before.listening.pop()
 
     async def start(self) -> None:
         """Start every worker; return once all accept connections.
@@ -116,6 +124,38 @@ class Supervisor:
                 return
             await asyncio.sleep(0.01)
         self._was_ready = True
+        if self._before is not None:
+            _log.info("workers of this release answer", release=self._begin.release)
+            former = self._before.workers
+            await asyncio.gather(*(self._dismiss(one) for one in former))
+            for taken in self._before.listening:
+                taken.close()
+
+    async def _dismiss(self, former: succession.Former) -> None:
+        counted = await succession.dismiss(former)
+        del self._former[former.pid]
+        self._retired = meters.add([self._retired, counted])
+        self._on_ended()
+
+    async def leave(self) -> succession.Left:
+        """Keep no worker any more, and return what they need to go on without this process."""
+        await self.total()  # each says what it counted
+        for task in self._keeping:
+            task.cancel()
+        await asyncio.gather(*self._keeping, return_exceptions=True)
+        places = [one.listening for one in self._places if one.listening is not None]
+        workers = [one for one in self._workers() if one.line >= 0]
+        nothing = meters.Snapshot()
+        return succession.Left(
+            reserved=self._address.reserved,
+            listening=tuple(one.fileno() for one in places),
+            workers=tuple(
+                succession.Former(one.pid, one.line, meters.lasting(one.last or nothing))
+                for one in workers
+            ),
+            restarts=self.restarts,
+            counted=self._retired,
+        )
 
     def deliver(self, document: entities.PlanDocument) -> None:
         """Tell all workers a plan.
@@ -154,7 +194,7 @@ class Supervisor:
         own = asyncio.create_task(self._own())
         if tasks:
             await asyncio.wait(tasks, timeout=MEASURE_S)
-        parts = [self._retired]
+        parts = [self._retired, *self._former.values()]
         missing = sum(not one.worker or not one.worker.is_alive for one in self._places)
         for task, worker in tasks.items():
             if task.done():

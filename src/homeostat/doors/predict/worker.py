@@ -27,6 +27,9 @@ from homeostat.lifecycle.predictions import spool
 from homeostat.lifecycle.serving import engine, entities, guarding, meters, warming
 
 DRAIN_S: Final = 10.0
+IDLE_S: Final = 2.0
+DONE, DEAF, OTHER, LEFT = 0, 1, 5, 7
+"""Exit codes: asked to end; cannot hear; of another release; its supervisor is gone."""
 WARM_S: Final = 2.0
 TOTAL_S: Final = 1.0
 
@@ -81,7 +84,7 @@ class Worker:
         self._opening: asyncio.Task[None] | None = None
         self._idle_s = 0.0
 
-    async def run(self, taken: socket.socket, *, ending: asyncio.Event) -> None:
+    async def run(self, taken: socket.socket, *, ending: asyncio.Event) -> int:
         """Hear the supervisor until it says that this ends, or is gone.
 
         Parameters
@@ -90,22 +93,46 @@ class Worker:
             Bound; listened on once the plans are known.
         ending
             Set when the process was asked to end by a signal.
+
+        Returns
+        -------
+        int
+            The exit code. Why a worker ends that no supervisor asked to is in the log.
         """
         over = asyncio.create_task(ending.wait())
         hearing = asyncio.create_task(self._hear(taken))
         await asyncio.wait({over, hearing}, return_when=asyncio.FIRST_COMPLETED)
+        code = self._tell_why(hearing)
         await self._drain()
         over.cancel()
         hearing.cancel()
         await asyncio.gather(over, hearing, return_exceptions=True)
         await self._talk.close()
+        return code
 
-    async def _hear(self, taken: socket.socket) -> None:
+    def _tell_why(self, hearing: asyncio.Task[bool]) -> int:
+        """Say in the log why this process ends unasked; return its exit code."""
+        if not hearing.done():
+            _log.warning("worker ends: a signal asked it to, not its supervisor")
+            return DONE
+        error = hearing.exception()
+        if error is not None:
+            _log.error("worker ends: it cannot go on hearing its supervisor", exc_info=error)
+            return DEAF
+        if hearing.result():
+            return DONE
+        # Another supervisor may be about to answer here: open connections get a last request.
+        self._idle_s = IDLE_S
+        _log.warning("worker ends: its supervisor is gone")
+        return LEFT
+
+    async def _hear(self, taken: socket.socket) -> bool:
+        """Do what the supervisor says; true when it asks to end, false when it is gone."""
         while (said := await self._talk.receive()) is not None:
             match said:
                 case channel.Drain():
                     self._idle_s = said.idle_s
-                    return
+                    return True
                 case channel.Plans():
                     for document in said.documents:
                         self._guard.know(document)
@@ -116,6 +143,7 @@ class Worker:
                         self._opening = asyncio.create_task(self._open(taken))
                 case _:
                     self._answer(said)
+        return False
 
     def _answer(self, said: channel.ToWorker) -> None:
         match said:
@@ -181,14 +209,14 @@ def _call(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(what)
 
 
-async def _work(talking: socket.socket, taken: socket.socket) -> None:
+async def _work(talking: socket.socket, taken: socket.socket) -> int:
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     talk = await channel.of_worker(talking)
     begin = await talk.receive()
     if not isinstance(begin, channel.Begin):
-        return
+        return LEFT
     log.configure(level=begin.log_level, output=begin.log_format)
     if begin.release != app.VERSION:
         _log.error(
@@ -196,8 +224,8 @@ async def _work(talking: socket.socket, taken: socket.socket) -> None:
             supervisor=begin.release,
             worker=app.VERSION,
         )
-        return
-    await Worker(talk, begin).run(taken, ending=ending)
+        return OTHER
+    return await Worker(talk, begin).run(taken, ending=ending)
 
 
 def main(arguments: list[str]) -> None:
@@ -213,6 +241,6 @@ def main(arguments: list[str]) -> None:
     for one in (talking, taken):
         one.setblocking(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the supervisor, which drains
-    uvloop.run(_work(talking, taken))
+    code = uvloop.run(_work(talking, taken))
     sys.stderr.flush()
-    os._exit(0)  # a thread of a model that hangs must not keep the process
+    os._exit(code)  # a thread of a model that hangs must not keep the process
