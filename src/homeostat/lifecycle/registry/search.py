@@ -15,7 +15,7 @@ from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.registry import notes, records, tables
 from homeostat.lifecycle.registry.entities import Model, Version
-from homeostat.lifecycle.tracking import comparing, language, tokens
+from homeostat.lifecycle.tracking import comparing, language
 
 MODELS_PAGE: Final = 100
 MOST_MODELS: Final = 1000
@@ -136,7 +136,7 @@ def search_models(
         chosen.append(~_prompt(tx, tables.model_tags, _MODELS.name))
     columns = [_MODELS[name] for name in Model.__struct_fields__]
     question = ["models", condition, list(order)]
-    rows, following = _page(
+    rows, following = comparing.page(
         tx, columns, chosen, terms=terms, question=question, limit=limit, after=after
     )
     return Models([records.model_from(row) for row in rows], following)
@@ -195,7 +195,7 @@ def search_versions(
         ]
     question = ["versions", condition, list(order)]
     columns = list(records.VERSION_COLUMNS)
-    rows, following = _page(
+    rows, following = comparing.page(
         tx, columns, chosen, terms=terms, question=question, limit=limit, after=after
     )
     return Versions([records.version_from(row) for row in rows], following)
@@ -266,30 +266,3 @@ def _prompt(
         table.c.key == notes.PROMPT_TAG,
         sa.func.lower(table.c.value) == "true",
     )
-
-
-def _page(
-    tx: Transaction,
-    columns: Sequence[sa.ColumnElement[Any]],
-    chosen: Sequence[sa.ColumnElement[bool]],
-    *,
-    terms: Sequence[comparing.Term],
-    question: Any,
-    limit: int,
-    after: str,
-) -> tuple[list[tuple[Any, ...]], str]:
-    """Return the rows of a page, and the token of the page behind it."""
-    place = comparing.checked_place(tokens.read(after, question), terms)
-    behind = [comparing.behind(terms, place)] if place is not None else []
-    asked = (
-        sa.select(*columns, *(term.value.label(f"at_{n}") for n, term in enumerate(terms)))
-        .where(*chosen, *behind)
-        .order_by(*comparing.ordering(terms))
-        .limit(limit + 1)
-    )
-    rows = [tuple(row) for row in tx.execute(asked)]
-    width = len(columns)
-    following = (
-        tokens.make(question, list(rows[limit - 1][width:])) if len(rows) > limit else ""
-    )
-    return [row[:width] for row in rows[:limit]], following

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.traces import entities, records
-from homeostat.lifecycle.tracking import comparing, experiments, language, tokens
+from homeostat.lifecycle.tracking import comparing, experiments, language
 
 PAGE: Final = 100
 LARGEST_PAGE: Final = 500
@@ -94,23 +94,11 @@ def search_traces(
         *(_holds(tx, wanted) for wanted in language.parse(condition, FIELDS)),
     ]
     question = [numbers, condition, list(order)]
-    place = comparing.checked_place(tokens.read(after, question), terms)
-    if place is not None:
-        chosen.append(comparing.behind(terms, place))
     columns = [column for column in traces.c if column.name != "project"]
-    asked = (
-        sa.select(*columns, *(term.value for term in terms))
-        .where(*chosen)
-        .order_by(*comparing.ordering(terms))
-        .limit(limit + 1)
+    rows, following = comparing.page(
+        tx, columns, chosen, terms=terms, question=question, limit=limit, after=after
     )
-    rows = [tuple(row) for row in tx.execute(asked)]
-    shown = [row[: len(columns)] for row in rows[:limit]]
-    more = len(rows) > limit
-    return entities.Page(
-        traces=records.with_texts(tx, shown),
-        next=tokens.make(question, rows[limit - 1][len(columns) :]) if more else "",
-    )
+    return entities.Page(traces=records.with_texts(tx, rows), next=following)
 
 
 def by_ids(tx: Transaction, trace_ids: Sequence[str]) -> tuple[entities.Trace, ...]:

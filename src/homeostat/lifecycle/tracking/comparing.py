@@ -86,38 +86,74 @@ def sortable(
     return sa.collate(column, "C") if kind is str and tx.dialect == "postgresql" else column
 
 
-def ordering(terms: Sequence[Term]) -> list[sa.ColumnElement[Any]]:
-    """Return the ORDER BY of some terms."""
-    return [term.value.asc() if term.ascending else term.value.desc() for term in terms]
-
-
-def behind(terms: Sequence[Term], place: Sequence[Any]) -> sa.ColumnElement[bool]:
-    """Return the condition of the rows that come behind a place in an order.
+def page(
+    tx: Transaction,
+    columns: Sequence[Any],
+    chosen: Sequence[sa.ColumnElement[bool]],
+    *,
+    terms: Sequence[Term],
+    question: Any,
+    limit: int,
+    after: str,
+) -> tuple[list[tuple[Any, ...]], str]:
+    """Read the rows of one page; it begins behind a row and never at a count of rows.
 
     Parameters
     ----------
+    tx
+        Reading suffices.
+    columns
+        What is read; tables stand for all of theirs.
+    chosen
+        Conditions, all of which hold.
     terms
         The order; the last term is unique.
-    place
-        A value for each term.
+    question
+        All that a token stands for, as in `tokens.make`.
+    limit
+        Most rows on the page.
+    after
+        Token of the page before, or empty.
 
     Returns
     -------
-    sqlalchemy.ColumnElement
-        True for every row behind it.
+    tuple
+        Rows of the columns, and the token of the page behind, empty on the last one.
+
+    Raises
+    ------
+    InvalidInputError
+        When `after` is no token, or one of another question.
     """
-    ways: list[sa.ColumnElement[bool]] = []
-    for n, (term, value) in enumerate(zip(terms, place, strict=True)):
-        same = [one.value == at for one, at in zip(terms[:n], place, strict=False)]
-        ways.append(
-            sa.and_(*same, term.value > value if term.ascending else term.value < value)
+    place = tokens.placed(tokens.read(after, question), [term.kind for term in terms])
+    if place is not None:
+        behind = tokens.behind(
+            *(terms, place), either=sa.or_, both=sa.and_, beyond=_beyond, same=_same
         )
-    return sa.or_(*ways)
+        chosen = [*chosen, behind]
+    asked = (
+        sa.select(*columns, *(term.value for term in terms))
+        .where(*chosen)
+        .order_by(*(one.value.asc() if one.ascending else one.value.desc() for one in terms))
+        .limit(limit + 1)
+    )
+    rows = [tuple(row) for row in tx.execute(asked)]
+    shown = [row[: -len(terms)] for row in rows[:limit]]
+    if len(rows) <= limit:
+        return shown, ""
+    return shown, tokens.make(question, rows[limit - 1][-len(terms) :])
 
 
-def checked_place(place: Sequence[Any] | None, terms: Sequence[Term]) -> list[Any] | None:
-    """Return the place a token held, or refuse one that does not fit; as `tokens.placed`."""
-    return tokens.placed(place, [term.kind for term in terms])
+def _beyond(term: Term, value: Any) -> sa.ColumnElement[bool]:
+    beyond: sa.ColumnElement[bool] = (
+        term.value > value if term.ascending else term.value < value
+    )
+    return beyond
+
+
+def _same(term: Term, value: Any) -> sa.ColumnElement[bool]:
+    same: sa.ColumnElement[bool] = term.value == value
+    return same
 
 
 def _listed(value: language.Value) -> tuple[str, ...]:

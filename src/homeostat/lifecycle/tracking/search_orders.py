@@ -101,12 +101,14 @@ def behind(made: Statement, order: Sequence[Term], place: Sequence[Any]) -> str:
     str
         True for every row behind it.
     """
-    words = ""
-    for term, value in zip(reversed(order), reversed(place), strict=True):
-        held = made.bind(value)
-        beyond = f"{term.words} {'>' if term.ascending else '<'} {held}"
-        words = f"({beyond} OR ({term.words} = {held} AND {words}))" if words else beyond
-    return words
+    return tokens.behind(
+        order,
+        place,
+        either="({} OR {})".format,
+        both="({} AND {})".format,
+        beyond=lambda one, at: f"{one.words} {'>' if one.ascending else '<'} {made.bind(at)}",
+        same=lambda one, at: f"{one.words} = {made.bind(at)}",
+    )
 
 
 def checked(place: Sequence[Any] | None, orders: Sequence[language.Order]) -> list[Any] | None:

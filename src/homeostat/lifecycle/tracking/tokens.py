@@ -8,13 +8,15 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from homeostat.foundation import errors
 
+T = TypeVar("T")
+W = TypeVar("W")
 _LARGEST_WHOLE: Final = 2**63 - 1
 
 
@@ -114,6 +116,49 @@ def placed(place: Sequence[Any] | None, kinds: Sequence[type]) -> list[Any] | No
             hint="use the token of the page before",
         )
     return list(place)
+
+
+def behind(
+    order: Sequence[T],
+    place: Sequence[Any],
+    *,
+    either: Callable[[W, W], W],
+    both: Callable[[W, W], W],
+    beyond: Callable[[T, Any], W],
+    same: Callable[[T, Any], W],
+) -> W:
+    """Return the condition of the rows that come behind a place in an order.
+
+    Parameters
+    ----------
+    order
+        Terms; the last one is unique.
+    place
+        A value for each of them.
+    either, both
+        Join two conditions.
+    beyond, same
+        Return the condition that a term stands beyond a value, or has it.
+
+    Returns
+    -------
+    object
+        A condition, in the words of those functions.
+
+    Examples
+    --------
+    >>> def joined(sign):
+    ...     return lambda one, other: f"({one} {sign} {other})"
+    >>> def told(sign):
+    ...     return lambda term, value: f"{term} {sign} {value}"
+    >>> words = {"either": joined("or"), "both": joined("and"), "same": told("=")}
+    >>> behind("ab", [1, 2], beyond=told(">"), **words)
+    '(a > 1 or (a = 1 and b > 2))'
+    """
+    found = beyond(order[-1], place[-1])
+    for term, value in zip(order[-2::-1], place[-2::-1], strict=True):
+        found = either(beyond(term, value), both(same(term, value), found))
+    return found
 
 
 def _fits(value: Any, kind: type) -> bool:
