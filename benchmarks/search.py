@@ -1,9 +1,11 @@
 """First pages of searches over many runs, through a real server.
 
     python benchmarks/search.py [--runs 100000] [--home DIR] [--rounds 15] [--experiments 1]
+        [--writing]
 
 The store is filled by bulk inserts, past the doors, in DIR; with runs in it already it is used
-as it is. Each search is asked over one connection; the median and the slowest count. The
+as it is. Each search is asked over one connection; the median and the slowest count, and the
+first, which may read columns into memory. With `--writing` a run is logged before each. The
 budgets are those of searches that filter on a metric and a param and order by a metric.
 """
 
@@ -39,7 +41,8 @@ BEGAN_MS = 1_700_000_000_000
 BUDGETS_MS = ((100_000, 20.0), (10_000_000, 60.0))
 TABLES = (records.runs, records.metrics, records.latest_metrics, records.params, records.tags)
 
-# What is drawn for a run: m0, m1 uniform; m2 has 10 values only; half is m0 turned round.
+# What is drawn for a run: m0, m1 uniform; m2 has 10 values only; turned is m0 turned round, bin
+# its first digit; every hundredth run has late.
 SEARCHES = {
     "newest": ("", []),
     "by metric": ("", ["metrics.m0 DESC"]),
@@ -54,6 +57,11 @@ SEARCHES = {
     "nothing together": ("metrics.m0 > 0.99 AND metrics.turned > 0.99", ["metrics.m1 DESC"]),
     "nothing, both wide": ("metrics.m0 > 0.7 AND metrics.turned > 0.7", ["metrics.m1 DESC"]),
     "opposite order": ("metrics.m0 > 0.5 AND params.p0 = '3'", ["metrics.turned DESC"]),
+    "param of the metric": ("metrics.m0 > 0.5 AND params.bin = '2'", ["metrics.m1 DESC"]),
+    "few together": ("metrics.m0 > 0.299 AND params.bin = '2'", ["metrics.m1 DESC"]),
+    "unlike": ("metrics.m0 > 0.5 AND params.bin != '7'", ["metrics.m0 ASC"]),
+    "begins with": ("metrics.m1 > 0.9 AND params.p1 LIKE '1%'", ["metrics.turned DESC"]),
+    "few have the order": ("metrics.m1 > 0.5 AND params.p0 = '3'", ["metrics.late DESC"]),
     "ties": ("metrics.m1 > 0.1", ["metrics.m2 DESC"]),
     "filter, newest": ("metrics.m1 > 0.9 AND params.p0 = '3'", []),
     "tag": ("tags.team = 't3' AND metrics.m1 < 0.2", ["metrics.m0 ASC"]),
@@ -70,6 +78,7 @@ def main() -> None:
     parser.add_argument("--page", type=int, default=50)
     parser.add_argument("--home", type=pathlib.Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--writing", action="store_true")
     asked = parser.parse_args()
     print(machine.facts())
     with contextlib.ExitStack() as stack:
@@ -83,7 +92,12 @@ def main() -> None:
             if asked.only in name:
                 body = {"filter": condition, "order_by": order, "max_results": asked.page}
                 body["experiment_ids"] = experiments(asked.experiments)
-                measure(connection, name, body, rounds=asked.rounds, budget_ms=budget)
+                took = {
+                    "rounds": asked.rounds,
+                    "budget_ms": budget,
+                    "is_writing": asked.writing,
+                }
+                measure(connection, name, body, **took)
 
 
 def measure(
@@ -93,10 +107,13 @@ def measure(
     *,
     rounds: int,
     budget_ms: float,
+    is_writing: bool,
 ) -> None:
     """Ask one search a few times and print what it took."""
     taken, n_found = [], 0
     for _ in range(rounds):
+        if is_writing:
+            log_run(connection, body["experiment_ids"][0])
         began = time.perf_counter()
         n_found = len(search(connection, body).get("runs", []))
         taken.append((time.perf_counter() - began) * 1000)
@@ -106,8 +123,22 @@ def measure(
 
 def search(connection: http.client.HTTPConnection, body: dict) -> dict:
     """Ask for a page."""
+    return post(connection, "search", body)
+
+
+def log_run(connection: http.client.HTTPConnection, experiment_id: str) -> None:
+    """Start a run and log a metric and a param of it."""
+    made = post(connection, "create", {"experiment_id": experiment_id})
+    run_id = made["run"]["info"]["run_id"]
+    point = {"key": "m1", "value": 0.95, "timestamp": 1, "step": 0}
+    post(connection, "log-metric", {"run_id": run_id, **point})
+    post(connection, "log-parameter", {"run_id": run_id, "key": "p0", "value": "3"})
+
+
+def post(connection: http.client.HTTPConnection, what: str, body: dict) -> dict:
+    """Ask something of runs."""
     headers = {"Content-Type": "application/json"}
-    connection.request("POST", "/api/2.0/mlflow/runs/search", json.dumps(body), headers)
+    connection.request("POST", f"/api/2.0/mlflow/runs/{what}", json.dumps(body), headers)
     answer = connection.getresponse()
     found = json.loads(answer.read())
     if answer.status != http.HTTPStatus.OK:
@@ -194,11 +225,14 @@ def _rows(drawn: np.random.Generator, first: int, n: int, n_experiments: int) ->
         run_id = f"{at:012x}7{number:019x}"
         experiment = FIRST_EXPERIMENT + number % n_experiments
         m0, m1 = float(values[i, 0]), float(values[i, 1])
-        texts = {"p0": str(few[i]), "p1": str(many[i])}
+        texts = {"p0": str(few[i]), "p1": str(many[i]), "bin": str(int(10 * m0))}
         if rare[i] < 500:
             texts["rare"] = f"r{rare[i]}"
         found["runs"].append(_run(run_id, experiment, at))
-        for key, value in {"m0": m0, "m1": m1, "m2": float(few[i]), "turned": 1 - m0}.items():
+        numbers = {"m0": m0, "m1": m1, "m2": float(few[i]), "turned": 1 - m0}
+        if not number % 100:
+            numbers["late"] = m1
+        for key, value in numbers.items():
             found["metrics"].append((PROJECT, run_id, key, at, 0, value, "finite"))
             row = (PROJECT, run_id, key, experiment, value, "finite", at, 0)
             found["latest_metrics"].append(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
@@ -163,6 +164,7 @@ def several(write):
     """Five runs, oldest first, with a metric, a parameter and a tag."""
     made = []
     for n in range(5):
+        time.sleep(0.002)  # ids of one millisecond are in no order
         run = write(actions.create_run, experiment="many", started_at=1000 + n // 2)
         write(actions.log_metrics, run.id, points=[Metric.of("auc", n / 10)])
         write(actions.log_params, run.id, values={"depth": str(n)})
