@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import numpy as np
+import polars as pl
 
-from homeostat.measures import distinct, frequent, summary
+from homeostat.measures import bins, distinct, frequent, summary
 
 AnySummary = TypeVar("AnySummary", summary.NumericSummary, summary.CategorySummary)
 
@@ -32,9 +34,8 @@ def columns(left: AnySummary, right: AnySummary) -> AnySummary:
 
     Examples
     --------
-    >>> from homeostat.measures import bins as frozen
-    >>> bins = frozen.freeze_numbers(np.arange(9.0))
-    >>> a, b = (summary.summarise_numbers(np.full(2, v), bins) for v in (1.0, 5.0))
+    >>> kept = bins.freeze_numbers(np.arange(9.0))
+    >>> a, b = (summary.summarise_numbers(np.full(2, v), kept) for v in (1.0, 5.0))
     >>> columns(a, b).mean, columns(a, b).n
     (3.0, 4)
     """
@@ -89,6 +90,43 @@ def _merge_numbers(
     )
 
 
+def in_pieces(pieces: Iterable[pl.Series], kept: bins.Bins) -> summary.ColumnSummary:
+    """Count a column that comes in pieces, of which one at a time is held.
+
+    Parameters
+    ----------
+    pieces
+        One or more, of any number of rows.
+    kept
+        See `summary.summarise_column`.
+
+    Returns
+    -------
+    NumericSummary or CategorySummary
+        As of the whole column; of a category that is not in the bins see `unseen_short`.
+
+    Raises
+    ------
+    ValueError
+        When there is no piece.
+
+    Examples
+    --------
+    >>> column = pl.Series([1.0, 2.0, 4.0])
+    >>> kept = bins.freeze_column(column)
+    >>> in_pieces([column[:1], column[1:]], kept) == summary.summarise_column(column, kept)
+    True
+    """
+    found: summary.ColumnSummary | None = None
+    for piece in pieces:
+        seen = summary.summarise_column(piece, kept)
+        found = seen if found is None else columns(found, seen)  # type: ignore[type-var]
+    if found is None:
+        msg = "need one piece or more; got none"
+        raise ValueError(msg)
+    return found
+
+
 def tables(left: summary.TableSummary, right: summary.TableSummary) -> summary.TableSummary:
     """Add two summaries of one table.
 
@@ -109,10 +147,8 @@ def tables(left: summary.TableSummary, right: summary.TableSummary) -> summary.T
 
     Examples
     --------
-    >>> import polars as pl
-    >>> from homeostat.measures import bins as frozen
     >>> frame = pl.DataFrame({"a": [1, 2]})
-    >>> seen = summary.summarise_table(frame, frozen.freeze_table(frame))
+    >>> seen = summary.summarise_table(frame, bins.freeze_table(frame))
     >>> tables(seen, seen).n_rows
     4
     """

@@ -12,7 +12,12 @@ import msgspec
 import polars as pl
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.monitoring import report_columns, report_page, report_source
+from homeostat.lifecycle.monitoring import (
+    report_columns,
+    report_page,
+    report_rows,
+    report_source,
+)
 from homeostat.measures import bins, drift, summary
 
 Convention = Literal["homeostat", "evidently"]
@@ -164,7 +169,8 @@ def drift_report(
     In both conventions `psi` is in nats, `js` the Jensen-Shannon distance in nats,
     `wasserstein` in standard deviations of the reference.
 
-    ``homeostat``: a column has drifted when its PSI on about ten groups exceeds what sampling
+    ``homeostat``: the most frequent 256 categories are counted one by one, all others as one.
+    A column has drifted when its PSI on about ten groups exceeds what sampling
     alone gives by 0.1 *and* the chi-square p-value of those groups, adjusted over all columns
     (Holm), is at most 0.01: any false name in a report without a change has a chance of at
     most 1 %. Fewer than 30 values are "not enough data". Missing values (null, NaN, infinite)
@@ -249,9 +255,9 @@ def _column(
 ) -> report_columns.ColumnDrift:
     if name not in after.names:
         return report_columns.nothing(name, "other", "not in the current table")
-    return report_columns.compare(
-        before.column(name), after.column(name), convention=convention
-    )
+    if convention == "evidently":
+        return report_rows.compare(before.column(name), after.column(name))
+    return report_columns.compare(before.column(name), after.pieces(name))
 
 
 def _decided(columns: list[report_columns.ColumnDrift]) -> list[report_columns.ColumnDrift]:

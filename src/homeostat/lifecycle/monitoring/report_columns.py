@@ -1,8 +1,10 @@
-"""What a drift report says of one column, under each convention; called by `report`."""
+"""What a drift report says of one column, from summaries of both tables; for `report`."""
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -11,7 +13,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.lifecycle.monitoring import report_bars
-from homeostat.measures import bins, drift, evidently, noise, samples, summary
+from homeostat.measures import (
+    bins,
+    drift,
+    evidently,
+    merging,
+    noise,
+    summary,
+    variety,
+)
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -22,9 +32,7 @@ LEAST_ROWS = 30
 LEAST_EFFECT = 0.1
 LEVEL = 0.01
 GROUPS = 10
-_FEW_VALUES = 10
 _LEAST_EXPECTED = 5.0
-_SLICE_ROWS = 131_072
 
 
 class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,126 +79,68 @@ def kind_of(values: pl.Series) -> Kind:
     return "category" if any(kind == one for one in named) else "other"
 
 
-def compare(
-    reference: pl.Series, current: pl.Series, *, convention: Literal["homeostat", "evidently"]
-) -> ColumnDrift:
-    """Compare one column of two tables.
+def compare(reference: pl.Series, current: Iterable[pl.Series]) -> ColumnDrift:
+    """Compare one column of two tables on bins frozen from the first.
 
     Parameters
     ----------
-    reference, current
-        The column in either table, any number of rows.
-    convention
-        See `report.drift_report`.
+    reference
+        The column, any number of rows.
+    current
+        The column in the other table in one piece or more, of which one at a time is held.
 
     Returns
     -------
     ColumnDrift
         With a note where there is nothing to compare.
     """
+    pieces = iter(current)
+    first = next(pieces)
+    kind, told = common_kind(reference, first)
+    if told:
+        return nothing(reference.name, kind, told)
+    name = reference.name
+    kept = bins.freeze_column(reference.cast(pl.Float64) if kind == "number" else reference)
+    before = summary.summarise_column(reference, kept)
+    after = merging.in_pieces(itertools.chain([first], pieces), kept)
+    if isinstance(before, summary.NumericSummary) and isinstance(after, summary.NumericSummary):
+        assert isinstance(kept, bins.NumericBins)
+        return numbers_from_summaries(name, kind, kept, (before, after))
+    assert isinstance(kept, bins.CategoryBins)
+    assert isinstance(before, summary.CategorySummary)
+    assert isinstance(after, summary.CategorySummary)
+    found = categories_from_summaries(name, kept, (before, after))
+    known = variety.of(after)
+    if first.dtype == pl.String and known and known.n > found.n_current / 2:
+        return _as_text(found)
+    return msgspec.structs.replace(found, kind=kind)
+
+
+def _as_text(found: ColumnDrift) -> ColumnDrift:
+    """Return a column whose texts differ too much to be categories: nothing is compared."""
+    rows = ("n_reference", "n_current", "missing_reference", "missing_current")
+    empty = nothing(found.name, "text", "nearly every value differs")
+    return msgspec.structs.replace(empty, **{name: getattr(found, name) for name in rows})
+
+
+def common_kind(reference: pl.Series, current: pl.Series) -> tuple[Kind, str]:
+    """Return what both columns hold, and why they cannot be compared where that is so."""
     kinds = [kind_of(values) for values in (reference, current)]
     if reference.dtype == pl.Null:
         kinds[0] = kinds[1]
     if current.dtype == pl.Null:
         kinds[1] = kinds[0]
-    name, kind = reference.name, kinds[0]
+    kind = kinds[0]
     if kinds[0] != kinds[1]:
-        told = f"a {kinds[0]} ({reference.dtype}) became a {kinds[1]} ({current.dtype})"
-        return nothing(name, kind, told)
+        return kind, f"a {kinds[0]} ({reference.dtype}) became a {kinds[1]} ({current.dtype})"
     if kind == "other":
-        return nothing(name, kind, f"values of type {reference.dtype} are not compared")
-    if kind in {"number", "time"}:
-        by = _numbers_evidently if convention == "evidently" else _numbers
-        return by(reference, current, kind)
-    return _categories(reference, current, kind, is_exact=convention == "evidently")
+        return kind, f"values of type {reference.dtype} are not compared"
+    return kind, ""
 
 
-def _missing(known: int, rows: int) -> float | None:
+def missing_share(known: int, rows: int) -> float | None:
+    """Return the share of rows without a value; None without rows."""
     return 1 - known / rows if rows else None
-
-
-def _numbers_evidently(reference: pl.Series, current: pl.Series, kind: Kind) -> ColumnDrift:
-    n_values = len(reference), len(current)
-    x, y = _finite(reference), _finite(current)
-    found = ColumnDrift(
-        name=reference.name,
-        kind=kind,
-        n_reference=len(x),
-        n_current=len(y),
-        missing_reference=_missing(len(x), n_values[0]),
-        missing_current=_missing(len(y), n_values[1]),
-        values=dict.fromkeys(STATISTICS),
-    )
-    if not len(x) or not len(y):
-        return msgspec.structs.replace(found, note="no values to compare")
-    if kind == "time":
-        return msgspec.structs.replace(found, note="Evidently does not compare times")
-    deviation = evidently.pandas_deviation(x)
-    x.sort()
-    y.sort()
-    n_distinct = _n_distinct(y)
-    by_value = y.dtype.kind == "i" and n_distinct <= _FEW_VALUES
-    scores = evidently.compare_numbers(x, y, deviation=deviation, by_value=by_value)
-    chosen = evidently.choose(
-        scores,
-        kind="category" if by_value else "number",
-        n_reference=len(x),
-        n_values=_n_both(x, y),
-    )
-    return msgspec.structs.replace(
-        found,
-        values=_values(scores),
-        test=chosen.test,
-        score=chosen.score,
-        threshold=chosen.threshold,
-        is_drifted=chosen.is_drifted,
-        bars=report_bars.of_samples(x, y),
-    )
-
-
-def _values(scores: evidently.Scores) -> dict[str, float | None]:
-    return {name: getattr(scores, name) for name in STATISTICS}
-
-
-def _finite(values: pl.Series) -> samples.Numbers:
-    """Return finite values as numpy, in a piece of memory of its own.
-
-    Integers beside nulls become floating-point numbers, as pandas reads them.
-    """
-    known = values.drop_nulls() if values.null_count() else values
-    if known.dtype.is_temporal():
-        known = known.to_physical()
-    kind = known.dtype
-    beside_nulls = kind.is_integer() and len(known) < len(values)
-    if kind.is_decimal() or beside_nulls or kind in {pl.Int128, pl.UInt128}:
-        known = known.cast(pl.Float64)
-    found = known.to_numpy(writable=True) if len(known) else np.zeros(0)  # it will be sorted
-    if found.dtype.kind == "f":
-        is_finite = np.isfinite(found)
-        return found if is_finite.all() else found[is_finite]
-    return found
-
-
-def _n_distinct(ordered: samples.Numbers) -> int:
-    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + 1
-
-
-def _n_both(x: samples.Numbers, y: samples.Numbers) -> int:
-    """Count the distinct values of both; many are not counted exactly, nobody asks."""
-    most = max(_n_distinct(x), _n_distinct(y))
-    if most > evidently.FEW_VALUES:
-        return most
-    return len({value for rows in (x, y) for value in samples.distinct(rows)[0].tolist()})
-
-
-def _numbers(reference: pl.Series, current: pl.Series, kind: Kind) -> ColumnDrift:
-    kept = bins.freeze_column(reference.cast(pl.Float64) if kind == "number" else reference)
-    seen = [summary.summarise_column(values, kept) for values in (reference, current)]
-    assert isinstance(kept, bins.NumericBins)
-    before, after = seen
-    assert isinstance(before, summary.NumericSummary)
-    assert isinstance(after, summary.NumericSummary)
-    return numbers_from_summaries(reference.name, kind, kept, (before, after))
 
 
 def numbers_from_summaries(
@@ -222,8 +172,8 @@ def numbers_from_summaries(
         kind=kind,
         n_reference=before.n_finite,
         n_current=after.n_finite,
-        missing_reference=_missing(before.n_finite, before.n),
-        missing_current=_missing(after.n_finite, after.n),
+        missing_reference=missing_share(before.n_finite, before.n),
+        missing_current=missing_share(after.n_finite, after.n),
         values=dict.fromkeys(STATISTICS),
     )
     if not before.n_finite or not after.n_finite:
@@ -277,8 +227,8 @@ def categories_from_summaries(
         kind=kind,
         n_reference=int(r.sum()),
         n_current=int(c.sum()),
-        missing_reference=_missing(int(r.sum()), seen[0].n),
-        missing_current=_missing(int(c.sum()), seen[1].n),
+        missing_reference=missing_share(int(r.sum()), seen[0].n),
+        missing_current=missing_share(int(c.sum()), seen[1].n),
         values=dict.fromkeys(STATISTICS),
     )
     if not found.n_reference or not found.n_current:
@@ -320,63 +270,3 @@ def join_rare(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
         np.append(reference[~rare], reference[rare].sum()),
         np.append(current[~rare], current[rare].sum()),
     )
-
-
-def _categories(
-    reference: pl.Series, current: pl.Series, kind: Kind, *, is_exact: bool
-) -> ColumnDrift:
-    counted = _aligned(reference, current)
-    r, c = (counted[side].to_numpy().astype(np.int64) for side in ("r", "c"))
-    found = ColumnDrift(
-        name=reference.name,
-        kind=kind,
-        n_reference=int(r.sum()),
-        n_current=int(c.sum()),
-        missing_reference=_missing(int(r.sum()), len(reference)),
-        missing_current=_missing(int(c.sum()), len(current)),
-        values=dict.fromkeys(STATISTICS),
-    )
-    if not found.n_reference or not found.n_current:
-        return msgspec.structs.replace(found, note="no values to compare")
-    is_text = current.dtype == pl.String and np.count_nonzero(c) > found.n_current / 2
-    if is_text:
-        found = msgspec.structs.replace(found, kind="text", note="nearly every value differs")
-    else:
-        found = msgspec.structs.replace(found, bars=report_bars.of_categories(counted, r, c))
-    if not is_exact:
-        return found if is_text else _judged(found, r, c)
-    scores = evidently.compare_categories(r, c)
-    chosen = evidently.choose(
-        scores,
-        kind="text" if is_text else "category",
-        n_reference=found.n_reference,
-        n_values=len(r),
-    )
-    return msgspec.structs.replace(
-        found,
-        values=_values(scores),
-        test=chosen.test,
-        score=chosen.score,
-        threshold=chosen.threshold,
-        is_drifted=chosen.is_drifted,
-    )
-
-
-def _aligned(reference: pl.Series, current: pl.Series) -> pl.DataFrame:
-    """Return ``value r c``: rows of each category in both tables, in order of the values."""
-    sides = [_counted(values, side) for values, side in ((reference, "r"), (current, "c"))]
-    both = sides[0].join(sides[1], on="value", how="full", coalesce=True)
-    return both.with_columns(pl.col("r", "c").fill_null(0)).sort("value")
-
-
-def _counted(values: pl.Series, side: str) -> pl.DataFrame:
-    """Count the rows of each category, some rows at a time: the tables stay small."""
-    kind = pl.Boolean if values.dtype == pl.Boolean else pl.String
-    parts = [
-        values.slice(start, _SLICE_ROWS).drop_nulls().alias("value").value_counts(name=side)
-        for start in range(0, max(1, len(values)), _SLICE_ROWS)
-    ]
-    whole = parts[0]
-    if len(parts) > 1:
-        whole = pl.concat(parts).group_by("value").agg(pl.col(side).sum())
-    return whole.with_columns(pl.col("value").cast(kind))

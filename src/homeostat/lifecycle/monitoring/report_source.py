@@ -1,24 +1,35 @@
-"""The two tables of a drift report, read one column at a time; called by `report`."""
+"""The two tables of a drift report, read one column or less at a time; called by `report`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import polars as pl
+from polars import selectors
 
 from homeostat.foundation import errors
 
 _PARQUET = b"PAR1"
+_PIECE_ROWS = 1_048_576  # the usual row groups are no longer
 
 
 class Table(NamedTuple):
-    """Names of the columns, rows, and a function that reads one column."""
+    """Names of the columns, rows, and a function that reads one column, from row to row."""
 
     names: tuple[str, ...]
     n_rows: int
-    column: Callable[[str], pl.Series]
+    read: Callable[[str, int, int], pl.Series]
+
+    def column(self, name: str) -> pl.Series:
+        """Read one column."""
+        return self.read(name, 0, self.n_rows)
+
+    def pieces(self, name: str) -> Iterator[pl.Series]:
+        """Read one column, some rows at a time; at least one piece."""
+        for start in range(0, max(1, self.n_rows), _PIECE_ROWS):
+            yield self.read(name, start, min(_PIECE_ROWS, self.n_rows - start))
 
 
 def open_table(given: Any, *, role: str) -> Table:
@@ -34,7 +45,7 @@ def open_table(given: Any, *, role: str) -> Table:
     Returns
     -------
     Table
-        Parquet files are read column by column, so memory holds one at a time.
+        Parquet files are read when they are asked for, so memory holds one column or less.
 
     Raises
     ------
@@ -52,7 +63,11 @@ def open_table(given: Any, *, role: str) -> Table:
     if hasattr(given, "iloc") and hasattr(given, "columns"):
         names = tuple(str(name) for name in given.columns)
         places = {name: i for i, name in enumerate(names)}
-        return Table(names, len(given), lambda name: _pandas(given.iloc[:, places[name]], name))
+
+        def read(name: str, start: int, n: int) -> pl.Series:
+            return _pandas(given.iloc[:, places[name]], name).slice(start, n)
+
+        return Table(names, len(given), read)
     if hasattr(given, "__arrow_c_stream__") or hasattr(given, "__arrow_c_array__"):
         return _frame(pl.DataFrame(given))
     raise errors.InvalidInputError(
@@ -62,7 +77,10 @@ def open_table(given: Any, *, role: str) -> Table:
 
 
 def _frame(frame: pl.DataFrame) -> Table:
-    return Table(tuple(frame.columns), frame.height, frame.get_column)
+    def read(name: str, start: int, n: int) -> pl.Series:
+        return frame.get_column(name).slice(start, n)
+
+    return Table(tuple(frame.columns), frame.height, read)
 
 
 def _pandas(column: Any, name: str) -> pl.Series:
@@ -81,15 +99,17 @@ def _file(path: Path, role: str) -> Table:
             is_parquet = opened.read(len(_PARQUET)) == _PARQUET
         if not is_parquet:
             return _frame(pl.read_csv(path, infer_schema_length=None))
-        n_rows = pl.scan_parquet(path).select(pl.len()).collect().item()
+        scanned = pl.scan_parquet(path, use_statistics=False)  # its footer is read once
+        n_rows = scanned.select(pl.len()).collect().item()
         names = tuple(pl.read_parquet_schema(path))
     except (OSError, pl.exceptions.PolarsError) as broken:
         raise errors.InvalidInputError(
             f"the {role} table {str(path)!r} cannot be read: {broken}",
             hint="give a Parquet file, or a CSV file with a line of names",
         ) from broken
-    return Table(names, n_rows, lambda name: _parquet_column(path, name))
 
+    def part(name: str, start: int, n: int) -> pl.Series:
+        picked = scanned.select(selectors.by_name(name))
+        return picked.slice(start, n).collect().get_column(name)
 
-def _parquet_column(path: Path, name: str) -> pl.Series:
-    return pl.read_parquet(path, columns=[name], use_statistics=False).get_column(name)
+    return Table(names, n_rows, part)

@@ -14,7 +14,7 @@ import pytest
 
 import homeostat
 from homeostat.foundation import errors
-from homeostat.lifecycle.monitoring import report
+from homeostat.lifecycle.monitoring import report, report_source
 from homeostat.measures import bins, summary, windows
 
 KEYS = ["psi", "ks", "ks_p", "wasserstein", "js", "chi2_p"]
@@ -168,3 +168,24 @@ def test_what_is_no_table_is_refused(tmp_path):
         homeostat.drift_report({"a": [1]}, {"a": [1]}, convention="other")
     batch = pa.record_batch({"a": [1, 2]})
     assert homeostat.drift_report(batch, batch).n_reference == 2
+
+
+def test_a_file_read_in_pieces_is_compared_as_the_whole_table(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    n = 2000
+    table = pl.DataFrame(
+        {
+            "x": pl.Series([None, np.inf, np.nan, *rng.normal(size=n - 3)]),
+            "big": pl.Series(2**53 + np.arange(n)),
+            "name": rng.choice(["a", "b", None], n).tolist(),
+            "flag": rng.random(n) < 0.5,
+            "day": pl.Series(rng.integers(0, 900, n)).cast(pl.Date),
+            "id": [f"row {i}" for i in range(n)],
+        }
+    )
+    table.write_parquet(tmp_path / "now.parquet", row_group_size=700)
+    whole = report.drift_report(table[:500], table)
+    monkeypatch.setattr(report_source, "_PIECE_ROWS", 300)
+    assert report.drift_report(table[:500], tmp_path / "now.parquet") == whole
+    assert whole.columns[-1].note == "nearly every value differs"
+    assert whole.columns[-1].n_current == n
