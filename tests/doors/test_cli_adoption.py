@@ -84,3 +84,20 @@ def test_a_target_that_the_policy_does_not_predict_is_refused(here, capsys):
     assert "predicts 'late', not 'age'" in capsys.readouterr().err
     assert cli.invoke(["model", "judge", "fraud", "1", "--data", "rows.parquet"]) == 2
     assert "of model 'credit', not of 'fraud'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--target", "late"], "data/*.parquet"),
+        (["--target", "late", "--data", "none.parquet"], "none.parquet"),
+        (["--target", "lat", "--data", "rows.parquet"], "late"),
+    ],
+    ids=["no data", "no such file", "no such column"],
+)
+def test_no_policy_is_written_for_a_judgement_that_cannot_begin(here, capsys, options, word):
+    assert cli.invoke([*JUDGE, *options]) in {2, 4}
+    complaint = capsys.readouterr().err
+    assert word in complaint
+    assert "wrote" not in complaint
+    assert not (here / "homeostat.toml").exists()

@@ -77,10 +77,11 @@ def judge(
 
     told = session.load()
     where = told.code / (policy or POLICY)
-    if policy is None and not where.is_file():
-        _write(where, name, target, task=task)
-        click.echo(f"wrote {where}: say in it what must hold", err=True)
-    rules = policies.read(where)
+    is_new = policy is None and not where.is_file()
+    if is_new:
+        rules = policies.parse(_shortest(where, name, target, task=task), where=str(where))
+    else:
+        rules = policies.read(where)
     if rules.model.name != name:
         raise errors.InvalidInputError(
             f"{where} is the policy of model {rules.model.name!r}, not of {name!r}",
@@ -98,6 +99,9 @@ def judge(
         )
     source = rules.data.source if data is None else str(data.absolute())
     table = tables.read_all(source, folder=where.parent)
+    tables.need_column(table.columns, rules.model.target, role="target")
+    if is_new:  # once all that it needs is there
+        _write(where, _shortest(where, name, target, task=task))
     with session.client() as client, working.alone(told):
         snapshot = client.data.add(
             table,
@@ -123,8 +127,8 @@ def _told(judged: Any) -> str:
     return f"{judged.sentence}\n{attached}"
 
 
-def _write(where: Path, name: str, target: str | None, *, task: str | None) -> None:
-    """Write the shortest policy there can be."""
+def _shortest(where: Path, name: str, target: str | None, *, task: str | None) -> str:
+    """Return the shortest policy there can be."""
     if target is None:
         raise errors.NotFoundError(
             f"there is no {where}",
@@ -135,12 +139,18 @@ def _write(where: Path, name: str, target: str | None, *, task: str | None) -> N
     text = f'[model]\nname = "{name}"\ntarget = "{quoted}"\n'
     if task is not None:
         text += f'task = "{task}"\n'
+    return text
+
+
+def _write(where: Path, text: str) -> None:
+    """Write a policy that there was none of before, and say so."""
     try:
         where.write_text(text, encoding="utf-8")
     except OSError as error:
         raise errors.InvalidInputError(
             f"{where} cannot be written: {error.strerror}"
         ) from error
+    click.echo(f"wrote {where}: say in it what must hold", err=True)
 
 
 def _slug(name: str) -> str:
