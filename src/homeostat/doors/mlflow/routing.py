@@ -204,7 +204,7 @@ class Call:
 Endpoint = Callable[[Call], Awaitable[Any]]
 
 
-class Write(NamedTuple):
+class Write(msgspec.Struct, frozen=True):
     """A write as an endpoint plans it.
 
     Parameters
@@ -219,7 +219,7 @@ class Write(NamedTuple):
     show: Callable[[Any], bytes] | None = None
 
 
-class Look(NamedTuple):
+class Look(msgspec.Struct, frozen=True):
     """A read of a few prepared statements as an endpoint plans it; it returns JSON."""
 
     read: Callable[[Transaction], bytes]

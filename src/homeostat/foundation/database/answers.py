@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from concurrent import futures
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from homeostat.foundation import errors, log
 from homeostat.foundation.database.transaction import Transaction
@@ -14,7 +16,7 @@ from homeostat.foundation.database.transaction import Transaction
 logger = log.get(__name__)
 
 
-class Waiting(NamedTuple):
+class Waiting(msgspec.Struct, frozen=True):
     """An answer that is awaited on an event loop.
 
     Parameters
@@ -29,14 +31,14 @@ class Waiting(NamedTuple):
     future: asyncio.Future[Any]
 
 
-class Told(NamedTuple):
+class Told(msgspec.Struct, frozen=True):
     """An answer that is told to a function on an event loop, a whole group at once."""
 
     loop: asyncio.AbstractEventLoop
     tell: Callable[[Any, Exception | None], None]
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True):
     """A piece of work with who waits for it."""
 
     work: Callable[[Transaction], Any]
@@ -45,7 +47,7 @@ class Request(NamedTuple):
     may_repeat: bool = False
 
 
-class Done(NamedTuple):
+class Done(msgspec.Struct, frozen=True):
     """A request whose work is done but not committed."""
 
     request: Request
@@ -53,7 +55,7 @@ class Done(NamedTuple):
     result: Any
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True):
     """What a request came to."""
 
     request: Request

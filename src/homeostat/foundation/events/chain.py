@@ -6,6 +6,7 @@ import json
 from typing import Any, Final
 
 import blake3
+import msgspec
 
 from homeostat.foundation import errors
 
@@ -15,6 +16,8 @@ _text: Final = json.encoder.encode_basestring
 _ENCODER: Final = json.JSONEncoder(
     sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":")
 )
+# Writes texts as the other does, except that it has no bytes for half a surrogate pair.
+_QUICK: Final = msgspec.json.Encoder(order="sorted")
 
 
 def canonical(value: Any) -> str:
@@ -42,9 +45,11 @@ def canonical(value: Any) -> str:
     """
     try:
         if _is_flat(value):
-            # As most facts are; the encoder would take five times as long.
-            pairs = [f"{_text(name)}:{_text(value[name])}" for name in sorted(value)]
-            return f"{{{','.join(pairs)}}}"
+            # As most facts are; the other encoder would take ten times as long.
+            try:
+                return _QUICK.encode(value).decode()
+            except UnicodeEncodeError:
+                pass  # half of a surrogate pair: the other encoder keeps it
         return _ENCODER.encode(value)
     except (TypeError, ValueError) as error:
         raise errors.InvalidInputError(
