@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import types
 
 import msgspec
 import numpy as np
@@ -297,6 +299,20 @@ def test_bad_rows_are_left_out_or_kept_and_told(client, tmp_path, how, executor)
     else:
         assert found["score"].is_null().to_list() == [False, True, False, True, True, False]
         assert found["problem"].null_count() == 3
+
+
+def test_a_ray_that_does_not_start_is_said_and_leaves_nothing(client, tmp_path, monkeypatch):
+    ray = types.ModuleType("ray")
+    ray.is_initialized = lambda: False
+    ray.init = lambda **_: (_ for _ in ()).throw(RuntimeError("no room for a node"))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    table(20).write_csv(tmp_path / "in.csv")
+    asked = ("credit", tmp_path / "in.csv", tmp_path / "out.csv")
+    with pytest.raises(
+        errors.UnavailableError, match="does not start here: no room for a node"
+    ):
+        client.scorings.score(*asked, key="id", executor="ray")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["in.csv"]
 
 
 def test_a_table_that_lacks_a_feature_names_it(client, tmp_path):

@@ -177,7 +177,7 @@ def test_a_row_that_does_not_fit_is_named_to_the_value(household, change, words)
     [
         ("/invocations", b'{"dataframe_records": [', 422, "truncated"),
         ("/invocations", b'{"x": [1,}', 422, "the body: JSON is malformed"),
-        ("/invocations", b'{"dataframe_records": [{"income": NaN}]}', 422, "JSON"),
+        ("/invocations", b'{"dataframe_records": [{"income": NaN}]}', 422, "send null"),
         ("/invocations", b"[" * 100_000, 422, "the body"),
         ("/invocations", b'{"dataframe_records": [{"debt": 1}]}', 422, "income"),
         ("/v2/models/credit/infer", b'{"inputs": "x"}', 422, "inputs: expected array"),

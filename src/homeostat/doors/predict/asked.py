@@ -19,6 +19,7 @@ LARGE_BYTES = 256 * 1024
 OBJECTS_AT_MOST = 10 * served.ROWS_AT_MOST
 LISTS_AT_MOST = 2_000_000
 key_text = keys.text
+_NO_NUMBER = re.compile(rb"[\[:,]\s*-?(NaN|Infinity)\b")
 _NO_ROWS: Sequence[dict[str, Any]] = ()
 
 T = TypeVar("T")
@@ -167,11 +168,20 @@ def decode(
         path = re.sub(r"^\$\.?", "", at.strip("`"))
         said = said.replace("`", "")
         where = path or "the body"
-        raise errors.InvalidInputError(f"{where}: {lowered(said)}", path=path) from None
+        raise errors.InvalidInputError(
+            f"{where}: {lowered(said)}", path=path, hint=_hint(body, said)
+        ) from None
     except RecursionError:
         raise errors.InvalidInputError("the body: is nested too deeply") from None
     except UnicodeDecodeError:
         raise errors.InvalidInputError("the body: is no UTF-8") from None
+
+
+def _hint(body: bytes, said: str) -> str:
+    """Say what to send where a program wrote a number as JSON has none."""
+    if "malformed" in said and _NO_NUMBER.search(body):
+        return "NaN and Infinity are no JSON; send null where a value is missing"
+    return ""
 
 
 def _refuse_crowd(body: bytes, most_objects: int) -> None:

@@ -122,7 +122,7 @@ class SegmentClosed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Worn(msgspec.Struct, frozen=True, tag=True):
-    """Threads of this worker hang for good; another one should take its place."""
+    """Threads hang here for good, or memory leaks; another worker should take the place."""
 
 
 class Seen(msgspec.Struct, frozen=True, tag=True):

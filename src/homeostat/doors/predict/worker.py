@@ -24,7 +24,14 @@ from homeostat.doors.predict import answers, app, channel, explaining, metrics
 from homeostat.doors.wire import listening as wire
 from homeostat.foundation import log
 from homeostat.lifecycle.predictions import spool
-from homeostat.lifecycle.serving import engine, entities, guarding, meters, warming
+from homeostat.lifecycle.serving import (
+    engine,
+    entities,
+    guarding,
+    meters,
+    warming,
+    weighing,
+)
 
 DRAIN_S: Final = 10.0
 IDLE_S: Final = 2.0
@@ -33,6 +40,8 @@ DONE, DEAF, OTHER, LEFT = 0, 1, 5, 7
 WARM_S: Final = 2.0
 TOTAL_S: Final = 1.0
 
+_NAMED: Final = 20
+_AGAIN_S: Final = 60.0
 _RUBBISH: Final = (20_000, 20, 50)
 _log = log.get(__name__)
 
@@ -50,6 +59,7 @@ class Worker:
 
     def __init__(self, talk: channel.Channel[channel.ToWorker], begin: channel.Begin) -> None:
         folder = Path(begin.folder)
+        self._weight = weighing.Weight(begin.memory_bytes)
         loop = asyncio.get_running_loop()
         self._talk = talk
         self._n_workers = begin.n_workers
@@ -82,6 +92,7 @@ class Worker:
         door.pages["/metrics"] = self._metrics
         self._listener = wire.Listener(door)
         self._opening: asyncio.Task[None] | None = None
+        self._weighing: asyncio.Task[None] | None = None
         self._idle_s = 0.0
 
     async def run(self, taken: socket.socket, *, ending: asyncio.Event) -> int:
@@ -168,11 +179,30 @@ class Worker:
         gc.set_threshold(*_RUBBISH)
         await self._listener.listen(taken)
         self._talk.send(channel.Ready())
+        self._weighing = asyncio.create_task(self._weigh())
+
+    async def _weigh(self) -> None:
+        """Ask for another process in this place once a model has taken too much memory."""
+        while True:
+            await asyncio.sleep(weighing.LOOK_S)
+            held_bytes = self._warmer.held_bytes
+            if not self._weight.is_too_much(held_bytes):
+                continue
+            warm = [one.document.deployment for one in self._engine.warm()]
+            _log.error(
+                "worker takes more memory than its models explain: one leaks; replacing it",
+                memory_mb=self._weight.seen_bytes // 2**20,
+                most_mb=self._weight.most_bytes(held_bytes) // 2**20,
+                deployments=warm[-_NAMED:],
+            )
+            self._talk.send(channel.Worn())
+            await asyncio.sleep(_AGAIN_S)  # if none could take the place meanwhile
 
     async def _drain(self) -> None:
-        if self._opening is not None:
-            self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+        started = [one for one in (self._opening, self._weighing) if one is not None]
+        for task in started:
+            task.cancel()
+        await asyncio.gather(*started, return_exceptions=True)
         await self._listener.close(drain_s=DRAIN_S, idle_s=self._idle_s)
         await self._warmer.close()
         self._explains.close()

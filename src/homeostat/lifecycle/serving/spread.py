@@ -52,6 +52,8 @@ def ordered(
     ------
     InvalidInputError
         When Ray is asked for and not installed.
+    UnavailableError
+        When it does not start.
     UserCodeError
         When the process of a part dies.
     """
@@ -106,7 +108,13 @@ def _on_ray(
             hint="pip install ray, or take --executor processes",
         ) from None
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False)
+        try:
+            ray.init(log_to_driver=False, include_dashboard=False)
+        except Exception as error:
+            raise errors.UnavailableError(
+                f"Ray does not start here: {error}",
+                hint="`ray status` and its logs say more; or take --executor processes",
+            ) from error
     remote = ray.remote(_called)
     references = [ray.put(one) for one in shared]
     at_once = max(int(ray.cluster_resources().get("CPU", 1)), 1) + 1
