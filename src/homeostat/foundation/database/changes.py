@@ -113,10 +113,13 @@ class Changes:
     ----------
     quiet
         Held by the writer as long as something is written and not committed.
+    copies
+        What is kept with its help, by who keeps it.
     """
 
     def __init__(self, own: Callable[[], Any], view: Callable[..., Any]) -> None:
         self.quiet = threading.RLock()
+        self.copies: dict[str, Any] = {}
         self._own = own
         self._view = view
         self._followers: tuple[Follower, ...] = ()

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import threading
 import time
-import weakref
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -188,9 +187,6 @@ class Memory:
                     one.lock.release()
 
 
-_memories: weakref.WeakKeyDictionary[changes.Changes, Memory] = weakref.WeakKeyDictionary()
-
-
 def first_runs(
     tx: Transaction, asked: Question, *, place: Sequence[Any] | None, limit: int, may_read: bool
 ) -> list[Row] | None:
@@ -221,7 +217,7 @@ def first_runs(
         return None
     try:
         keys = search_choice.keys_of(asked)
-        memory = _memories.setdefault(told, Memory())
+        memory = told.copies.setdefault(__name__, Memory())
         held = memory.of(told, tx.project, asked)
         if not held.lock.acquire(blocking=may_read):
             return None
