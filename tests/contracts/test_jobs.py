@@ -212,6 +212,11 @@ def test_setting_the_same_schedule_again_keeps_its_next_time(at, actor):
         made = jobs.schedule(tx, actor, "n", cron="* * * * *", kind="fit", payload={})
     with at(300) as tx:
         assert jobs.schedule(tx, actor, "n", cron="* * * * *", kind="fit", payload={}) == made
+    with at(-86_400) as tx:  # the clock was a day ahead
+        again = jobs.schedule(tx, actor, "n", cron="* * * * *", kind="fit", payload={})
+        assert again.next_at == made.next_at - 86_400_000
+        assert jobs.schedules(tx) == [again]
+    with at(300) as tx:
         other = jobs.schedule(tx, actor, "n", cron="0 3 * * 1", kind="fit", payload={})
         assert jobs.schedules(tx) == [other]
         assert jobs.unschedule(tx, actor, "n")

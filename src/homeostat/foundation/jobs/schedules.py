@@ -68,7 +68,8 @@ def schedule(
     actor
         Who sets it.
     name
-        One schedule per name; the one before is replaced.
+        One schedule per name; the one before is replaced. The same again is due as before, but
+        never later than it would be if it were new.
     cron
         Five fields, in UTC.
     kind, payload
@@ -91,7 +92,11 @@ def schedule(
     if row is not None:
         known = records.schedule(row)
         if (known.cron, known.kind, known.payload) == (cron, kind, payload):
-            return known
+            if known.next_at <= next_at:
+                return known
+            # A clock that was ahead has set it.
+            tx.execute(records.MOVE_SCHEDULE, {**which, "to_at": next_at})
+            return msgspec.structs.replace(known, next_at=next_at)
         tx.execute(records.DELETE_SCHEDULE, which)
     made = Schedule(
         name=name,

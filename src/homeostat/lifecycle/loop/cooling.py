@@ -34,6 +34,32 @@ def pace(state: entities.LoopState) -> asked.Pace:
     return asked.Pace() if state.pace is msgspec.UNSET else state.pace
 
 
+def timely(state: entities.LoopState, event: entities.Event) -> entities.LoopState:
+    """Return the state with nothing remembered from after this event.
+
+    Where a clock was ahead and was set back, what it dated would else hold fits until that time
+    has come: a cooldown of hours for a year.
+
+    Parameters
+    ----------
+    state
+        What the loop knew before.
+    event
+        Any; those without a time change nothing.
+    """
+    if not isinstance(event, asked.FitAsked | asked.FitsDue | entities.BlockLabelled):
+        return state
+    known, at = state.pace, event.at
+    if at is msgspec.UNSET or known is msgspec.UNSET:
+        return state
+    fits = tuple(structs.replace(one, at=min(one.at, at)) for one in known.fits)
+    waiting = tuple(
+        structs.replace(one, first_at=min(one.first_at, at), last_at=min(one.last_at, at))
+        for one in known.waiting
+    )
+    return structs.replace(state, pace=structs.replace(known, fits=fits, waiting=waiting))
+
+
 def notice(state: entities.LoopState, event: asked.FitAsked) -> entities.LoopState:
     """Remember a request; one of the same cause that waits already is counted up.
 

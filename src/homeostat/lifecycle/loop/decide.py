@@ -8,7 +8,17 @@ one file for each kind of event: `feed` (windows), `learn` (labelled blocks), `e
 
 from __future__ import annotations
 
-from homeostat.lifecycle.loop import asked, entities, entrance, feed, harm, learn, left, news
+from homeostat.lifecycle.loop import (
+    asked,
+    cooling,
+    entities,
+    entrance,
+    feed,
+    harm,
+    learn,
+    left,
+    news,
+)
 from homeostat.lifecycle.policy import entities as policies
 
 Verdicts = tuple[entities.Verdict, ...]
@@ -38,6 +48,7 @@ def decide(  # noqa: C901, PLR0911, PLR0912 - one return for each kind of event,
     No clock, no chance, no I/O; only sums of Python floats in a fixed order. The same
     inputs give the same bytes on every machine with IEEE 754 doubles.
     """
+    state = cooling.timely(state, event)
     match event:
         case entities.WindowJudged():
             return feed.judge(state, event)

@@ -68,6 +68,19 @@ def test_cooldown_makes_a_request_wait_and_the_clock_answers_it():
     assert [fit.reason for fit in fits(told)] == ["upstream"]
 
 
+def test_a_clock_that_was_a_year_ahead_holds_fits_no_longer_than_any_other():
+    policy = make_policy(fits_per_day=1, debounce="10m")
+    ahead = NOW + 365 * 24 * HOUR_MS
+    state, _ = decide.decide(start(), ask("person", at=ahead), policy)
+    state, _ = decide.decide(finished(state), ask(at=ahead), policy)
+    state, told = decide.decide(state, ask(), policy)
+    assert "debounce" in told[0].sentence
+    assert cooling.next_at(state, policy, at=NOW) == NOW + HOUR_MS / 6
+    due = asked.FitsDue(end_row=2000, at=NOW + 24 * HOUR_MS)
+    state, told = decide.decide(state, due, policy)
+    assert [fit.reason for fit in fits(told)] == ["code"]
+
+
 def test_debounce_answers_many_events_of_one_kind_with_one_fit():
     policy = make_policy(debounce="10m", cooldown="0s")
     state = start()
