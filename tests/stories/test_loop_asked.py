@@ -10,7 +10,7 @@ from homeostat.doors import cli
 from homeostat.foundation import access, house, jobs, settings
 from homeostat.lifecycle.alerting import actions as alerting
 from homeostat.lifecycle.data import inspection, intake, tables
-from homeostat.lifecycle.loop import carrying, cooling, entities, left, wanting
+from homeostat.lifecycle.loop import carrying, cooling, entities, left, triggers, wanting
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.serving import actions as serving
@@ -79,6 +79,7 @@ def test_from_causes_of_fits_to_a_person_who_is_asked_and_a_loop_that_is_blind(l
     see_a_person_asked_outside_of_the_envelope(life, capsys)
     see_performance_ask_for_a_fit_and_speed_not(life)
     see_what_is_not_known_without_labels(life, capsys)
+    see_a_loop_that_cannot_go_on_say_so(life, capsys)
     see_a_person_settle_what_was_left_to_them(life)
     everything = says(life, capsys, "replay", "--since", "2020-01-01")
     assert everything["replayed"] == everything["identical"] == len(life.decisions())
@@ -163,6 +164,20 @@ def see_performance_ask_for_a_fit_and_speed_not(life):
     assert of_metric.evidence["performance.subject"] == "metric:approvals"
     assert of_objective.evidence["performance.asked"] == 2
     assert "cooldown of 6h" in of_objective.sentence
+
+
+def see_a_loop_that_cannot_go_on_say_so(life, capsys):
+    payload = {"deployment": living.NAME}
+    life.house.write(lambda tx: jobs.enqueue(tx, life.owner, triggers.ADVANCE, payload=payload))
+    kinds = (triggers.ADVANCE,)
+    job = life.house.write(lambda tx: jobs.lease(tx, "test", kinds=kinds, lease_s=60))
+    life.house.write(lambda tx: jobs.fail(tx, job, "blob 7a is not there", retry=False))
+    life.work()
+    stuck = next(one for one in life.alerts() if one.kind == "loop-stuck")
+    assert stuck.sentence.endswith("nothing is judged: blob 7a is not there")
+    assert "steady" not in says(life, capsys, "loop", "status", living.NAME)["word"]
+    life.live(200)
+    assert next(one for one in life.alerts() if one.id == stuck.id).state == "resolved"
 
 
 def see_a_person_settle_what_was_left_to_them(life):

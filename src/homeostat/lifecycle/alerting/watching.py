@@ -27,6 +27,8 @@ WINDOWED = (*DRIFT, *FEED)
 NO_DATA = "no-data"
 APPROVAL = "approval"
 """Kind of the alert that asks a person to let a version in."""
+STUCK = "loop-stuck"
+"""Kind of the alert that a loop cannot go on: nothing is judged, and nothing learned."""
 _NEVER = 2**31
 UNRESOLVED: tuple[AlertState, ...] = ("open", "acknowledged")
 # Transitions that are told as events of the alert, with the last word of their kind.

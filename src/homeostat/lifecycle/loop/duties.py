@@ -106,6 +106,7 @@ class Bench:
         self._hourly.look(name)
 
         def finish(tx: Transaction) -> Any:
+            triggers.went_on(tx, self._actor, name)
             if wanting.is_waiting(actions.state(tx, name)):  # a mended feed frees what waits
                 wanting.answer_due(tx, name)
             return msgspec.to_builtins(done)

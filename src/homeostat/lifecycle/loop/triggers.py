@@ -167,8 +167,8 @@ def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None
 
 
 def _lost(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
-    """Give up a fit or an exam whose job failed for good, so that the loop goes on."""
-    if event.facts["kind"] not in {carrying.FIT, carrying.EXAM}:
+    """Give up a fit or an exam whose job failed for good; say where the loop cannot go on."""
+    if event.facts["kind"] not in {ADVANCE, carrying.FIT, carrying.EXAM}:
         return
     job = jobs.get(tx, event.subject.removeprefix("job:"))
     name = str(job.payload["deployment"])
@@ -176,6 +176,16 @@ def _lost(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
     if state is None:
         return
     sentence = job.error or "its job failed"
+    if job.kind == ADVANCE:
+        watching.open_alert(
+            tx,
+            actor,
+            deployment=name,
+            kind=watching.STUCK,
+            cause="unknown",
+            sentence=f"the loop of {name} cannot go on; nothing is judged: {sentence}",
+        )
+        return
     if job.kind == carrying.FIT:
         fit = msgspec.convert(job.payload["fit"], entities.Fit)
         if any(pending.id == fit.id for pending in state.pending):
@@ -185,6 +195,12 @@ def _lost(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
     if any(m.version == label and m.standing == "gates" for m in state.members):
         refused = entities.GateJudged(version=label, passed=False, report="", sentence=sentence)
         _tell(tx, actor, name, refused)
+
+
+def went_on(tx: Transaction, actor: access.Actor, deployment: str) -> None:
+    """Say that a loop goes on, where people were told that it cannot."""
+    if watching.standing(tx, actor, deployment, watching.STUCK) is not None:
+        watching.clear(tx, actor, deployment=deployment, kind=watching.STUCK)
 
 
 def _plan_set(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
