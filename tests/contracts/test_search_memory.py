@@ -16,6 +16,7 @@ from homeostat.lifecycle.tracking import (
     entities,
     language,
     search,
+    search_columns,
     search_conditions,
     search_memory,
     search_plans,
@@ -199,6 +200,28 @@ def test_who_was_told_of_a_write_finds_it_while_others_write_on(database, writer
         for thread in threads:
             thread.join()
     assert n_answered > 5
+
+
+def test_a_filter_by_many_different_texts_is_left_to_the_database(
+    database, writer, monkeypatch
+):
+    monkeypatch.setattr(search_columns, "MOST_TEXTS", 2)
+    chance = np.random.default_rng(7)
+    experiment = writer.write(lambda tx: actions.create_experiment(tx, ADA, "e")).id
+    for _ in range(60):
+        writer.write(lambda tx: start(tx, experiment, chance))
+    condition, order = QUESTIONS[0]
+    question = asked_for(condition, order, int(experiment))
+    assert found(database, question) == searched.expected(
+        stored(database),
+        experiments=[int(experiment)],
+        stages=search.ACTIVE,
+        conditions=language.parse(condition, search_runs.FIELDS),
+        orders=question.orders,
+    )
+    assert (
+        found(database, question._replace(orders=asked_for("", ["params.p"], 1).orders)) is None
+    )
 
 
 def test_columns_take_no_more_memory_than_they_may(database, writer, monkeypatch):

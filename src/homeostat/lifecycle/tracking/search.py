@@ -86,7 +86,7 @@ def find(
         orders=tuple(orders),
     )
     rows = search_short.first_runs(tx, asked, place=place, limit=limit + 1)
-    if rows is None:
+    if rows is None and asked.needs:
         rows = search_memory.first_runs(tx, asked, place=place, limit=limit + 1, may_read=False)
     if rows is None:
         rows = search_planning.first_runs(tx, asked, place=place, limit=limit + 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -36,18 +36,35 @@ _COMPARE: Final[dict[str, Any]] = {
     ">=": operator.ge,
 }
 _HELD: Final = ("metric", "param", "tag")
+_HELD_ATTRIBUTES: Final = ("status", "user_id", "pipeline", "end_time")
+_START: Final = ("attribute", "start_time")
 _LARGEST_EXACT: Final = 2**53
 
 
 class _Term(NamedTuple):
-    """One thing to order by, smallest first, with its value at the place asked for."""
+    """One thing to order runs by, smallest first; and its value where a page begins."""
 
-    values: np.ndarray
+    of: Callable[[np.ndarray], np.ndarray]
     at: Any = None
 
 
-def keys_of(asked: Question) -> list[Key]:
-    """Return the columns that a question needs.
+class Wanted(NamedTuple):
+    """Columns that a question asks for.
+
+    Parameters
+    ----------
+    ordering
+        What it is ordered by; it cannot be answered without.
+    filtering
+        What it is filtered by besides; without them the database looks at more runs.
+    """
+
+    ordering: tuple[Key, ...]
+    filtering: tuple[Key, ...]
+
+
+def wanted(asked: Question) -> Wanted:
+    """Return the columns that a question asks for.
 
     Parameters
     ----------
@@ -56,7 +73,7 @@ def keys_of(asked: Question) -> list[Key]:
 
     Returns
     -------
-    list of Key
+    Wanted
         Each once.
 
     Raises
@@ -64,13 +81,17 @@ def keys_of(asked: Question) -> list[Key]:
     UnheldError
         When it is ordered by what no column holds.
     """
-    found = [(need.subject, need.key) for need in asked.needs if need.subject in _HELD]
-    for one in asked.orders:
-        if one.subject in _HELD:
-            found.append((one.subject, one.key))
-        elif one.key != "start_time":
-            raise UnheldError
-    return list(dict.fromkeys(found))
+    ordering = [(one.subject, one.key) for one in asked.orders]
+    ordering = [key for key in dict.fromkeys(ordering) if key != _START]
+    if not all(map(_is_held, ordering)):
+        raise UnheldError
+    needed = dict.fromkeys((need.subject, need.key) for need in asked.needs)
+    filtering = [key for key in needed if _is_held(key) and key not in ordering]
+    return Wanted(tuple(ordering), tuple(filtering))
+
+
+def _is_held(key: Key) -> bool:
+    return key[0] in _HELD or (key[0] == "attribute" and key[1] in _HELD_ATTRIBUTES)
 
 
 def fulfilling(columns: Columns, asked: Question, tx: Transaction) -> np.ndarray:
@@ -79,7 +100,7 @@ def fulfilling(columns: Columns, asked: Question, tx: Transaction) -> np.ndarray
     Parameters
     ----------
     columns
-        With those of `keys_of`.
+        With those of `wanted`, or as many of them as there are.
     asked
         The question.
     tx
@@ -100,12 +121,12 @@ def fulfilling(columns: Columns, asked: Question, tx: Transaction) -> np.ndarray
     else:
         held = columns.stages > 0
     for need in asked.needs:
-        if need.subject not in _HELD:
-            continue
-        column = columns.kept[need.subject, need.key]
+        if (need.subject, need.key) == _START:
+            _narrow_values(held, columns.started, need)
+        column = columns.kept.get((need.subject, need.key))
         if isinstance(column, Numbers):
             _narrow_numbers(held, column, need)
-        else:
+        elif column is not None:
             held &= _of_texts(column, need, tx)[column.codes]
     return np.flatnonzero(held)
 
@@ -115,10 +136,14 @@ def _narrow_numbers(held: np.ndarray, column: Numbers, need: Need) -> None:
         held &= ~column.has
     else:
         held &= column.has
+    _narrow_values(held, column.values, need)
+
+
+def _narrow_values(held: np.ndarray, values: np.ndarray, need: Need) -> None:
     for one in need.conditions:
         compare = _COMPARE.get(one.comparator)
         if compare is not None:
-            held &= compare(column.values, _exact(one.value))
+            held &= compare(values, _exact(one.value))
         elif one.comparator not in ("IS NULL", "IS NOT NULL"):
             raise UnheldError
 
@@ -163,7 +188,7 @@ class Ordered:
     Parameters
     ----------
     columns
-        With those of `keys_of`.
+        With those it is ordered by.
     asked
         The question.
     chosen
@@ -185,31 +210,29 @@ class Ordered:
         *,
         place: Sequence[Any] | None,
     ) -> None:
-        self._chosen = chosen
         self._terms: list[_Term] = []
         for n, order in enumerate(asked.orders):
             at = None if place is None else place[2 * n : 2 * n + 2]
-            self._terms.extend(_terms(columns, order, chosen, at))
-        began, run_id = (None, None) if place is None else (-place[-2], place[-1])
-        self._terms.append(_Term(-columns.started[chosen], began))
-        at_id: float | None = None
-        if run_id is not None:
-            first, is_it = columns.place_of(run_id)
-            at_id = first if is_it else first - 0.5
-        self._terms.append(_Term(chosen, at_id))
-        self._left = np.arange(len(chosen))
+            self._terms.extend(_terms(columns, order, at))
+        began, at_id = None, None
         if place is not None:
-            self._left = np.flatnonzero(self._behind())
+            first, is_it = columns.place_of(place[-1])
+            began, at_id = -place[-2], first if is_it else first - 0.5
+        self._terms.append(_Term(lambda runs: -columns.started[runs], began))
+        self._terms.append(_Term(lambda runs: runs, at_id))
+        self._left = chosen if place is None else self._behind(chosen)
 
     def __len__(self) -> int:
         return len(self._left)
 
-    def _behind(self) -> np.ndarray:
-        behind = np.zeros(len(self._chosen), dtype=bool)
-        for values, at in reversed(self._terms):
-            behind &= values == at
-            behind |= values > at
-        return behind
+    def _behind(self, left: np.ndarray) -> np.ndarray:
+        """Return the runs behind the place; a term counts where those before are equal."""
+        parts = []
+        for term in self._terms:
+            values = term.of(left)
+            parts.append(left[values > term.at])
+            left = left[values == term.at]
+        return np.concatenate(parts)
 
     def first(self, n: int) -> np.ndarray:
         """Return the places of the first runs, in order.
@@ -228,54 +251,69 @@ class Ordered:
         for term in self._terms:
             if len(left) <= n:
                 break
-            values = term.values[left]
+            values = term.of(left)
             last = np.partition(values, n - 1)[n - 1]
             before = left[values < last]
             parts.append(before)
             left = left[values == last]
             n -= len(before)
         found = np.concatenate([*parts, left[:n]])
-        order = np.lexsort([term.values[found] for term in reversed(self._terms)])
-        first: np.ndarray = self._chosen[found[order]]
+        order = np.lexsort([term.of(found) for term in reversed(self._terms)])
+        first: np.ndarray = found[order]
         return first
 
 
-def _terms(columns: Columns, order: language.Order, chosen: np.ndarray, at: Any) -> list[_Term]:
-    """Return rank and value of some runs, turned so that the smallest comes first."""
+def _terms(columns: Columns, order: language.Order, at: Any) -> list[_Term]:
+    """Return rank and value of runs, turned so that the smallest comes first."""
     sign = 1 if order.ascending else -1
-    if order.subject == "attribute":
-        began = columns.started[chosen]
-        return [_Term(sign * began, None if at is None else sign * at[1])]
+    if (order.subject, order.key) == _START:
+        began = None if at is None else sign * at[1]
+        return [_Term(lambda runs: sign * columns.started[runs], began)]
     column = columns.kept[order.subject, order.key]
+    rank = None if at is None else at[0]
     if isinstance(column, Texts):
-        return _terms_of_texts(column, chosen, sign, at)
-    values = column.values[chosen]
-    ranks = np.full(len(chosen), search_orders.MISSING, dtype=np.int8)
-    ranks[column.has[chosen]] = search_orders.FINITE
-    is_odd = ~np.isfinite(values)
-    if is_odd.any():
+        by_code = np.append(column.ranks(), np.int32(-1))
+        return [
+            _Term(lambda runs: _ranks_of_texts(column, runs), rank),
+            _Term(lambda runs: sign * by_code[column.codes[runs]], _text_at(column, sign, at)),
+        ]
+    value = None if at is None else sign * _exact(at[1])
+    return [
+        _Term(lambda runs: _ranks_of_numbers(column, runs, order), rank),
+        _Term(lambda runs: sign * _finite(column, runs), value),
+    ]
+
+
+def _ranks_of_texts(column: Texts, runs: np.ndarray) -> np.ndarray:
+    is_there = column.codes[runs] >= 0
+    return np.where(is_there, np.int8(search_orders.FINITE), np.int8(search_orders.MISSING))
+
+
+def _ranks_of_numbers(column: Numbers, runs: np.ndarray, order: language.Order) -> np.ndarray:
+    has, values = column.has[runs], column.values[runs]
+    ranks = np.where(has, np.int8(search_orders.FINITE), np.int8(search_orders.MISSING))
+    if not np.isfinite(values).all():
         for kind in ("-inf", "inf", "nan"):
             wanted = np.isnan(values) if kind == "nan" else values == float(kind)
             rank = search_orders.rank_of(kind, ascending=order.ascending)
-            ranks[wanted & column.has[chosen]] = rank
-    values[ranks != search_orders.FINITE] = 0.0
-    held = None if at is None else sign * _exact(at[1])
-    return [_Term(ranks, None if at is None else at[0]), _Term(sign * values, held)]
+            ranks[wanted & has] = rank
+    return ranks
 
 
-def _terms_of_texts(column: Texts, chosen: np.ndarray, sign: int, at: Any) -> list[_Term]:
-    codes = column.codes[chosen]
-    is_there = codes >= 0
-    ranks = np.where(is_there, search_orders.FINITE, search_orders.MISSING).astype(np.int8)
-    by_code = np.append(column.ranks(), np.int32(-1))
-    values = sign * np.where(is_there, by_code[codes], -1)
+def _finite(column: Numbers, runs: np.ndarray) -> np.ndarray:
+    """Return values, 0 for what is none or not finite: there the rank says all."""
+    values: np.ndarray = column.values[runs]
+    values[~(column.has[runs] & np.isfinite(values))] = 0.0
+    return values
+
+
+def _text_at(column: Texts, sign: int, at: Any) -> float | None:
+    """Return where the text of a place stands among the texts there are."""
     if at is None:
-        return [_Term(ranks), _Term(values)]
-    held: float = -1.0
-    if at[0] == search_orders.FINITE:
-        code = column.code_of(at[1])
-        if code >= 0:
-            held = float(by_code[code])
-        else:
-            held = bisect.bisect_left(sorted(column.texts), at[1]) - 0.5
-    return [_Term(ranks, at[0]), _Term(values, sign * held)]
+        return None
+    if at[0] != search_orders.FINITE:
+        return -1.0 * sign
+    code = column.code_of(at[1])
+    if code >= 0:
+        return float(sign * column.ranks()[code])
+    return sign * (bisect.bisect_left(sorted(column.texts), at[1]) - 0.5)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle.tracking import search_conditions
 from homeostat.lifecycle.tracking.search_statement import Statement
 
 ACTIVE: Final = 1
@@ -28,7 +29,7 @@ _ID_LENGTH: Final = 32
 _TEXTS: Final = {"param": "params", "tag": "tags"}
 
 Key = tuple[str, str]
-"""Subject and key of a metric, param or tag."""
+"""Subject and key of a metric, param, tag or attribute."""
 
 
 class UnheldError(Exception):
@@ -36,7 +37,7 @@ class UnheldError(Exception):
 
 
 class Numbers:
-    """The latest points of a metric.
+    """The latest points of a metric, or the numbers of an attribute.
 
     Attributes
     ----------
@@ -76,7 +77,7 @@ class Numbers:
 
 
 class Texts:
-    """The params or tags of one key.
+    """The params or tags of one key, or the texts of an attribute.
 
     Attributes
     ----------
@@ -189,6 +190,10 @@ class Columns:
         kept = sum(one.size_bytes for one in self.kept.values())
         return kept + sum(one.nbytes for one in own)
 
+    def size_with(self, key: Key) -> int:
+        """Return what all took in memory with one column more."""
+        return self.size_bytes + (9 if _is_number(key) else 4) * len(self)
+
     def __len__(self) -> int:
         return len(self.high)
 
@@ -207,15 +212,13 @@ class Columns:
         UnheldError
             When there are too many different texts.
         """
-        column: Numbers | Texts = Numbers(len(self)) if key[0] == "metric" else Texts(len(self))
+        column: Numbers | Texts
+        column = Numbers(len(self)) if _is_number(key) else Texts(len(self))
         made = Statement(tx)
-        table, what = _source(key)
+        source = _source(made, key)
         inside = made.among("c.experiment_id", self.experiments)
-        for rows in made.steps(
-            _STEP,
-            *("SELECT c.run_id,", what, "FROM", table, "c WHERE c.project = :project"),
-            f"AND {inside} AND c.key = {made.bind(key[1])}",
-        ):
+        words = ("SELECT", source.what, "FROM", source.table, "c WHERE", source.held)
+        for rows in made.steps(_STEP, *words, "AND", inside):
             self._put(column, rows)
         self.kept[key] = column
 
@@ -252,12 +255,10 @@ class Columns:
         for key, column in self.kept.items():
             column.clear(at)
             made = Statement(tx)
-            table, what = _source(key)
+            source = _source(made, key)
+            words = ("x CROSS JOIN", source.table, "c WHERE", source.held, "AND", source.run)
             found = made.rows(
-                f"SELECT c.run_id, {what} FROM",
-                made.listed(present),
-                f"x CROSS JOIN {table} c WHERE c.project = :project AND c.run_id = x.value",
-                f"AND c.key = {made.bind(key[1])}",
+                *("SELECT", source.what, "FROM", made.listed(present), *words, "= x.value")
             )
             self._put(column, found)
 
@@ -334,8 +335,29 @@ def _halves(ids: Sequence[str]) -> np.ndarray:
     return np.frombuffer(held, dtype=">u8").reshape(-1, 2).astype(np.uint64)
 
 
-def _source(key: Key) -> tuple[str, str]:
-    """Return the table of a column and what is read of it."""
+class _Source(NamedTuple):
+    """Where a column comes from; the table is called ``c``."""
+
+    table: str
+    run: str
+    what: str
+    held: str
+
+
+def _is_number(key: Key) -> bool:
+    is_attribute = key[0] == "attribute"
+    return key[0] == "metric" or (is_attribute and key[1] in search_conditions.NUMBERS)
+
+
+def _source(made: Statement, key: Key) -> _Source:
+    held = "c.project = :project"
+    if key[0] == "attribute":
+        value = search_conditions.ATTRIBUTES[key[1]].replace("r.", "c.")
+        what = f"c.id, {value}"
+        if key[1] in search_conditions.NUMBERS:
+            what = f"{what}, 'finite'"
+        return _Source("runs", "c.id", what, f"{held} AND {value} IS NOT NULL")
+    held = f"{held} AND c.key = {made.bind(key[1])}"
     if key[0] == "metric":
-        return "latest_metrics", "c.value, c.kind"
-    return _TEXTS[key[0]], "c.value"
+        return _Source("latest_metrics", "c.run_id", "c.run_id, c.value, c.kind", held)
+    return _Source(_TEXTS[key[0]], "c.run_id", "c.run_id, c.value", held)

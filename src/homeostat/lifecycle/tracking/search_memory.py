@@ -67,13 +67,13 @@ class Held:
         self._refused.clear()
         self._told.forget(self._follower)
 
-    def bring(self, keys: Sequence[Key], *, may_read: bool) -> Columns:
-        """Return the columns with some keys, right for all but the runs `written` names.
+    def bring(self, wanted: search_choice.Wanted, *, may_read: bool) -> Columns:
+        """Return columns, right for all but the runs `written` names.
 
         Parameters
         ----------
-        keys
-            Which.
+        wanted
+            Which; some that only filter may be missing.
         may_read
             Whether to read what is not held.
 
@@ -82,25 +82,23 @@ class Held:
         UnheldError
             When they cannot be had.
         """
-        if not self._refused.isdisjoint(keys):
+        if not self._refused.isdisjoint(wanted.ordering):
             raise UnheldError
-        if self.columns is not None:
-            self._told.look()
-        if self._follower.is_lost:
-            self.drop()
-        if self.columns is not None and len(self._follower.ids) > MOST_WRITTEN:
-            self._mend(self.columns)  # or given up
-        missing = [key for key in keys if self.columns is None or key not in self.columns.kept]
-        if missing and not may_read:
+        columns = self._right()
+        if columns is None:
+            if not may_read:
+                raise UnheldError
+            columns = self._begin()
+        filtering = [key for key in wanted.filtering if key not in self._refused]
+        keys = [*wanted.ordering, *filtering]
+        if not (may_read or columns.kept.keys() >= set(keys)):
             raise UnheldError
-        if self.columns is None:
-            self._begin()
-        assert self.columns is not None
-        for key in missing:
-            self._read(self.columns, key, wanted=keys)
-        for key in keys:  # the last used stand last
-            self.columns.kept[key] = self.columns.kept.pop(key)
-        return self.columns
+        for key in keys:
+            if key in columns.kept:  # the last used stand last
+                columns.kept[key] = columns.kept.pop(key)
+            elif not self._read(columns, key, wanted=keys) and key in wanted.ordering:
+                raise UnheldError
+        return columns
 
     def written(self) -> list[str]:
         """Return the runs that were written since; `UnheldError` when nobody can say."""
@@ -109,35 +107,48 @@ class Held:
             raise UnheldError
         return list(self._follower.ids)
 
-    def _begin(self) -> None:
+    def _right(self) -> Columns | None:
+        """Return what is held, mended where much was written; None when it is given up."""
+        if self.columns is not None:
+            self._told.look()
+        if self._follower.is_lost:
+            self.drop()
+        if self.columns is not None and len(self._follower.ids) > MOST_WRITTEN:
+            self._mend(self.columns)
+        return self.columns
+
+    def _begin(self) -> Columns:
         if time.monotonic() < self._rests_until:
             raise UnheldError
         began = time.monotonic()
         with self._told.anew(self._follower, project=self._project) as (tx, _):
             try:
-                self.columns = Columns(tx, self._experiments, most_bytes=MOST_BYTES)
+                made = Columns(tx, self._experiments, most_bytes=MOST_BYTES)
             except BaseException:
                 self.drop()
                 raise
             finally:
                 self._rest(began)
+        self.columns = made
+        return made
 
-    def _read(self, columns: Columns, key: Key, *, wanted: Sequence[Key]) -> None:
+    def _read(self, columns: Columns, key: Key, *, wanted: Sequence[Key]) -> bool:
+        """Read a column; False when it cannot be held, which is then known."""
+        for old in list(columns.kept):
+            if columns.size_with(key) > MOST_BYTES and old not in wanted:
+                del columns.kept[old]
+        if columns.size_with(key) > MOST_BYTES:
+            raise UnheldError
         began = time.monotonic()
         try:
             with self._told.view(project=self._project) as tx:
                 columns.read(tx, key)
         except UnheldError:
             self._refused.add(key)
-            raise
+            return False
         finally:
             self._rest(began)
-        for old in list(columns.kept):
-            if columns.size_bytes > MOST_BYTES and old not in wanted:
-                del columns.kept[old]
-        if columns.size_bytes > MOST_BYTES:
-            del columns.kept[key]
-            raise UnheldError
+        return True
 
     def _rest(self, began: float) -> None:
         now = time.monotonic()
@@ -213,16 +224,17 @@ def first_runs(
         In order; None where columns do not help.
     """
     told = tx.changes
-    if told is None or not asked.needs:
+    if told is None:
         return None
     try:
-        keys = search_choice.keys_of(asked)
+        wanted = search_choice.wanted(asked)
         memory = told.copies.setdefault(__name__, Memory())
         held = memory.of(told, tx.project, asked)
         if not held.lock.acquire(blocking=may_read):
             return None
         try:
-            return _found(tx, asked, held, keys, place=place, limit=limit, may_read=may_read)
+            columns = held.bring(wanted, may_read=may_read)
+            return _found(tx, asked, held, columns, place=place, limit=limit)
         finally:
             held.lock.release()
             if may_read:
@@ -235,13 +247,11 @@ def _found(
     tx: Transaction,
     asked: Question,
     held: Held,
-    keys: Sequence[Key],
+    columns: Columns,
     *,
     place: Sequence[Any] | None,
     limit: int,
-    may_read: bool,
 ) -> list[Row]:
-    columns = held.bring(keys, may_read=may_read)
     tx.state()  # what is told from here on, this view need not show
     written = held.written()
     chosen = search_choice.fulfilling(columns, asked, tx)
@@ -258,7 +268,8 @@ def _found(
         )
         is_all = n + len(anew) >= len(ordered)
         # Behind the last of them others may stand, but not before it.
-        if is_all or sum(row[0] in set(ids) for row in rows) >= limit:
+        known = set(ids)
+        if is_all or sum(row[0] in known for row in rows) >= limit:
             return rows[:limit]
         n *= 8
         if n > max(MOST_CHECKED, limit):

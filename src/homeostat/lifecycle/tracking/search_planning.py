@@ -72,21 +72,34 @@ def first_runs(
     if fewest < FEW:
         source = min(counted, key=lambda need: counted[need])
         return search_plans.sorted_runs(tx, asked, place=place, limit=limit, source=source)
-    route = search_walk.route_of(asked.leading)
-    if route is None or asked.n_fixed > len(asked.orders):
+    if asked.n_fixed > len(asked.orders):
         return search_plans.sorted_runs(tx, asked, place=place, limit=limit)
-    way = _Way(tx, asked, route, limit=limit)
-    if not counted:
-        return way.rows(place, most=None)
-    with contextlib.suppress(search_walk.TooFarError):
-        return way.rows(place, most=SHORT)
+    route = search_walk.route_of(asked.leading)
+    if route is not None:
+        return _walked(_Way(tx, asked, route, limit=limit), list(counted), place)
     held = search_memory.first_runs(tx, asked, place=place, limit=limit, may_read=True)
     if held is not None:
         return held
+    return search_plans.sorted_runs(tx, asked, place=place, limit=limit)
+
+
+def _walked(way: _Way, counted: Sequence[Need], place: Sequence[Any] | None) -> list[Row]:
+    """Walk as long as that is likely to be the quickest; then look at all runs."""
+    if not way.unchecked:
+        return way.rows(place, most=None)
+    with contextlib.suppress(search_walk.TooFarError):
+        return way.rows(place, most=SHORT)
+    held = search_memory.first_runs(
+        way.tx, way.asked, place=place, limit=way.limit, may_read=True
+    )
+    if held is not None:
+        return held
+    if not counted:
+        return way.rows(place, most=None)
     if not any(_is_under(way, need, 8 * FEW) for need in counted):
         with contextlib.suppress(search_walk.TooFarError):
             return way.rows(place, most=PATIENCE, slack=3)
-    return _intersected(way, list(counted), place)
+    return _intersected(way, counted, place)
 
 
 class _Way:
