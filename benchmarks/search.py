@@ -50,6 +50,7 @@ SEARCHES = {
     "param selective": ("metrics.m1 > 0.1 AND params.rare = 'r7'", ["metrics.m0 DESC"]),
     "both selective": ("metrics.m1 > 0.999 AND params.rare = 'r7'", ["metrics.m0 ASC"]),
     "neither": ("metrics.m1 > 0.1 AND params.p0 = '3'", ["metrics.m0 DESC"]),
+    "a sixtieth": ("metrics.m1 > 0.83 AND params.p0 = '3'", ["metrics.m0 DESC"]),
     "middling": ("metrics.m1 > 0.97 AND params.p1 = '17'", ["metrics.m0 DESC"]),
     "middling, one": ("metrics.m1 > 0.5 AND params.p1 = '17'", ["metrics.m0 DESC"]),
     "same metric": ("metrics.m0 > 0.5 AND params.p0 = '3'", ["metrics.m0 ASC"]),

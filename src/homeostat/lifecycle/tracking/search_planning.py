@@ -27,7 +27,7 @@ from homeostat.lifecycle.tracking.search_plans import Question, Row
 
 FEW: Final = 1500
 """Runs that are checked one by one without a further thought."""
-SHORT: Final = 4000
+SHORT: Final = 1500
 """Runs a walk looks at while another way may be the quicker one."""
 PATIENCE: Final = 8000
 """Runs a walk looks at; it gives up as soon as they are not likely to be enough."""
