@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import sys
 import types
@@ -18,7 +19,7 @@ from homeostat.doors import cli, local
 from homeostat.doors.client import scorings as sdk
 from homeostat.foundation import clock, errors, house, ids, settings
 from homeostat.lifecycle.corrections import stored
-from homeostat.lifecycle.corrections.entities import Correction, Threshold
+from homeostat.lifecycle.corrections.entities import Correction, Fallback, Threshold
 from homeostat.lifecycle.data import batches
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import frames, segments, spool
@@ -345,7 +346,7 @@ def test_logged_rows_are_in_the_log_and_labels_join_them(client, tmp_path):
     assert (label["batch-k00000"], label["batch-k00001"]) == ("0", None)
 
 
-def log(opened, *, at, version, keys, segment=None):
+def log(opened, *, at, version, keys, segment=None, fired=()):
     """Hand over a segment with one batch."""
     n = len(keys)
     name = segment or ids.new_id()
@@ -363,6 +364,7 @@ def log(opened, *, at, version, keys, segment=None):
         answers=["1"] * n,
         members=version.split("+"),
         member_scores=[[0.71] * n for _ in version.split("+")],
+        fired=list(fired),
     )
     layout = frames.Layout(("income", "region"), ("number", "category"), ())
     raw = b"".join(map(frames.encode, (frames.Opened(name, "credit", at), layout, batch)))
@@ -438,14 +440,14 @@ def test_why_goes_from_a_prediction_by_id_or_key_to_members_run_and_explanation(
     assert "no prediction with the key 'nobody'" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("at_home")
-def test_a_logged_prediction_is_explained_by_who_scored_it_then(client, home, document, capsys):
-    threshold = Correction(
-        id="c" * 32,
+def worked(letter, body):
+    """Return a correction that worked until it was withdrawn."""
+    return Correction(
+        id=letter * 32,
         version=1,
         deployment="credit",
-        body=Threshold(at=0.3),
-        status="approved",
+        body=body,
+        status="withdrawn",
         reason="a test",
         made_by="ada",
         made_at=1_000,
@@ -455,6 +457,27 @@ def test_a_logged_prediction_is_explained_by_who_scored_it_then(client, home, do
         approved_at=1_000,
         ended_at=8_000_000,
     )
+
+
+def test_what_a_fallback_answered_is_explained_by_the_fallback(client, home):
+    with house.open_house(settings.Settings(home=home)) as opened:
+        for letter, body in (("a", Fallback(version=2)), ("b", Fallback(score=0.9))):
+            opened.write(functools.partial(stored.insert, made=worked(letter, body)))
+        by = {
+            letter: log(opened, at=at, version="1", keys=[letter], fired=[f"{letter * 32}@1"])[
+                0
+            ]
+            for at, letter in ((7_100_000, "a"), (7_200_000, "b"))
+        }
+    said = client.predictions.explain(by["a"]).explanation
+    assert [(one.version, one.weight) for one in said.members] == [(2, 1.0)]
+    with pytest.raises(errors.ConflictError, match=r"a fallback of score 0\.9 answered"):
+        client.predictions.explain(by["b"])
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_logged_prediction_is_explained_by_who_scored_it_then(client, home, document, capsys):
+    threshold = worked("c", Threshold(at=0.3))
     with house.open_house(settings.Settings(home=home)) as opened:
         opened.write(lambda tx: stored.insert(tx, threshold))
         (early,) = log(opened, at=7_900_000, version="1+2", keys=["early"])

@@ -59,7 +59,7 @@ def explain(
         reference = key if key is not None else prediction
         where = deployment or "" if key is not None else ""
         found = client.predictions.explain(reference or "", deployment=where, **how)
-    output.emit(found, as_json=as_json, show=lambda: recalled(found))
+    output.emit(found, as_json=as_json, show=lambda: _recalled(found))
 
 
 def _given(row: str) -> dict[str, Any]:
@@ -69,14 +69,8 @@ def _given(row: str) -> dict[str, Any]:
         raise errors.InvalidInputError(f"--row is no JSON object: {error}") from None
 
 
-def recalled(found: ExplainedPrediction) -> Any:
-    """Return what is shown of a prediction of the log; `homeostat why` ends with it.
-
-    Parameters
-    ----------
-    found
-        As the SDK says it.
-    """
+def _recalled(found: ExplainedPrediction) -> Any:
+    """Return what is shown of a prediction of the log."""
     from rich.console import Group
 
     was = found.prediction
@@ -86,7 +80,7 @@ def recalled(found: ExplainedPrediction) -> Any:
     )
     changed = f"corrected by {', '.join(was.corrections)}" if was.corrections else ""
     far = ""
-    if found.gap > SAME:
+    if found.gap is not None and found.gap > SAME:
         far = (
             f"these versions say {found.explanation.score:.6g} now; logged was {was.score:.6g}"
         )

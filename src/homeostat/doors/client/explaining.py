@@ -27,12 +27,13 @@ class ExplainedPrediction(msgspec.Struct, frozen=True, kw_only=True):
     explanation
         Of the versions that scored it then, by the corrections of then.
     gap
-        How far the explained score is from the logged one; a twin may be 1e-5 away.
+        How far the explained score is from the logged one; a twin may be 1e-5 away. None where
+        a corrector and corrections both changed it: the log has no score between them.
     """
 
     prediction: Recalled
     explanation: entities.Explanation
-    gap: float
+    gap: float | None
 
 
 def explain(
@@ -70,10 +71,13 @@ def explain(
         raise reply.error()
     (found,) = reply.rows
     told = msgspec.structs.replace(recalled, scorers=())
-    logged = recalled.served_score if recalled.corrector is not None else recalled.score
-    return ExplainedPrediction(
-        prediction=told, explanation=found, gap=abs(found.score - logged)
-    )
+    return ExplainedPrediction(prediction=told, explanation=found, gap=_gap(recalled, found))
+
+
+def _gap(recalled: Recalled, found: entities.Explanation) -> float | None:
+    if recalled.corrector is None:
+        return abs(found.score - recalled.score)
+    return None if recalled.corrections else abs(found.score - recalled.served_score)
 
 
 def _order(recalled: Recalled, folder: Path, options: entities.Options) -> orders.Order:
