@@ -17,7 +17,7 @@ test:           ## all tests, over real processes, with stock MLflow clients and
 	@tools/setup.sh mlflow3 & three=$$!; tools/setup.sh mlflow2 & two=$$!; \
 	  tools/setup.sh evidently & evidently=$$!; \
 	  tools/setup.sh test && wait $$three && wait $$two && wait $$evidently
-	@$(bin)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(bin)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check:          ## style, types, layers
 	@tools/setup.sh test

@@ -90,14 +90,38 @@ def actor():
     return access.local_owner("ada")
 
 
+# Seconds on two quiet cores; they decide about nothing but the order.
+LONGEST = {
+    "test_durability.py": 190,
+    "test_demo.py": 99,
+    "test_adoption.py": 75,
+    "test_stock_clients.py": 67,
+    "test_serving.py": 37,
+    "test_mlflow_model.py": 34,
+    "test_states.py": 28,
+    "test_import.py": 27,
+    "test_corrector.py": 25,
+    "test_backtest.py": 23,
+    "test_evidently.py": 18,
+    "test_pages.py": 16,
+    "test_tasks.py": 15,
+    "test_mlflow_formats.py": 13,
+}
+JOURNEYS = ("stories", "clients", "parity")
+TAIL = 0.15  # of the other tests, once the last journey has begun
+
+
 def pytest_collection_modifyitems(items):
-    """Files of journeys come evenly among the others: two at once only slow each other."""
+    """Files of journeys come evenly among the others, the longest first, none at the very end.
+
+    A journey waits for processes while files of short tests compute; at the end of a session
+    one long file would leave the other workers with nothing to do.
+    """
     files = [list(of) for _, of in itertools.groupby(items, key=lambda item: item.path)]
-    journeys = [
-        of for of in files if of[0].path.parent.name in {"stories", "clients", "parity"}
-    ]
+    journeys = [of for of in files if of[0].path.parent.name in JOURNEYS]
+    journeys.sort(key=lambda of: -LONGEST.get(of[0].path.name, 0))
     n_others = max(1, len(items) - sum(map(len, journeys)))
-    placed = [(at / len(journeys), of) for at, of in enumerate(journeys)]
+    placed = [(at / len(journeys) * (1 - TAIL), of) for at, of in enumerate(journeys)]
     seen = 0
     for of in files:
         if of not in journeys:

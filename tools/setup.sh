@@ -37,15 +37,32 @@ if [ ! -x "$place/bin/pip" ]; then
   fi
   rm -f /tmp/homeostat-venv.$$
 fi
+# Prints where uv is: the machine's, else the one of requirements/installer.lock, fetched once.
+quick() {
+  command -v uv && return
+  flock /tmp/homeostat-installer.lock sh -c 'test -x .venv-uv/bin/uv || "$0" install -q \
+    --disable-pip-version-check --require-hashes --no-deps --no-compile --target .venv-uv \
+    -r requirements/installer.lock' "$place/bin/pip" >&2 && echo .venv-uv/bin/uv
+}
+# uv does not look where pip is told of a mirror, of wheels and of certificates.
+told() {
+  mirror="${PIP_INDEX_URL:-$("$place/bin/pip" config get global.index-url 2>/dev/null || true)}"
+  if [ -n "$mirror" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$mirror}"; fi
+  if [ -d "${PIP_FIND_LINKS:-}" ]; then export UV_FIND_LINKS="${UV_FIND_LINKS:-$PIP_FIND_LINKS}"; fi
+  if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"; fi
+}
 works() {
   if [ "$place" = .venv ]; then .venv/bin/homeostat --version; else test -x "$place/bin/python"; fi
 }
 stamp="$place/.installed-$wanted"
 if ! { [ -f "$stamp" ] && cmp -s "$lock" "$stamp" && works >/dev/null 2>&1; }; then
   echo "setting up $place from $lock" >&2
-  # A lock is whole: nothing is left to resolve.
-  "$place/bin/pip" install -q --disable-pip-version-check --require-hashes --no-deps "${how[@]}" \
-    -r "$lock"
+  # A lock is whole: nothing is left to resolve. Where uv cannot, pip can, at eight times the CPU.
+  told
+  uv="$(quick)" && "$uv" pip install -q --python "$place/bin/python" --require-hashes --no-deps \
+    "${how[@]}" -r "$lock" ||
+    "$place/bin/pip" install -q --disable-pip-version-check --require-hashes --no-deps \
+      "${how[@]}" -r "$lock"
   if [ "$place" = .venv ]; then
     .venv/bin/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
   fi
