@@ -298,6 +298,12 @@ def test_the_command_line_attaches_files(at_home, reference, tmp_path, capsys):
     assert "± 2" in shown
     assert cli.invoke(["monitor", "show", "scores", "--column", "incom"]) != 0
     assert "income" in capsys.readouterr().err
+    answers(8, seed=2, first=7200).write_parquet(places["predictions"])
+    assert cli.invoke(["monitor", "attach", "scores", files[1]]) == 0
+    work(at_home)
+    assert cli.invoke(["monitor", "show", "scores", "--column", "income", "--json"]) == 0
+    newest = json.loads(capsys.readouterr().out.split("\n", 1)[1])[0]["columns"]["income"]
+    assert newest["lacking"].startswith("not enough data: 8 rows")
 
 
 def test_the_map_colours_what_moved_and_only_that(client, told, reference):

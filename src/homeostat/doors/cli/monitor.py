@@ -11,10 +11,12 @@ from homeostat.doors.cli import output, session
 from homeostat.foundation import clock, errors
 from homeostat.lifecycle.data import tables
 from homeostat.lifecycle.monitoring import drift
-from homeostat.lifecycle.monitoring.entities import Cause
+from homeostat.lifecycle.monitoring.entities import Cause, Window
 from homeostat.lifecycle.monitoring.stored import SummaryWindow
 from homeostat.lifecycle.policy import spans
 from homeostat.measures import variety
+
+_TOLD = 5
 
 
 @click.group(invoke_without_command=True)
@@ -71,11 +73,13 @@ def windows(*, deployment: str, everything: bool, limit: int, as_json: bool) -> 
     with session.client() as client:
         found = client.alerts.windows(deployment, with_findings=not everything, limit=limit)
         _need(client, deployment if not found else "")
+        newest = found or client.alerts.windows(deployment, limit=1)
+    nothing = "no windows" if everything else _nothing(newest)
     output.emit(
         found,
         as_json=as_json,
         show=lambda: output.table(
-            ["#from row", "#to row", "judged (UTC)", "findings", "causes"],
+            ["#from row", "#to row", "judged (UTC)", "findings", "causes", "not enough data"],
             [
                 (
                     w.first_row,
@@ -83,10 +87,11 @@ def windows(*, deployment: str, everything: bool, limit: int, as_json: bool) -> 
                     output.instant(w.at),
                     ", ".join(f"{f.kind} {f.column or ''}".strip() for f in w.findings),
                     ", ".join(f"{c.kind} {c.column or ''}".strip() for c in w.causes),
+                    ", ".join(w.lacking) or None,
                 )
                 for w in found
             ],
-            empty="no windows" if everything else "nothing was found",
+            empty=nothing,
         ),
     )
 
@@ -100,6 +105,7 @@ def findings(*, deployment: str, limit: int, as_json: bool) -> None:
     with session.client() as client:
         seen = client.alerts.windows(deployment, with_findings=True, limit=limit)
         _need(client, deployment if not seen else "")
+        newest = seen or client.alerts.windows(deployment, limit=1)
     found = [finding for window in seen for finding in window.findings]
     output.emit(
         found,
@@ -107,9 +113,16 @@ def findings(*, deployment: str, limit: int, as_json: bool) -> None:
         show=lambda: output.table(
             ["#from row", "#to row", "kind", "column", "what was seen"],
             [(f.first_row, f.end_row, f.kind, f.column or "", f.sentence) for f in found],
-            empty="nothing was found",
+            empty=_nothing(newest),
         ),
     )
+
+
+def _nothing(newest: list[Window]) -> str:
+    """Say that nothing was found, and in which columns nothing could be."""
+    told = [f"{name}: {why}" for name, why in newest[0].lacking.items()] if newest else []
+    more = [f"and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
+    return "; ".join(["nothing was found", *told[:_TOLD], *more])
 
 
 @monitor.command()
@@ -346,9 +359,11 @@ def _moved_table(found: list[SummaryWindow]) -> Any:
                 window.n_rows,
                 ", ".join(told[:5]) or "-",
                 ", ".join(empty[:5]) or "-",
+                ", ".join([n for n, one in window.columns.items() if one.lacking][:5]) or None,
             )
         )
     headings = ["from (UTC)", "version", "#rows", "moved (index above noise)", "missing"]
+    headings += ["not enough data"]
     return output.table(headings, rows, empty="nothing was summarised yet")
 
 
@@ -364,7 +379,7 @@ def _column_table(found: list[SummaryWindow], column: str) -> Any:
             one.n_rows,
             f"{one.missing:.1%}",
             *(number(value) for value in (one.mean, one.low, one.median, one.high)),
-            number(one.shift),
+            one.lacking or number(one.shift),
             variety.told(one.n_different, one.different_error) or None,
             variety.listed(one.examples),
         )

@@ -48,6 +48,7 @@ class Column(NamedTuple):
     seen: column_windows.ColumnWindow
     different: str
     examples: str
+    moved: str
 
 
 class Map(NamedTuple):
@@ -122,6 +123,7 @@ def _columns(windows: Sequence[stored.SummaryWindow]) -> list[Column]:
             seen,
             variety.told(seen.n_different, seen.different_error),
             variety.listed(seen.examples),
+            _cell(seen).words,
         )
         for name, seen in list(newest.items())[:MOST_COLUMNS]
     ]
@@ -137,6 +139,8 @@ def _cell(seen: column_windows.ColumnWindow | None) -> Cell:
             f"{text} gone",
             f"{text} of the rows have no value, {seen.missing_before:.0%} at training",
         )
+    if seen.lacking:
+        return Cell(0, "?", seen.lacking)
     if seen.shift is None or seen.p_value is None:
         return Cell(0, "", "nothing to compare with")
     # A small window moves by chance: what is not certain is not coloured.

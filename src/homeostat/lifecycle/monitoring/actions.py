@@ -31,6 +31,7 @@ class _Stored(msgspec.Struct, frozen=True):
     causes: tuple[entities.Cause, ...] = ()
     broken: tuple[entities.RowRange, ...] | None = None
     shift: entities.ShiftEffect | None = None
+    lacking: dict[str, str] = {}
 
 
 def save_window(
@@ -67,7 +68,13 @@ def save_window(
     known = tx.execute(records.WINDOW_AT, place).mappings().first()
     if known is not None:
         return _window(known)
-    stored = _Stored(judgement.findings, judgement.causes, judgement.broken, judgement.shift)
+    stored = _Stored(
+        judgement.findings,
+        judgement.causes,
+        judgement.broken,
+        judgement.shift,
+        judgement.lacking,
+    )
     row: dict[str, Any] = {
         "project": tx.project,
         "id": ids.new_id(),
@@ -170,4 +177,5 @@ def _window(row: Any) -> entities.Window:
         causes=stored.causes,
         broken=stored.broken,
         shift=stored.shift,
+        lacking=stored.lacking,
     )

@@ -28,6 +28,8 @@ class ColumnWindow(msgspec.Struct, frozen=True, kw_only=True):
     shift, p_value
         Population stability index above its noise, and the chance of it without a shift; None
         where there is nothing to compare with.
+    lacking
+        Why nobody can tell whether it has moved: not enough data.
     """
 
     n_rows: int
@@ -43,6 +45,7 @@ class ColumnWindow(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[str, ...] = ()
     shift: float | None = None
     p_value: float | None = None
+    lacking: str = ""
 
 
 def view(name: str, seen: summary.ColumnSummary, frozen: baseline.Baseline) -> ColumnWindow:
@@ -75,7 +78,9 @@ def _described(
     )
     is_comparable = seen.bins_digest == before.bins_digest and seen.n > seen.nulls
     moved = drift.of_summary(seen, before, profile) if is_comparable else None
-    shift, p_value = (None, None) if moved is None else moved
+    is_told = moved is not None and not moved.lacking
+    shift, p_value = (moved.effect, moved.p_value) if moved and is_told else (None, None)
+    lacking = moved.lacking if moved else ""
     if isinstance(seen, summary.CategorySummary):
         return ColumnWindow(
             n_rows=seen.n,
@@ -84,6 +89,7 @@ def _described(
             unseen=seen.others,
             shift=shift,
             p_value=p_value,
+            lacking=lacking,
         )
     assert isinstance(bins, frozen_bins.NumericBins)
     low, median, high = (quantile.of(seen, bins, q) for q in (0.1, 0.5, 0.9))
@@ -97,4 +103,5 @@ def _described(
         high=high,
         shift=shift,
         p_value=p_value,
+        lacking=lacking,
     )

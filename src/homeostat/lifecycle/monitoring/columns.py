@@ -22,11 +22,15 @@ class Suspicion(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What one column shows: certain faults with their rows, suspicions, and its groups."""
+    """What one column shows: certain faults with their rows, suspicions, and its groups.
+
+    `lacking` says why nobody can tell whether it has moved, empty where one can.
+    """
 
     faults: tuple[tuple[entities.Finding, entities.Cause], ...]
     suspicions: tuple[Suspicion, ...]
     codes: baseline.Codes
+    lacking: str = ""
 
 
 class _Place(NamedTuple):
@@ -79,8 +83,9 @@ def look(
         suspicions.append(_out_of_range(x, place, profile))
     elif kept.is_complete:
         suspicions.append(_new_category(values, codes, place, profile=profile, kept=kept))
-    suspicions.append(_drift(codes, place, profile, kind=drift_kind))
-    return Seen((), tuple(suspicions), codes)
+    moved = drift.shift(codes, profile)
+    suspicions.append(_drift(moved, place, n_rows=len(codes), kind=drift_kind))
+    return Seen((), tuple(suspicions), codes, moved.lacking)
 
 
 Faults = tuple[tuple[entities.Finding, entities.Cause], ...]
@@ -261,15 +266,12 @@ def _new_category(
     )
 
 
-def _drift(
-    codes: baseline.Codes, place: _Place, profile: baseline.Profile, *, kind: str
-) -> Suspicion:
-    moved = drift.shift(codes, profile)
+def _drift(moved: drift.Shift, place: _Place, *, n_rows: int, kind: str) -> Suspicion:
     name = "the score" if kind == "prediction-drift" else place.column
     return _suspicion(
         "prediction-drift" if kind == "prediction-drift" else "covariate-drift",
         place,
-        n_rows=len(codes),
+        n_rows=n_rows,
         statistic="psi above noise",
         seen=(moved.effect, drift.LEAST_EFFECT),
         chance=moved.p_value,

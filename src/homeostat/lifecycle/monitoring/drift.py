@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -22,10 +23,27 @@ Floats = NDArray[np.float64]
 
 
 class Shift(NamedTuple):
-    """Population stability index less its noise, and the chance of it without a shift."""
+    """Population stability index less its noise, and the chance of it without a shift.
+
+    `lacking` says why there is no telling, empty where there is.
+    """
 
     effect: float
     p_value: float
+    lacking: str = ""
+
+
+class Groups(NamedTuple):
+    """Rows of a reference and of newer rows in groups that these can tell apart.
+
+    `n_needed` is about how many rows two groups take, 0 where there are two or where all rows
+    are alike; `series` is the design of the groups that are left.
+    """
+
+    reference: Counts
+    current: Counts
+    series: noise.Design
+    n_needed: int = 0
 
 
 def shift(codes: baseline.Codes, profile: baseline.Profile) -> Shift:
@@ -78,39 +96,68 @@ def of_counts(current: NDArray[np.int64], profile: baseline.Profile) -> Shift:
     reference = np.array(profile.grouped[:-1], dtype=np.int64)
     n, m = int(reference.sum()), int(current.sum())
     if not n or not m:
-        return Shift(0.0, 1.0)
-    reference, current, series = _joined(reference, current, profile)
-    if len(reference) < 2:  # noqa: PLR2004 - one group cannot move
-        return Shift(0.0, 1.0)
-    found = distances.chi_square(reference, current)
-    index = distances.population_stability_index(reference, current)
+        return Shift(0.0, 1.0, "nothing to compare: no value" if n else "")
+    groups = joined(reference, current, is_ordered=profile.is_number, series=profile.dependence)
+    if len(groups.reference) < 2:  # noqa: PLR2004 - one group cannot move
+        return Shift(0.0, 1.0, lacking(m, groups.n_needed))
+    found = distances.chi_square(groups.reference, groups.current)
+    index = distances.population_stability_index(groups.reference, groups.current)
     # Rows that depend on each other in time tell less than as many independent ones.
-    p_value = noise.chi_square_tail(found.value, round(found.noise), series)
-    return Shift(index.value - index.noise * series.effect, p_value)
+    p_value = noise.chi_square_tail(found.value, round(found.noise), groups.series)
+    return Shift(index.value - index.noise * groups.series.effect, p_value)
 
 
-def _joined(
-    reference: Counts, current: Counts, profile: baseline.Profile
-) -> tuple[Counts, Counts, noise.Design]:
-    """Join groups too rare for this window, or chi-square would be too sure of itself.
+def lacking(n_rows: int, n_needed: int) -> str:
+    """Say that rows are too few to be compared; nothing where none are needed."""
+    return f"not enough data: {n_rows:,} rows, about {n_needed:,} needed" if n_needed else ""
+
+
+def joined(
+    reference: Counts, current: Counts, *, is_ordered: bool, series: noise.Design
+) -> Groups:
+    """Join groups too rare for these rows, or chi-square would be too sure of itself.
 
     Each group that is left expects the worth of five independent rows (Cochran 1954), which
-    takes so many times more of rows that come in bursts; numbers join their neighbours,
-    categories one group of all that are rare. With one group left there is not enough data.
+    takes so many times more of rows that come in bursts; ordered groups join their neighbours,
+    others one group of all that are rare. With one group left there is not enough data.
+
+    Parameters
+    ----------
+    reference, current
+        Shape ``(k,)`` each, a row in each.
+    is_ordered
+        Whether neighbouring groups are alike.
+    series
+        How the rows depend on each other.
+
+    Returns
+    -------
+    Groups
+        At least one.
     """
-    pooled = (reference + current) / (reference.sum() + current.sum()) * current.sum()
-    series = profile.dependence
+    both = reference + current
+    pooled = both / both.sum() * min(reference.sum(), current.sum())
     while True:
         needed = _LEAST_EXPECTED * max(1.0, series.effect)
-        groups = _neighbours(pooled, needed) if profile.is_number else _rare(pooled, needed)
+        groups = _neighbours(pooled, needed) if is_ordered else _rare(pooled, needed)
         n_groups = int(groups.max()) + 1
-        again = profile.dependence.joined(max(1, n_groups - 1))
+        again = series.joined(max(1, n_groups - 1))
         if n_groups < 2 or again.effect <= series.effect:  # noqa: PLR2004 - nothing to join
             break
         series = again
     found = (np.bincount(groups, weights=each) for each in (reference, current))
     before, now = (each.astype(np.int64) for each in found)
-    return before, now, series
+    lesser = _lesser_half(both / both.sum(), is_ordered=is_ordered)
+    is_short = n_groups < 2 and lesser > 0  # noqa: PLR2004 - as above
+    return Groups(before, now, series, math.ceil(needed / lesser) if is_short else 0)
+
+
+def _lesser_half(shares: Floats, *, is_ordered: bool) -> float:
+    """Return the share of the smaller of two groups, cut as evenly as it goes."""
+    if not is_ordered:
+        return min(float(shares.max()), 1 - float(shares.max()))
+    below = np.cumsum(shares)[:-1]
+    return float(np.minimum(below, 1 - below).max(initial=0.0))
 
 
 def _neighbours(expected: Floats, needed: float) -> NDArray[np.intp]:

@@ -108,7 +108,10 @@ class ShiftEffect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything seen in one window, worst first; `broken` are rows to keep out of training."""
+    """Everything seen in one window, worst first; `broken` are rows to keep out of training.
+
+    `lacking` says by column why nobody can tell whether it has moved: not enough data.
+    """
 
     first_row: int
     end_row: int
@@ -118,6 +121,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     broken: tuple[RowRange, ...] | None = None
     shift: ShiftEffect | None = None
     summary: summary.TableSummary
+    lacking: dict[str, str] = {}
 
 
 class Harm(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,7 +159,10 @@ class Blamed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """A judged window as it is stored; its column summary is kept beside it."""
+    """A judged window as it is stored; its column summary is kept beside it.
+
+    `lacking` says by column why nobody can tell whether it has moved: not enough data.
+    """
 
     id: str
     deployment: str
@@ -167,6 +174,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     causes: tuple[Cause, ...]
     broken: tuple[RowRange, ...] | None
     shift: ShiftEffect | None
+    lacking: dict[str, str] = {}
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

@@ -62,7 +62,8 @@ def window(
         Faults of the feed first, then what has moved, by size. Rows of `broken` are exact
         where a unit changed or a value stood still, to a row or two where values vanished.
         `shift` is there at a level of 5 % already: it is no finding, but explains harm that
-        labels have proved.
+        labels have proved. `lacking` names the columns of which nobody can tell whether they
+        have moved, since the rows are too few.
     """
     n = frame.height
     end = first_row + n
@@ -107,6 +108,7 @@ def window(
         broken=_joined([(f.first_row, f.end_row) for f, _ in faults]),
         shift=effect,
         summary=seen,
+        lacking={name: each.lacking for name, each in looked.items() if each.lacking},
     )
 
 

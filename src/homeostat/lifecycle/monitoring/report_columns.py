@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from homeostat.lifecycle.monitoring import drift as shifts
 from homeostat.lifecycle.monitoring import report_bars
 from homeostat.measures import (
     bins,
@@ -32,7 +33,6 @@ LEAST_ROWS = 30
 LEAST_EFFECT = 0.1
 LEVEL = 0.01
 GROUPS = 10
-_LEAST_EXPECTED = 5.0
 
 
 class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,7 +180,7 @@ def numbers_from_summaries(
         return msgspec.structs.replace(found, note="no values to compare")
     groups = drift.group_bins(r, groups=GROUPS)
     grouped = [np.bincount(groups, weights=x).astype(np.int64) for x in (r, c)]
-    found = _judged(found, grouped[0], grouped[1])
+    found = _judged(found, grouped[0], grouped[1], is_ordered=True)
     ks = drift.kolmogorov_smirnov(r, c)
     deviation = math.sqrt(before.variance or 0.0) or evidently.LEAST_DEVIATION
     far, usual = noise.wasserstein(r, c, kept.edge_values)
@@ -237,17 +237,24 @@ def categories_from_summaries(
     shown = pl.DataFrame({"value": pl.Series(names).filter(pl.Series(occurring))})
     r, c = r[occurring], c[occurring]
     found = msgspec.structs.replace(found, bars=report_bars.of_categories(shown, r, c))
-    return _judged(found, r, c)
+    return _judged(found, r, c, is_ordered=False)
 
 
-def _judged(found: ColumnDrift, reference: Counts, current: Counts) -> ColumnDrift:
+def _judged(
+    found: ColumnDrift, reference: Counts, current: Counts, *, is_ordered: bool
+) -> ColumnDrift:
     """Add what two histograms say, and whether it is more than the noise of their sizes."""
     psi = drift.population_stability_index(reference, current)
     js = drift.jensen_shannon(reference, current)
-    r, c = join_rare(reference, current)
-    chi2 = drift.chi_square(r, c)
-    values = {**found.values, "psi": psi.value, "js": js.value, "chi2_p": chi2.p_value}
     few = min(found.n_reference, found.n_current)
+    groups = shifts.joined(reference, current, is_ordered=is_ordered, series=noise.Design())
+    note = shifts.lacking(few, groups.n_needed)
+    if few < LEAST_ROWS:
+        note = f"not enough data: {few} rows, {LEAST_ROWS} needed"
+    p_value = None
+    if len(groups.reference) > 1 or not groups.n_needed:
+        p_value = drift.chi_square(groups.reference, groups.current).p_value
+    values = {**found.values, "psi": psi.value, "js": js.value, "chi2_p": p_value}
     return msgspec.structs.replace(
         found,
         values=values,
@@ -255,18 +262,6 @@ def _judged(found: ColumnDrift, reference: Counts, current: Counts) -> ColumnDri
         test="psi above noise",
         score=psi.value - psi.noise,
         threshold=LEAST_EFFECT,
-        p_value=chi2.p_value if few >= LEAST_ROWS else None,
-        note=f"not enough data: {few} rows, {LEAST_ROWS} needed" if few < LEAST_ROWS else "",
-    )
-
-
-def join_rare(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
-    """Join cells with fewer than five expected rows, or chi-square would be too sure."""
-    n, m = int(reference.sum()), int(current.sum())
-    rare = (reference + current) * (min(n, m) / (n + m)) < _LEAST_EXPECTED
-    if not rare.any():
-        return reference, current
-    return (
-        np.append(reference[~rare], reference[rare].sum()),
-        np.append(current[~rare], current[rare].sum()),
+        p_value=None if few < LEAST_ROWS else p_value,
+        note=note,
     )

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.monitoring import baseline, judge
+from homeostat.lifecycle.monitoring import baseline, column_windows, judge
 
 DATA = Path(__file__).parents[5] / "shared" / "data"
 BUDGET = judge.AlarmBudget()
@@ -253,3 +253,16 @@ def test_columns_of_every_type_can_be_frozen_and_judged():
     )
     found = _judge(odd, frozen)
     assert {f.column for f in found.findings if f.kind == "schema"} == {"day", "tiny"}
+
+
+def test_a_column_whose_rows_are_too_few_is_said_to_lack_data_and_not_to_be_calm():
+    rare = _table(2000).with_columns(pl.Series("member", np.arange(2000) % 50 == 0))
+    frozen = baseline.freeze(rare, features=FEATURES, score="score", label="label")
+    now = _table(60, seed=4).with_columns(pl.Series("member", np.arange(60) % 50 == 0))
+    judged = judge.window(now, frozen, first_row=0, budget=BUDGET)
+    assert judged.lacking == {"member": "not enough data: 60 rows, about 246 needed"}
+    seen = column_windows.view("member", judged.summary.columns["member"], frozen)
+    assert (seen.shift, seen.lacking) == (None, judged.lacking["member"])
+    tiny = judge.window(now[:4], frozen, first_row=0, budget=BUDGET)
+    assert set(tiny.lacking) == {*FEATURES, "score"} - {"note"}  # which is always the same
+    assert not _judge(_table(400, seed=5)).lacking

@@ -189,3 +189,16 @@ def test_a_file_read_in_pieces_is_compared_as_the_whole_table(tmp_path, monkeypa
     assert report.drift_report(table[:500], tmp_path / "now.parquet") == whole
     assert whole.columns[-1].note == "nearly every value differs"
     assert whole.columns[-1].n_current == n
+
+
+def test_rare_values_in_small_tables_are_not_enough_data_instead_of_drift():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        before, now = (
+            pl.DataFrame({f"c{j}": rng.random(n) < 0.03 for j in range(20)}) for n in (3000, 40)
+        )
+        found = report.drift_report(before, now)
+        assert not found.drifted()
+        assert all(c.note.startswith("not enough data: 40 rows") for c in found.columns)
+        assert {c["chi2_p"] for c in found.values().values()} == {None}
+    assert not report.drift_report(before, pl.concat([before] * 2)).columns[0].note
