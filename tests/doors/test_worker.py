@@ -35,6 +35,17 @@ def test_an_event_that_cannot_be_answered_is_told_and_passed_over(opened):
     assert [job.payload for job in opened.read(jobs.newest)] == [{"deployment": "credit"}]
 
 
+def test_an_event_that_two_workers_read_is_answered_by_one_of_them(opened):
+    opened.write(
+        lambda tx: events.record(tx, ACTOR, "segment.closed", subject="deployment:x", facts={})
+    )
+    (event,) = opened.read(lambda tx: events.follow(tx, triggers.READER))
+    for _ in range(2):
+        worker.answer(opened, event)
+    told = opened.read(lambda tx: events.read(tx, kinds=("trigger.failed",)))
+    assert [one.facts["seq"] for one in told] == [event.seq]
+
+
 def test_a_worker_whose_lane_died_ends_with_the_reason(opened):
     def leave(job):
         raise SystemExit(job.kind)

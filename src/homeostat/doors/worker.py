@@ -131,6 +131,8 @@ def answer(opened: house.House, event: events.Event) -> None:
     """
 
     def work(tx: Transaction) -> None:
+        if events.position(tx, triggers.READER) >= event.seq:  # by another worker meanwhile
+            return
         triggers.TRIGGERS[event.kind](tx, ACTOR, event)
         events.advance(tx, triggers.READER, event.seq)
 
