@@ -11,10 +11,10 @@ from __future__ import annotations
 from homeostat.lifecycle.loop import (
     asked,
     cooling,
+    early,
     entities,
     entrance,
     feed,
-    harm,
     learn,
     left,
     news,
@@ -84,7 +84,7 @@ def raises_harm(state: entities.LoopState, event: entities.BlockLabelled) -> boo
     """
     if state.broken_columns:
         return False
-    return harm.observe(state.harm, event, block=state.n_blocks)[1] is not None
+    return early.observe(state, event, block=state.n_blocks)[1] is not None
 
 
 def begin(version: str, *, rows: entities.RowRange, origin_row: int) -> entities.LoopState:

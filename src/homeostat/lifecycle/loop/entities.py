@@ -69,6 +69,7 @@ class HarmState(msgspec.Struct, frozen=True, kw_only=True):
     start_rows: tuple[int, ...] = (0, 0, 0)
     bounded: bounded.State | msgspec.UnsetType = msgspec.UNSET
     proof: sequential.AlarmState | msgspec.UnsetType = msgspec.UNSET
+    early: sequential.AlarmState | msgspec.UnsetType = msgspec.UNSET
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +188,7 @@ class BlockLabelled(msgspec.Struct, frozen=True, kw_only=True, tag="block-labell
     loss at training), None when it was not estimated. `growth` is the log wealth of bets that
     the corrector gains (`corrector.growth`). `losses` are the rows' losses in 0 to 1 where an
     answer is more or less off (regression); `error` is their mean then. `at` is when, ms UTC.
+    `promised` is the largest `error` that the version's own exam allows, of the first blocks.
     """
 
     first_row: int
@@ -200,6 +202,7 @@ class BlockLabelled(msgspec.Struct, frozen=True, kw_only=True, tag="block-labell
     growth: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
     losses: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
     at: int | msgspec.UnsetType = msgspec.UNSET
+    promised: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class FitFinished(msgspec.Struct, frozen=True, kw_only=True, tag="fit-finished"):

@@ -13,6 +13,7 @@ from homeostat.lifecycle.loop import (
     cooling,
     correcting,
     duels,
+    early,
     entities,
     entrance,
     harm,
@@ -184,22 +185,21 @@ def _judge_harm(
         return state, ()
     block = state.n_blocks - 1
     proof, is_new = harm.prove(state.harm, event, block=block)
-    seen, alarm = harm.observe(state.harm, event, block=block)
+    seen, found = early.observe(state, event, block=block)
     state = structs.replace(state, harm=structs.replace(seen, proof=proof))
-    if alarm is None:
+    if found is None:
         if not is_new:
             return _calm(state)
         return structs.replace(state, harm_alert=True), (harm.told_proof(event),)
-    found = alarm
-    budget = policy.retraining.budget
-    plan = rhythm.burst(budget, change_block=found.change_block, block=block)
+    how = policy.retraining
+    plan = rhythm.burst(how.budget, change_block=found.change_block, block=block)
     cause = event.cause or entities.SeenCause(kind="concept-change")
-    may_fit = "harm" in policy.retraining.on and left.is_learned(cause)
+    may_fit = "harm" in how.on and left.is_learned(cause)
     asked_for, asks = left.ask(cause)
     state = structs.replace(
         correcting.doubt(state),
         regime=found.change_block,
-        change_row=alarm.change_row,
+        change_row=found.change_row,
         schedule=plan if may_fit else (),
         harm_alert=True,
         left=left.of(cause, state),
@@ -211,7 +211,7 @@ def _judge_harm(
         kind="retrain" if may_fit else "investigate",
         sentence=(
             f"harm: {harm.told(event, found.accepted)} (ln e {found.log_evidence:.1f}); "
-            f"it began near row {alarm.change_row}{asked_for}"
+            f"it began near row {found.change_row}{asked_for}"
         ),
         evidence={
             "log_e": found.log_evidence,
@@ -220,7 +220,7 @@ def _judge_harm(
             "accepted": found.accepted,
             "shift": found.shift,
             "overdispersion": found.dispersion,
-            "change_row": alarm.change_row,
+            "change_row": found.change_row,
             "cause": cause.kind,
             "column": cause.column,
             "cause_sentence": cause.sentence,
@@ -231,7 +231,7 @@ def _judge_harm(
                 alert="harm",
                 cause=cause.kind,
                 column=cause.column,
-                is_proved=harm.is_proved(state.harm, block=block),
+                is_proved=early.is_proved(state.harm, event, found, block=block),
             ),
             *asks,
         ),

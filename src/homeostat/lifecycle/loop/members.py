@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -12,7 +13,16 @@ from numpy.typing import NDArray
 from homeostat.foundation import access, errors
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
-from homeostat.lifecycle.loop import aims, candidates, observing, places, scoring
+from homeostat.lifecycle.evaluation import actions as evaluation
+from homeostat.lifecycle.loop import (
+    aims,
+    candidates,
+    early,
+    entities,
+    observing,
+    places,
+    scoring,
+)
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import adopted
 from homeostat.lifecycle.registry.adopted import Loadable
@@ -92,6 +102,23 @@ class Members:
         if deployment.kind == "watched":
             return self._scorer.described(how)
         return self._scorer.predictor(how).description
+
+    def promised(
+        self, deployment: Deployment, state: entities.LoopState
+    ) -> float | msgspec.UnsetType:
+        """Return how often the first member may err by its own exam, in the first blocks."""
+        if not early.is_wanted(state) or deployment.kind == "watched":
+            return msgspec.UNSET
+        label = state.members[0].version
+
+        def look(tx: Transaction) -> float | msgspec.UnsetType:
+            version = registry.get_version(tx, self._actor, deployment.model, int(label))
+            if not version.report_id:
+                return msgspec.UNSET
+            report = evaluation.get_report(tx, self._actor, version.report_id)
+            return early.promised(report, serving.get_policy(deployment))
+
+        return self._house.read(look)
 
     def positive(self, deployment: Deployment, label: str) -> str:
         """Return the positive class as text, as that member was trained."""
