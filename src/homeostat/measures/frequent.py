@@ -60,11 +60,28 @@ class Tally:
         self.short = 0
 
     def knows(self, name: str) -> bool:
-        """Say whether a category is counted at the moment."""
+        """Say whether a category is counted at the moment.
+
+        Parameters
+        ----------
+        name
+            Of the category.
+
+        Returns
+        -------
+        bool
+            False for one that had no room.
+        """
         return bool(self.named.get(name)) or name in self.others
 
     def add(self, counted: dict[str, int]) -> None:
-        """Add rows of each category."""
+        """Add rows of each category.
+
+        Parameters
+        ----------
+        counted
+            Category to count, 1 or more each.
+        """
         named, others = self.named, self.others
         for name, count in counted.items():
             if name in named:
@@ -88,9 +105,9 @@ def slices(values: pl.Series) -> Iterator[dict[str, int]]:
     values
         A column of any kind.
 
-    Yields
-    ------
-    dict
+    Returns
+    -------
+    Iterator of dict
         Category to count, of the next rows.
 
     Examples
