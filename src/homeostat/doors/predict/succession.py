@@ -28,7 +28,7 @@ RELEASE: Final = metadata.version("homeostat")
 """Of the code that this process runs."""
 VARIABLE: Final = "_HOMEOSTAT_SUCCEEDS"
 END_S: Final = 20.0
-_TRY_S: Final = 60.0
+_TRY_S: Final = 120.0
 _LOOK_S: Final = 0.1
 _PARTS: Final = ("cli.serve", "predict.server", "predict.worker")
 _log = log.get(__name__)

@@ -70,8 +70,9 @@ def fit(
     """
     n, n_positive = len(scores), int(np.count_nonzero(truth))
     if n < ROWS_AT_LEAST or min(n_positive, n - n_positive) < EACH_AT_LEAST:
+        who = f" of version {versions}, which answers now," if versions else ""
         raise errors.InvalidInputError(
-            f"to recalibrate needs {ROWS_AT_LEAST} labelled predictions with "
+            f"to recalibrate needs {ROWS_AT_LEAST} labelled predictions{who} with "
             f"{EACH_AT_LEAST} of either class; seen {n} with {n_positive} positive",
             hint="wait for more labels",
         )

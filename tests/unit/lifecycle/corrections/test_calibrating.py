@@ -48,8 +48,8 @@ def test_where_nothing_is_wrong_no_gain_is_claimed(method):
 
 def test_too_few_labels_or_scores_without_meaning_are_refused():
     scores, truth = world(199, 1)
-    with pytest.raises(errors.InvalidInputError, match="seen 199"):
-        calibrating.fit(scores, truth, method="platt", rows=(0, 199))
+    with pytest.raises(errors.InvalidInputError, match=r"of version 1\+2, which .* seen 199"):
+        calibrating.fit(scores, truth, method="platt", rows=(0, 199), versions="1+2")
     scores, truth = world(1000, 1)
     with pytest.raises(errors.InvalidInputError, match="say nothing"):
         calibrating.fit(1 - scores, truth, method="platt", rows=(0, 1000))
