@@ -5,7 +5,7 @@ Called by the worker for each event of these kinds, in a transaction with its cu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -27,12 +27,14 @@ from homeostat.lifecycle.loop import (
 )
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving.entities import Deployment
 
 Trigger = Callable[[Transaction, access.Actor, events.Event], None]
 
 READER = "worker"
 ADVANCE = "loop.advance"
 ASK = wanting.ASK
+PAGE = 1000
 EVERY_MINUTE = "* * * * *"
 SYSTEM = access.system("").name
 _log = log.get(__name__)
@@ -106,7 +108,7 @@ def _snapshot_added(tx: Transaction, actor: access.Actor, event: events.Event) -
     if event.actor.startswith(SYSTEM) or str(event.facts["dataset"]).endswith(upstream.OWN):
         return
     snapshot = data.find_snapshot(tx, wanting.LOOP, event.subject.removeprefix("snapshot:"))
-    for found in serving.list_deployments(tx, actor, limit=1000):
+    for found in _all(tx, actor):
         state = actions.find_state(tx, found.name)
         policy = serving.get_policy(found)
         if state is None or found.kind == "watched":
@@ -141,7 +143,7 @@ def set_clocks(tx: Transaction, actor: access.Actor) -> None:
     tx, actor
         A part of the system; called by the worker when it begins.
     """
-    for deployment in serving.list_deployments(tx, actor, limit=1000):
+    for deployment in _all(tx, actor):
         try:
             _set_clocks(tx, actor, deployment.name)
         except errors.InvalidInputError as error:  # a policy of an earlier release
@@ -151,7 +153,7 @@ def set_clocks(tx: Transaction, actor: access.Actor) -> None:
 def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
     """Let in a version that waited for a person, wherever it waits."""
     model, _, number = event.subject.removeprefix("model:").rpartition("@")
-    for deployment in serving.list_deployments(tx, actor, limit=1000):
+    for deployment in _all(tx, actor):
         if deployment.model != model:
             continue
         state = actions.find_state(tx, deployment.name)
@@ -164,6 +166,14 @@ def _approved(tx: Transaction, actor: access.Actor, event: events.Event) -> None
             if all(member.standing != "approval" for member in left):
                 name, kind = deployment.name, watching.APPROVAL
                 watching.clear(tx, actor, deployment=name, kind=kind)
+
+
+def _all(tx: Transaction, actor: access.Actor) -> Iterator[Deployment]:
+    """Yield every deployment, however many there are, by name."""
+    after = ""
+    while page := serving.list_deployments(tx, actor, after=after, limit=PAGE):
+        yield from page
+        after = page[-1].name
 
 
 def _lost(tx: Transaction, actor: access.Actor, event: events.Event) -> None:
