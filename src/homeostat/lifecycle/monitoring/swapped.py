@@ -2,7 +2,8 @@
 
 A row speaks for it when each value fits the other's baseline better than its own. A natural
 shift does not pass: both columns must have left their own baseline, and each must fill the
-other's distribution. Columns that look alike cannot be told apart by their values.
+other's distribution. Columns that look alike cannot be told apart by their values; columns that
+spread alike come to each other's place by moving a little, and must lie further apart.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _LEAST_TOTAL = 30.0
 _LEAST_MEAN = 0.5
 _MOVED = 0.1
 _RAW_DISTANCE = 0.25
+_RAW_DISTANCE_OF_ALIKE = 0.5
+_SPREAD_ALIKE = 1.5
 _FIT_DISTANCE = 0.1
 
 
@@ -142,9 +145,8 @@ def _pair(frame: pl.DataFrame, frozen: baseline.Baseline, one: str, other: str) 
     total = _LEAST_TOTAL * weight
     if n < _LEAST_ROWS * weight or rise[end] < max(total, _LEAST_MEAN * n):
         return None
-    if not (
-        _fits(x[first:end], frozen, one, other) and _fits(y[first:end], frozen, other, one)
-    ):
+    parts = ((x[first:end], one, other), (y[first:end], other, one))
+    if not all(_fits(part, frozen, own, to) for part, own, to in parts):
         return None
     return Swap(one, other, first, end, float(rise[end]), total)
 
@@ -156,7 +158,19 @@ def _fits(values: Floats, frozen: baseline.Baseline, own: str, other: str) -> bo
         return False
     raw, swapped = (_from(finite, frozen, name) for name in (own, other))
     limit = min(_FIT_DISTANCE + 0.9 / math.sqrt(len(finite)), 0.6 * raw)
-    return raw >= _RAW_DISTANCE and swapped <= limit
+    return raw >= _least_distance(frozen, own, other) and swapped <= limit
+
+
+def _least_distance(frozen: baseline.Baseline, own: str, other: str) -> float:
+    """Return how far values must have left their own baseline to be another column's."""
+    spreads = sorted(_spread(frozen, name) for name in (own, other))
+    is_alike = spreads[1] <= _SPREAD_ALIKE * spreads[0]
+    return _RAW_DISTANCE_OF_ALIKE if is_alike else _RAW_DISTANCE
+
+
+def _spread(frozen: baseline.Baseline, name: str) -> float:
+    places, shares = _middles(frozen, name)
+    return math.sqrt(max(0.0, float(shares @ (places - shares @ places) ** 2)))
 
 
 def _from(values: Floats, frozen: baseline.Baseline, name: str) -> float:

@@ -67,3 +67,15 @@ def test_columns_that_look_alike_are_never_called_swapped():
     other = frame[2000:2200].select(a="b", b="a")
     found = judge.window(other, frozen, first_row=0, budget=BUDGET)
     assert not found.findings
+
+
+def test_columns_that_move_a_little_to_each_others_place_are_no_swap():
+    rng = np.random.default_rng(0)
+    before = pl.DataFrame({"a": rng.normal(0, 1, 4000), "b": rng.normal(0.9, 1, 4000)})
+    after = pl.DataFrame({"a": rng.normal(0.9, 1, 200), "b": rng.normal(0, 1, 200)})
+    found = judge.window(
+        after, baseline.freeze(before, features=["a", "b"]), first_row=0, budget=BUDGET
+    )
+    kinds = {f.kind for f in found.findings}
+    assert "covariate-drift" in kinds
+    assert "swapped" not in kinds
