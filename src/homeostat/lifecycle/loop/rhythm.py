@@ -19,7 +19,7 @@ SOON_BLOCKS = 3
 
 SHARE = {"normal": 0.085, "low": 0.065, "minimal": 0.055}
 """Fits that the loop makes of itself, for each block, in the long run."""
-ADVANCE = {"normal": 2.0, "low": 1.5, "minimal": 1.5}
+ADVANCE = {"normal": 3.0, "low": 1.5, "minimal": 1.5}
 """Fits that it may be ahead of that share."""
 
 
