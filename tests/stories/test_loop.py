@@ -87,7 +87,7 @@ def test_a_broken_feed_is_kept_out_to_the_row_and_released_when_mended(life):
     life.live(700, income_factor=100.0)
     life.live(600)
     assert life.kinds() == ["quarantine", "release"]
-    assert life.state().quarantined == ((2080, 2800),)  # and twenty doubtful rows before
+    assert life.state().quarantined == ((2080, 2820),)  # and twenty doubtful rows on each side
     alert = life.alerts()[0]
     assert (alert.kind, alert.cause, alert.column, alert.state) == (
         "feed",
