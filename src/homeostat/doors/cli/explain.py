@@ -92,13 +92,17 @@ def _shown(one: Explanation) -> Any:
 
     moved = sorted(one.contributions.items(), key=lambda item: (-abs(item[1]), item[0]))
     rows = [(name, f"{amount:+.4f}") for name, amount in moved]
-    who = " + ".join(f"{part.weight:g} of version {part.version}" for part in one.members)
+    who = (
+        f"version {one.members[0].version}"
+        if len(one.members) == 1
+        else " + ".join(f"{part.weight:g} of version {part.version}" for part in one.members)
+    )
     parts: list[Any] = [
+        f"score {one.score:.4f} by {who}; what moved it, in {one.space}:",
         output.table(
             ["column", "#moved it by"],
             [("(before anything is known)", f"{one.base:.4f}"), *rows],
-            title=f"score {one.score:.4f} of {who}, in {one.space}",
-        )
+        ),
     ]
     parts += [f"reason: {reason.text} ({reason.contribution:+.4f})" for reason in one.reasons]
     for other in one.counterfactuals:

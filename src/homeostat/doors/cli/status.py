@@ -101,7 +101,7 @@ def plugin_text(found: Overview) -> str:
         From `look`.
     """
     n_open = sum(one.open_alerts for one in found.deployments)
-    words = [f"{len(found.deployments)} deployments, {n_open} open alerts"]
+    words = [f"{_n(len(found.deployments), 'deployment')}, {_n(n_open, 'open alert')}"]
     words += [f"{one.deployment}: {one.health}" for one in found.deployments if _is_news(one)]
     if not found.log_is_whole:
         words.append("the audit log is broken")
@@ -115,6 +115,10 @@ def plugin_text(found: Overview) -> str:
         sentence = _plain(f"{one.deployment}: {one.health}: {one.sentence}")
         lines.append(f"{word} - {sentence} | {' '.join(counts)}")
     return "\n".join(lines)
+
+
+def _n(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _is_news(one: Condition) -> bool:

@@ -104,6 +104,8 @@ def _listed(
 def _consequences(came: Consequences, listed: dict[str, list[dict[str, Any]]]) -> Any:
     from rich.console import Group
 
+    n = len(came.versions)
+    n_versions = f"{n} version{'' if n == 1 else 's'}"
     decided = output.table(
         ["version", "deployment", "#answered", "#in the shadow", "first", "last"],
         [
@@ -117,8 +119,8 @@ def _consequences(came: Consequences, listed: dict[str, list[dict[str, Any]]]) -
             )
             for one in came.decided
         ],
-        title=f"decided by {len(came.versions)} version(s) that came of {came.reference}",
-        empty=f"{len(came.versions)} version(s) came of {came.reference}; they decided nothing",
+        title=f"decided by {n_versions} that came of {came.reference}",
+        empty=f"{n_versions} came of {came.reference}, and decided nothing",
     )
     parts = [decided]
     for one in came.scored:

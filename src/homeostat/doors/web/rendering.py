@@ -67,7 +67,9 @@ def took(began: int, ended: int) -> str:
 
 
 def ago(at: int, *, now: int | None = None) -> str:
-    """Return how long ago an instant was; ``static/live.js`` goes on by the same rule.
+    """Return how long ago an instant was, or in how long it comes.
+
+    ``static/live.js`` goes on by the same rule.
 
     Parameters
     ----------
@@ -76,11 +78,15 @@ def ago(at: int, *, now: int | None = None) -> str:
     now
         The same; the clock's when None.
     """
-    seconds = ((clock.now_ms() if now is None else now) - at) / 1000
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+    past = ((clock.now_ms() if now is None else now) - at) / 1000
+    seconds = abs(past)
+    if seconds < 10:  # noqa: PLR2004 - seconds that nobody counts
+        return "just now"
+    told = f"{math.floor(seconds)} s"
+    for unit, length in (("min", 60), ("h", 3600), ("d", 86_400)):
         if seconds >= 1.5 * length:
-            return f"{math.floor(seconds / length + 0.5)} {unit} ago"
-    return "just now" if seconds < 10 else f"{math.floor(seconds)} s ago"  # noqa: PLR2004
+            told = f"{math.floor(seconds / length + 0.5)} {unit}"
+    return f"{told} ago" if past > 0 else f"in {told}"
 
 
 def number(value: float | None, digits: int = 4) -> str:

@@ -131,6 +131,8 @@ HOUR = 3_600_000
 @pytest.mark.parametrize(
     ("past", "told"),
     [
+        (-30 * 24 * HOUR, "in 30 d"),
+        (-90_000, "in 2 min"),
         (-5_000, "just now"),
         (9_000, "just now"),
         (89_000, "89 s ago"),

@@ -49,11 +49,14 @@ function find({ id, choice, n }) {
 
 // The same rule as `ago` in rendering.py.
 function ago(at) {
-  const seconds = (Date.now() - at) / 1000;
-  for (const [unit, length] of [["d", 86400], ["h", 3600], ["min", 60]]) {
-    if (seconds >= 1.5 * length) return `${Math.floor(seconds / length + 0.5)} ${unit} ago`;
+  const past = (Date.now() - at) / 1000;
+  const seconds = Math.abs(past);
+  if (seconds < 10) return "just now";
+  let told = `${Math.floor(seconds)} s`;
+  for (const [unit, length] of [["min", 60], ["h", 3600], ["d", 86400]]) {
+    if (seconds >= 1.5 * length) told = `${Math.floor(seconds / length + 0.5)} ${unit}`;
   }
-  return seconds < 10 ? "just now" : `${Math.floor(seconds)} s ago`;
+  return past > 0 ? `${told} ago` : `in ${told}`;
 }
 
 function age() {
