@@ -24,13 +24,13 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy import signal
+from scipy import optimize, signal, special, stats
 
 import homeostat
 import machine
 from homeostat.lifecycle.loop import harm as loop_harm
 from homeostat.lifecycle.monitoring import baseline, blame, entities, judge
-from homeostat.measures import sequential
+from homeostat.measures import sequential, sureness
 
 Floats = NDArray[np.float64]
 
@@ -39,8 +39,15 @@ WIDE = judge.AlarmBudget(false_alarms=50, windows=1000)
 YEARLY = judge.AlarmBudget()
 MEMORIES = (0.0, 0.5, 0.8, 0.95)
 BLOCK, N_CALM, N_BLOCKS, N_BEFORE = 200, 180, 100, 150
-SETTINGS = {"loop": loop_harm.SETTINGS, "people": loop_harm.PROOF}
-STATED = 1000 * np.exp(-loop_harm.SETTINGS.log_threshold)
+SETTINGS = {"suspected": loop_harm.SETTINGS, "proved": loop_harm.SURE_PROOF}
+STATED = 1000 * np.exp(-loop_harm.SURE_PROOF.log_threshold)
+WORLDS = {
+    "told": "scores say how sure answers are, and rows are tied by their cases",
+    "noise": "the same, but six in ten wrong answers are noise that no score tells",
+    "shared": "scores say it, and rows err together beyond their cases",
+    "none": "no score is known, and rows err together",
+}
+NOISE = 0.6
 CLASS_GAPS = (1.6, 1.2, 0.9)
 KEPT = pathlib.Path("build/alarms.jsonl")
 
@@ -249,22 +256,65 @@ def _is_right(first: entities.Cause, judged: list[entities.Judgement], change: C
 
 def errors(n: int, rng: np.random.Generator, *, rate: Floats, memory: float) -> list[float]:
     """Draw error rates of blocks of rows that err together when they follow each other."""
-    rows = series(n * BLOCK, 1, rng, memory=memory)[:, 0]
-    border = np.array([NormalDist().inv_cdf(1 - each) for each in rate])
-    wrong = rows.reshape(n, BLOCK) > border[:, None]
-    return [float(each) for each in wrong.mean(axis=1)]
+    return [error for error, _ in blocks(n, rng, rate=rate, memory=memory, world="none")]
+
+
+def blocks(
+    n: int, rng: np.random.Generator, *, rate: Floats, memory: float, world: str
+) -> list[tuple[float, sureness.Tally | None]]:
+    """Draw blocks of answers: the share of wrong ones, and how sure they were.
+
+    What lifts the rate turns outcomes round: sure and unsure answers alike, which is what a
+    changed concept does. `rate` begins with what is normal.
+    """
+    base, size = float(rate[0]), n * BLOCK
+    rates = np.repeat(rate, BLOCK)
+    if world == "none":
+        rows = series(size, 1, rng, memory=memory)[:, 0]
+        border = np.array([NormalDist().inv_cdf(1 - each) for each in rate])
+        wrong = rows > np.repeat(border, BLOCK)
+        return [(float(each), None) for each in wrong.reshape(n, BLOCK).mean(axis=1)]
+    noise = NOISE * base if world == "noise" else 0.0
+    cases = 1.28 * series(size, 1, rng, memory=memory)[:, 0] - 1.3
+    told = special.expit(-slope((base - noise) / (1 - 2 * noise)) * np.abs(cases))
+    told += noise * (1 - 2 * told)
+    chance = told + (rates - base) / (1 - 2 * base) * (1 - 2 * told)
+    drawn = rng.random(size)
+    if world == "shared":
+        drawn = stats.norm.cdf(series(size, 1, rng, memory=memory)[:, 0])
+    wrong = drawn < chance
+    return [
+        (
+            float(wrong[at : at + BLOCK].mean()),
+            sureness.tally(told[at : at + BLOCK], wrong[at : at + BLOCK]),
+        )
+        for at in range(0, size, BLOCK)
+    ]
+
+
+@functools.cache
+def slope(error: float) -> float:
+    """Return how steep the scores of `blocks` are when this share of the answers is wrong."""
+    cases = np.abs(1.28 * stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000) - 1.3)
+    return float(
+        optimize.brentq(lambda steep: np.mean(special.expit(-steep * cases)) - error, 0.1, 200)
+    )
 
 
 def false_alarms(
-    runs: int, settings: sequential.AlarmSettings, *, memory: float, seed: int
+    runs: int,
+    settings: sequential.AlarmSettings,
+    *,
+    memory: float,
+    seed: int,
+    world: str = "none",
+    base: float = 0.1,
 ) -> float:
-    """Alarms in a thousand blocks where one answer in ten is wrong throughout."""
-    rng = np.random.default_rng(seed)
-    rate = np.full(N_CALM, 0.1)
-    n = sum(
-        len(_alarms(errors(N_CALM, rng, rate=rate, memory=memory), settings))
-        for _ in range(runs)
-    )
+    """Alarms in a thousand blocks where as many answers are wrong throughout."""
+    rate, n = np.full(N_CALM, base), 0
+    for run in range(runs):
+        rng = np.random.default_rng([seed, run])
+        n += len(_alarms(blocks(N_CALM, rng, rate=rate, memory=memory, world=world), settings))
     return 1000 * n / (runs * N_CALM)
 
 
@@ -276,23 +326,26 @@ def delays(
     rise: float,
     seed: int,
     base: float = 0.1,
+    world: str = "none",
 ) -> Floats:
     """Rows from a rise until the first alarm after it; infinite where there was none."""
-    rng = np.random.default_rng(seed)
     rate = np.where(np.arange(N_BEFORE + N_BLOCKS) < N_BEFORE, base, base + rise)
     found = []
-    for _ in range(runs):
-        told = _alarms(errors(len(rate), rng, rate=rate, memory=memory), settings)
-        after = [block for block in told if block >= N_BEFORE]
+    for run in range(runs):
+        rng = np.random.default_rng([seed, run])
+        drawn = blocks(len(rate), rng, rate=rate, memory=memory, world=world)
+        after = [block for block in _alarms(drawn, settings) if block >= N_BEFORE]
         found.append((after[0] - N_BEFORE + 1) * BLOCK if after else np.inf)
     return np.array(found)
 
 
-def _alarms(rates: list[float], settings: sequential.AlarmSettings) -> list[int]:
+def _alarms(
+    drawn: list[tuple[float, sureness.Tally | None]], settings: sequential.AlarmSettings
+) -> list[int]:
     state, found = sequential.quiet_alarm(settings), []
-    for block, error in enumerate(rates):
+    for block, (error, sure) in enumerate(drawn):
         state, alarm = sequential.observe_error(
-            state, error, block=block, n_rows=BLOCK, settings=settings
+            state, error, block=block, n_rows=BLOCK, settings=settings, sure=sure
         )
         found += [block] if alarm else []
     return found
@@ -318,20 +371,37 @@ def show_changes(runs: int) -> None:
 
 
 def show_harm(runs: int) -> None:
-    for name, settings in SETTINGS.items():
-        for memory in MEMORIES:
-            false = false_alarms(runs, settings, memory=memory, seed=33)
-            told = [f"{false:.2f} false alarms in 1000 blocks (stated {STATED:.2f})"]
-            for rise, limit in ((0.05, 1000), (0.3, 250)):
-                rows = delays(max(1, runs // 5), settings, memory=memory, rise=rise, seed=34)
-                within = np.mean(rows <= limit)
-                median = np.quantile(rows, 0.5, method="lower")
-                told.append(f"+{rise:g}: {within:.0%} in {limit} rows, median {median:g}")
-            print(f"harm, {name:7} memory {memory:g}: {'; '.join(told)}", flush=True)
-        for base in (0.05, 0.1, 0.2):
-            rows = delays(runs // 5, settings, memory=0.0, rise=0.05, seed=35, base=base)
-            told = f"{np.mean(rows <= 1000):.0%} in 1000 rows"
-            print(f"harm, {name:7} +0.05 on top of {base:g}: {told}", flush=True)
+    for world, told in WORLDS.items():
+        print(f"harm, {world}: {told}", flush=True)
+        for (name, settings), memory in itertools.product(SETTINGS.items(), MEMORIES):
+            false = false_alarms(runs, settings, memory=memory, seed=33, world=world)
+            shown = [f"{false:.2f} false alarms in 1000 blocks (stated {STATED:.2f})"]
+            shown += [
+                _found(runs, settings, memory=memory, rise=rise, world=world)
+                for rise in (0.05, 0.3)
+            ]
+            print(f"harm, {world:6} {name:7} memory {memory:g}: {'; '.join(shown)}", flush=True)
+        for (name, settings), base in itertools.product(SETTINGS.items(), (0.05, 0.2)):
+            false = false_alarms(runs, settings, memory=0.0, seed=33, world=world, base=base)
+            shown = _found(runs, settings, memory=0.0, rise=0.05, world=world, base=base)
+            shown = f"{false:.2f} false alarms in 1000 blocks; {shown}"
+            print(f"harm, {world:6} {name:7} on top of {base:g}: {shown}", flush=True)
+
+
+def _found(
+    runs: int,
+    settings: sequential.AlarmSettings,
+    *,
+    memory: float,
+    rise: float,
+    world: str,
+    base: float = 0.1,
+) -> str:
+    rows = delays(
+        max(1, runs // 5), settings, memory=memory, rise=rise, seed=34, base=base, world=world
+    )
+    limit, median = (250 if rise > 0.1 else 1000), np.quantile(rows, 0.5, method="lower")
+    return f"+{rise:g}: {np.mean(rows <= limit):.0%} in {limit} rows, median {median:g}"
 
 
 def main(runs: int, parts: list[str]) -> None:

@@ -92,13 +92,33 @@ def overdispersion(
         raise ValueError(msg)
     mean = math.fsum(baseline) / len(baseline)
     squares = math.fsum((e - mean) ** 2 for e in baseline)
-    factor = squares / (rate * (1 - rate) / block_rows)
+    squared = squares / (rate * (1 - rate) / block_rows)
     free = len(baseline) - 1
     if not is_cautious or not free:
-        return max(1.0, factor / len(baseline))
-    if factor <= _chi_square_end(free, _NINETY_PERCENT):
-        return max(1.0, factor / free)
-    return max(1.0, factor / _chi_square_end(free, -_NINETY_PERCENT))
+        return max(1.0, squared / len(baseline))
+    return factor(squared, free=free, is_cautious=True)
+
+
+def factor(squares: float, *, free: int, is_cautious: bool) -> float:
+    """Estimate a variance that should be 1, and is 1 or more.
+
+    Parameters
+    ----------
+    squares
+        Sum of squares, each of which should be 1 in the mean.
+    free
+        Degrees of freedom in them, 1 or more.
+    is_cautious
+        As for `overdispersion`.
+
+    Examples
+    --------
+    >>> factor(40.0, free=20, is_cautious=False), factor(25.0, free=20, is_cautious=True)
+    (2.0, 1.25)
+    """
+    if not is_cautious or squares <= _chi_square_end(free, _NINETY_PERCENT):
+        return max(1.0, squares / free)
+    return max(1.0, squares / _chi_square_end(free, -_NINETY_PERCENT))
 
 
 def _chi_square_end(free: int, z: float) -> float:

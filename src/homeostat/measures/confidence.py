@@ -1,6 +1,6 @@
 """Confidence sequences: intervals for a bounded mean that hold at every look.
 
-Pages draw them for a rollout; the test that goes with them is `sequential.bet`.
+Pages draw them for a rollout; the test that goes with them is `betting.bet`.
 """
 
 from __future__ import annotations

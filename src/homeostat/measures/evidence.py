@@ -56,13 +56,15 @@ def log_likelihood_ratio(
     return n_rows * (rise + fall) / dispersion
 
 
-def log_mean_exp(logs: Sequence[float]) -> float:
+def log_mean_exp(logs: Sequence[float], *, weights: Sequence[float] = ()) -> float:
     """Return ``ln(mean(exp(logs)))`` without overflow.
 
     Parameters
     ----------
     logs
         At least one value, in nats; ``-inf`` is allowed.
+    weights
+        Of the mean, positive, as many as values; all alike where there are none.
 
     Returns
     -------
@@ -78,6 +80,8 @@ def log_mean_exp(logs: Sequence[float]) -> float:
     --------
     >>> log_mean_exp([1000.0, 1000.0])
     1000.0
+    >>> round(log_mean_exp([0.0, 10.0], weights=[3.0, 1.0]), 2) == round(10 - math.log(4), 2)
+    True
     """
     if not logs:
         msg = "the mean of no values is not defined"
@@ -85,4 +89,9 @@ def log_mean_exp(logs: Sequence[float]) -> float:
     top = max(logs)
     if math.isinf(top):
         return top
+    if weights:
+        total = math.fsum(
+            weight * math.exp(log - top) for log, weight in zip(logs, weights, strict=True)
+        )
+        return top + math.log(total / math.fsum(weights))
     return top + math.log(math.fsum(math.exp(x - top) for x in logs) / len(logs))

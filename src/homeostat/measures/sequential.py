@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
-from homeostat.measures import accepted, evidence
+from homeostat.measures import accepted, evidence, sureness
 
 _INDEPENDENT = 1.3  # dispersion below which blocks do not speak against independent rows
 
@@ -26,7 +27,10 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
     independent rows let them; `least_margin` is the least that is added to the accepted rate.
     Without patience the worst blocks never count as normal: with rows that err together (memory
     0.8, blocks of 200, simulated) false alarms come seven times as often as stated, with it a
-    quarter as often.
+    quarter as often. `is_cautious` is that upper end alone.
+
+    `turns` are shares of outcomes that may have turned round: bet on where blocks tell how
+    sure their answers were. `weights` are those of all bets, shifts first; equal where empty.
     """
 
     shifts: tuple[float, ...] = (0.03, 0.10, 0.25)
@@ -38,12 +42,19 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
     standard_errors: float = 1.0
     is_patient: bool = False
     least_margin: float = 0.005
+    is_cautious: bool = True
+    turns: tuple[float, ...] = ()
+    weights: tuple[float, ...] = ()
 
 
 PATIENT = AlarmSettings(
     shifts=(0.045, 0.10, 0.25), standard_errors=1.0, is_patient=True, least_margin=0.002
 )
 """For what a person is told: at most the stated rate, also where rows err together."""
+SURE = msgspec.structs.replace(
+    PATIENT, turns=(0.04, 0.12, 0.30), weights=(4.0, 1.0, 1.0, 8.0, 1.0, 1.0)
+)
+"""The same where blocks tell how sure their answers were."""
 
 
 class AlarmState(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +63,9 @@ class AlarmState(msgspec.Struct, frozen=True, kw_only=True):
     `scores` and `starts` belong to the shifts (log evidence, and the block of its last reset);
     `baseline` holds the error rates judged normal, `pending` those of the rise under way;
     `summed` is the log evidence summed over every start, of the patient alarm; nothing is
-    judged before block `hold`.
+    judged before block `hold`. Where blocks tell how sure their answers were, the turns follow
+    the shifts, `known` is what calm blocks were like, and `surplus` how many more answers were
+    wrong than in calm blocks since each turn's start.
     """
 
     scores: tuple[float, ...]
@@ -64,12 +77,17 @@ class AlarmState(msgspec.Struct, frozen=True, kw_only=True):
     log_evidence: float = 0.0
     pending: tuple[float, ...] = ()
     summed: tuple[float, ...] = ()
+    # Came later; unset, they leave no trace in recorded bytes.
+    known: sureness.Known | msgspec.UnsetType = msgspec.UNSET
+    surplus: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """Harm is proved: the error rate has risen above the accepted level.
 
     `change_block` estimates where the change began; `shift` is the rise that fits best.
+    `expected` is the error that was to be expected of answers as sure as those of the block,
+    where that proved it.
     """
 
     block: int
@@ -78,6 +96,16 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     accepted: float
     dispersion: float
     log_evidence: float
+    expected: float | None = None
+
+
+class _Turns(NamedTuple):
+    """What a block says given how sure its answers were; one gain for each turn, in nats."""
+
+    gains: tuple[float, ...]
+    dispersion: float = 1.0
+    residual: float | None = None
+    expected: float | None = None
 
 
 def quiet_alarm(settings: AlarmSettings) -> AlarmState:
@@ -109,6 +137,7 @@ def observe_error(
     block: int,
     n_rows: int,
     settings: AlarmSettings,
+    sure: sureness.Tally | None = None,
 ) -> tuple[AlarmState, Alarm | None]:
     """Judge the error of one labelled block; at an alarm the state starts anew.
 
@@ -124,6 +153,8 @@ def observe_error(
         Labelled rows in the block, 1 or more.
     settings
         See `AlarmSettings`.
+    sure
+        The block's answers by how sure they were, where that is known.
 
     Returns
     -------
@@ -143,6 +174,11 @@ def observe_error(
     the largest CUSUM [2]_. A rising CUSUM never enters the baseline. The sum over all starts,
     which a patient alarm takes on independent rows, is never below the CUSUM and has the same
     bound: less the number of blocks it is a supermartingale [1]_ [3]_.
+
+    With `sure` the same is done for each turn, given how sure the answers were, and the mean
+    goes over shifts and turns: the null is then that both hold, the error rate is at most the
+    accepted one *and* no answer is wrong more often than accepted of answers as sure as it. A
+    turn counts only while more answers have been wrong since its start than in calm blocks.
 
     References
     ----------
@@ -168,23 +204,84 @@ def observe_error(
         raise ValueError(msg)
     if block < state.hold:
         return state, None
+    if sure is not None:
+        state = _with_turns(state, settings, block=block)
     if len(state.baseline) < settings.minimum_baseline:
-        return msgspec.structs.replace(state, baseline=(*state.baseline, error)), None
-    state = _accumulate(state, error, block=block, n_rows=n_rows, settings=settings)
+        state = msgspec.structs.replace(state, baseline=(*state.baseline, error))
+        return _known(state, sure, None, settings=settings, is_calm=True), None
+    turns = _turns(state, sure, settings)
+    state = _accumulate(state, error, turns, block=block, n_rows=n_rows, settings=settings)
     if state.log_evidence > settings.log_threshold:
-        return _raise_alarm(state, block=block, settings=settings)
-    if max(state.scores) <= settings.rising:
+        return _raise_alarm(state, turns, block=block, settings=settings)
+    is_calm = max(state.scores) <= settings.rising
+    if is_calm:
         baseline = (*state.baseline, *state.pending, error)
         state = msgspec.structs.replace(state, baseline=baseline, pending=())
     elif settings.is_patient:
         state = msgspec.structs.replace(state, pending=(*state.pending, error))
-    return state, None
+    return _known(state, sure, turns.residual, settings=settings, is_calm=is_calm), None
 
 
-def _accumulate(
-    state: AlarmState, error: float, *, block: int, n_rows: int, settings: AlarmSettings
+def _with_turns(state: AlarmState, settings: AlarmSettings, *, block: int) -> AlarmState:
+    """Return the state with room for the turns."""
+    if state.known is not msgspec.UNSET:
+        return state
+    n = len(settings.turns)
+    return msgspec.structs.replace(
+        state,
+        scores=(*state.scores, *(0.0,) * n),
+        starts=(*state.starts, *(block,) * n),
+        summed=(*state.summed, *(-math.inf,) * n) if state.summed else (),
+        known=sureness.Known(),
+        surplus=(0.0,) * n,
+    )
+
+
+def _known(
+    state: AlarmState,
+    sure: sureness.Tally | None,
+    residual: float | None,
+    *,
+    settings: AlarmSettings,
+    is_calm: bool,
 ) -> AlarmState:
+    if sure is None or state.known is msgspec.UNSET:
+        return state
+    known = state.known
+    if is_calm:
+        known = sureness.calm(known, sure, residual, blocks=settings.dispersion_blocks)
+    elif settings.is_patient:
+        known = sureness.pending(known, sure, residual)
+    return msgspec.structs.replace(state, known=known)
+
+
+def _turns(state: AlarmState, sure: sureness.Tally | None, settings: AlarmSettings) -> _Turns:
+    """Say what a block says given how sure its answers were; nothing before that is known."""
+    known = state.known
+    if known is msgspec.UNSET:
+        return _Turns(())
+    if sure is None or known.n_blocks < settings.minimum_baseline:
+        return _Turns((0.0,) * len(settings.turns))
+    seen = sureness.expected(known, sure, small=settings.turns[0])
+    is_cautious = settings.is_patient and settings.is_cautious
+    squares = sureness.squares(known, blocks=settings.dispersion_blocks)
+    if squares is None:  # until their own spread is known, that of the errors
+        dispersion = state.dispersion
+    else:
+        dispersion = accepted.factor(squares[0], free=squares[1], is_cautious=is_cautious)
+    errors = settings.standard_errors * (math.sqrt(dispersion) if settings.is_patient else 1.0)
+    margin = max(settings.least_margin, errors * seen.margin)
+    gains = tuple(
+        sureness.gain(seen, accepted=margin, rise=rise, dispersion=dispersion)
+        for rise in settings.turns
+    )
+    return _Turns(gains, dispersion, seen.residual, seen.error)
+
+
+def _normal(state: AlarmState, *, n_rows: int, settings: AlarmSettings) -> tuple[float, float]:
+    """Return the accepted rate, and how much more blocks vary than independent rows."""
     recent = state.baseline[-settings.dispersion_blocks :]
+    is_cautious = settings.is_patient and settings.is_cautious
     rate = accepted.rate(
         state.baseline,
         block_rows=n_rows,
@@ -193,7 +290,7 @@ def _accumulate(
     )
     if settings.is_patient:
         spread = math.sqrt(
-            accepted.overdispersion(recent, rate, block_rows=n_rows, is_cautious=True)
+            accepted.overdispersion(recent, rate, block_rows=n_rows, is_cautious=is_cautious)
         )
         rate = accepted.rate(
             state.baseline,
@@ -201,36 +298,78 @@ def _accumulate(
             standard_errors=settings.standard_errors * spread,
             least_margin=settings.least_margin,
         )
-    dispersion = accepted.overdispersion(
-        recent, rate, block_rows=n_rows, is_cautious=settings.is_patient
+    return rate, accepted.overdispersion(
+        recent, rate, block_rows=n_rows, is_cautious=is_cautious
     )
-    scores: list[float] = []
-    starts: list[int] = []
-    gains: list[float] = []
-    for score, start, shift in zip(state.scores, state.starts, settings.shifts, strict=True):
-        starts.append(block if score <= 0 else start)
-        gain = evidence.log_likelihood_ratio(
+
+
+def _accumulate(
+    state: AlarmState,
+    error: float,
+    turns: _Turns,
+    *,
+    block: int,
+    n_rows: int,
+    settings: AlarmSettings,
+) -> AlarmState:
+    rate, dispersion = _normal(state, n_rows=n_rows, settings=settings)
+    gains = [
+        evidence.log_likelihood_ratio(
             error,
             n_rows=n_rows,
             accepted=rate,
             harmful=min(0.95, rate + shift),
             dispersion=dispersion,
         )
-        scores.append(max(0.0, score) + gain)
-        gains.append(gain)
-    summed = _summed(state.summed, gains) if settings.is_patient else ()
-    is_independent = bool(summed) and dispersion < _INDEPENDENT
-    return msgspec.structs.replace(
+        for shift in settings.shifts
+    ]
+    gains += turns.gains
+    starts = [
+        block if score <= 0 else start
+        for score, start in zip(state.scores, state.starts, strict=True)
+    ]
+    scores = [max(0.0, score) + gain for score, gain in zip(state.scores, gains, strict=True)]
+    state = msgspec.structs.replace(
         state,
         scores=tuple(scores),
         starts=tuple(starts),
         dispersion=dispersion,
         accepted=rate,
-        log_evidence=evidence.log_mean_exp(
-            summed if is_independent else [max(0.0, score) for score in scores]
-        ),
-        summed=summed,
+        summed=_summed(state.summed, gains) if settings.is_patient else (),
+        surplus=_surplus(state, error, starts, block=block, n_rows=n_rows),
     )
+    logs = _counted(state, turns, n_shifts=len(settings.shifts))
+    weights = settings.weights[: len(logs)]
+    return msgspec.structs.replace(
+        state, log_evidence=evidence.log_mean_exp(logs, weights=weights)
+    )
+
+
+def _surplus(
+    state: AlarmState, error: float, starts: Sequence[int], *, block: int, n_rows: int
+) -> tuple[float, ...] | msgspec.UnsetType:
+    """Count for each turn how many more answers were wrong since its start than normally."""
+    if state.surplus is msgspec.UNSET:
+        return msgspec.UNSET
+    more = n_rows * (error - math.fsum(state.baseline) / len(state.baseline))
+    begun = starts[len(starts) - len(state.surplus) :]
+    return tuple(
+        more if start == block else before + more
+        for start, before in zip(begun, state.surplus, strict=True)
+    )
+
+
+def _counted(state: AlarmState, turns: _Turns, *, n_shifts: int) -> list[float]:
+    """Return the log evidence of each bet: summed over starts where blocks are independent."""
+    logs = []
+    for at, score in enumerate(state.scores):
+        dispersion = state.dispersion if at < n_shifts else turns.dispersion
+        is_summed = bool(state.summed) and dispersion < _INDEPENDENT
+        log = state.summed[at] if is_summed else max(0.0, score)
+        if at >= n_shifts and state.surplus is not msgspec.UNSET:
+            log = log if state.surplus[at - n_shifts] > 0 else min(log, 0.0)
+        logs.append(log)
+    return logs
 
 
 def _summed(before: Sequence[float], gains: Sequence[float]) -> tuple[float, ...]:
@@ -243,97 +382,18 @@ def _summed(before: Sequence[float], gains: Sequence[float]) -> tuple[float, ...
 
 
 def _raise_alarm(
-    state: AlarmState, *, block: int, settings: AlarmSettings
+    state: AlarmState, turns: _Turns, *, block: int, settings: AlarmSettings
 ) -> tuple[AlarmState, Alarm]:
     best = max(range(len(state.scores)), key=state.scores.__getitem__)
     change = state.starts[best]
     alarm = Alarm(
         block=block,
         change_block=change,
-        shift=settings.shifts[best],
+        shift=(*settings.shifts, *settings.turns)[best],
         accepted=state.accepted or 0.0,
         dispersion=state.dispersion,
         log_evidence=state.log_evidence,
+        expected=turns.expected if best >= len(settings.shifts) else None,
     )
     hold = max(block + 1, change + settings.quiet)
     return msgspec.structs.replace(quiet_alarm(settings), hold=hold), alarm
-
-
-class Betting(msgspec.Struct, frozen=True, kw_only=True):
-    """Wealth of a gambler who bets that a bounded mean is above `null_mean`.
-
-    Values lie in [`low`, `high`]. `log_wealth` belongs to `bets`, shares of the largest bet
-    that can never lose all; `n` counts values; `log_peak` is the largest `log_e` so far.
-    """
-
-    null_mean: float = 0.0
-    low: float = -1.0
-    high: float = 1.0
-    bets: tuple[float, ...] = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
-    log_wealth: tuple[float, ...] = ()
-    n: int = 0
-    total: float = 0.0
-    log_peak: float = 0.0
-
-    @property
-    def log_e(self) -> float:
-        """Log of the mean wealth; an e-process for "the mean is at most `null_mean`"."""
-        return evidence.log_mean_exp(self.log_wealth) if self.log_wealth else 0.0
-
-    @property
-    def mean(self) -> float | None:
-        """Mean of the values; None before the first."""
-        return self.total / self.n if self.n else None
-
-
-def bet(state: Betting, value: float) -> Betting:
-    """Bet on one more value.
-
-    Parameters
-    ----------
-    state
-        A `Betting` at its start or after the value before.
-    value
-        In [`low`, `high`]; given the past, with mean at most `null_mean` under the null.
-
-    Returns
-    -------
-    Betting
-        By Ville's inequality ``P(log_peak ever >= ln(1 / error)) <= error`` under the null,
-        however often one looks and whenever one stops.
-
-    Raises
-    ------
-    ValueError
-        When `value` is outside its bounds, or they do not enclose `null_mean`.
-
-    References
-    ----------
-    .. [1] I. Waudby-Smith and A. Ramdas, "Estimating means of bounded random variables by
-       betting", JRSS B 86, 2024.
-
-    Examples
-    --------
-    >>> state = Betting()
-    >>> for _ in range(40):
-    ...     state = bet(state, 0.2)
-    >>> state.log_e > math.log(1 / 0.05)
-    True
-    """
-    if not state.low < state.null_mean < state.high:
-        msg = f"need low < null_mean < high; got {state.low}, {state.null_mean}, {state.high}"
-        raise ValueError(msg)
-    if not state.low <= value <= state.high:
-        msg = f"value must be in {state.low} to {state.high}; got {value}"
-        raise ValueError(msg)
-    room = state.null_mean - state.low
-    gain = (value - state.null_mean) / room
-    before = state.log_wealth or (0.0,) * len(state.bets)
-    after = tuple(w + math.log1p(b * gain) for w, b in zip(before, state.bets, strict=True))
-    return msgspec.structs.replace(
-        state,
-        log_wealth=after,
-        n=state.n + 1,
-        total=state.total + value,
-        log_peak=max(state.log_peak, evidence.log_mean_exp(after)),
-    )

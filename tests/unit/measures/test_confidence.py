@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from homeostat.measures import confidence, sequential
+from homeostat.measures import betting, confidence
 
 
 def _play(values, **start):
-    state = sequential.Betting(**start)
+    state = betting.Betting(**start)
     for value in values:
-        state = sequential.bet(state, float(value))
+        state = betting.bet(state, float(value))
     return state
 
 
@@ -37,8 +37,8 @@ def test_wealth_is_never_lost_wholly():
 
 
 def test_no_value_means_no_evidence():
-    assert sequential.Betting().log_e == 0
-    assert sequential.Betting().mean is None
+    assert betting.Betting().log_e == 0
+    assert betting.Betting().mean is None
 
 
 @pytest.mark.parametrize("mean", [-0.3, 0.0, 0.05])

@@ -13,7 +13,7 @@ from homeostat.doors.web import charts
 from homeostat.lifecycle.loop.entities import Decision, LoopState, Retire, Serve
 from homeostat.lifecycle.policy.entities import Rollout
 from homeostat.lifecycle.predictions.entities import Segment
-from homeostat.measures import sequential
+from homeostat.measures import betting
 
 TONES = {"promote": "good", "rollback": "bad"}
 
@@ -67,7 +67,7 @@ def canary(state: LoopState | None, policy: Rollout) -> Canary | None:
     )
 
 
-def _bar(question: str, tone: str, bet: sequential.Betting, needed: float) -> Bar:
+def _bar(question: str, tone: str, bet: betting.Betting, needed: float) -> Bar:
     share = min(1.0, max(0.0, bet.log_peak / needed))
     sentence = f"ln e {bet.log_peak:.2f} of {needed:.2f} needed"
     return Bar(question, tone, round(share, 4), sentence)

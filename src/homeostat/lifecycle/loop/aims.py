@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from homeostat.lifecycle.loop import observing
 from homeostat.lifecycle.predictions import segments
 from homeostat.lifecycle.predictions.entities import ABSTAINED
 from homeostat.lifecycle.registry.entities import Description, Task
+from homeostat.measures import sureness
 
 Floats = NDArray[np.float64]
 LARGEST_ERROR = 2.0
@@ -254,15 +256,54 @@ def wrong(rows: pl.DataFrame, outcomes: NDArray[Any], aim: Aim) -> tuple[float, 
     if aim.task == "binary":
         return observing.share_wrong(rows, outcomes, aim.positive), None
     if aim.task == "multiclass":
-        answers = observing.as_text(rows["answer"])
-        given = answers.ne_missing(ABSTAINED).to_numpy()
-        places = {name: at for at, name in enumerate(aim.classes)}
-        chosen = np.array([places.get(name, -2) for name in answers.to_list()], dtype=np.intp)
-        if not given.any():
-            given, chosen = ~given, said(rows, aim).argmax(axis=1)
+        given, chosen = _chosen(rows, aim)
         return float(np.mean(chosen[given] != outcomes[given])), None
     each = bounded(_answered(rows), outcomes, aim.deviation, quantile=aim.quantile)
     return float(np.mean(each)), each
+
+
+def sure(
+    rows: pl.DataFrame, outcomes: NDArray[Any], aim: Aim
+) -> sureness.Tally | msgspec.UnsetType:
+    """Count answers of classes, and wrong ones, by how sure they were; unset for numbers.
+
+    Parameters
+    ----------
+    rows, outcomes, aim
+        As for `wrong`; the same rows are left out.
+    """
+    if aim.task == "binary":
+        given, said_yes = observing.chosen(rows, aim.positive)
+        told = np.where(said_yes, 1 - _decided(rows), _decided(rows))
+        return sureness.tally(told[given], said_yes[given] != outcomes[given])
+    if aim.task != "multiclass":
+        return msgspec.UNSET
+    given, chosen = _chosen(rows, aim)
+    scores = said(rows, aim)
+    known = chosen >= 0
+    chance = np.zeros(len(chosen))
+    chance[known] = scores[known, chosen[known]]
+    missed = chosen != outcomes
+    return sureness.tally(1 - chance[given], missed[given])
+
+
+def _chosen(rows: pl.DataFrame, aim: Aim) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
+    """Return which rows were answered, and the place of the class of each answer."""
+    answers = observing.as_text(rows["answer"])
+    given = answers.ne_missing(ABSTAINED).to_numpy()
+    places = {name: at for at, name in enumerate(aim.classes)}
+    chosen = np.array([places.get(name, -2) for name in answers.to_list()], dtype=np.intp)
+    if not given.any():
+        given, chosen = ~given, said(rows, aim).argmax(axis=1)
+    return given, chosen
+
+
+def _decided(rows: pl.DataFrame) -> Floats:
+    """Return the chances that answers of two classes were decided on."""
+    scores = rows["score"]
+    if "served_score" in rows.columns:
+        scores = rows["served_score"].fill_nan(None).fill_null(scores)
+    return np.asarray(scores.to_numpy(), dtype=np.float64)
 
 
 def _answered(rows: pl.DataFrame) -> Floats:

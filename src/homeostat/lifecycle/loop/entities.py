@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from homeostat.lifecycle.loop import asked, correction, duel, guards, news
-from homeostat.measures import bounded, sequential
+from homeostat.measures import betting, bounded, sequential, sureness
 
 RowRange = tuple[int, int]
 
@@ -61,14 +61,15 @@ class BlockScore(msgspec.Struct, frozen=True, kw_only=True):
 class HarmState(msgspec.Struct, frozen=True, kw_only=True):
     """The harm alarm, and the first row of the block where each of its sums began.
 
-    `bounded` takes the place of `alarm` where events bring losses and not a share of wrong
-    answers. `proof` is the patient alarm beside it, of which people are told.
+    `bounded` takes the place of `alarm` where events bring losses. `proof` is the patient alarm
+    that people are told of, with sums from `proof_rows`.
     """
 
     alarm: sequential.AlarmState = sequential.quiet_alarm(sequential.AlarmSettings())
     start_rows: tuple[int, ...] = (0, 0, 0)
     bounded: bounded.State | msgspec.UnsetType = msgspec.UNSET
     proof: sequential.AlarmState | msgspec.UnsetType = msgspec.UNSET
+    proof_rows: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
     early: sequential.AlarmState | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -91,9 +92,9 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     entrants: tuple[str, ...]
-    worse: sequential.Betting
-    sound: sequential.Betting
-    failing: sequential.Betting
+    worse: betting.Betting
+    sound: betting.Betting
+    failing: betting.Betting
     step: int = 0
     n_answered_step: int = 0
     guards: dict[str, guards.Guard] | msgspec.UnsetType = msgspec.UNSET
@@ -116,9 +117,8 @@ class LoopState(msgspec.Struct, frozen=True, kw_only=True):
 
     `weights` is the composite the evidence asks for; `stable` is what answers outside a
     canary. `regime` is the block of the last change point, `change_row` its first row, both
-    None before the first alarm; `lost_fits` counts since. `own_fits` nobody asked for.
-    `correction` is unset where nobody may answer with a corrector, `duels` unless exactly one
-    model may answer.
+    None before the first alarm; `lost_fits` counts since. `own_fits` nobody asked for. Unset
+    are `correction` where no corrector may answer, `duels` unless exactly one model may.
     """
 
     origin_row: int = 0
@@ -181,14 +181,13 @@ class BlockLabelled(msgspec.Struct, frozen=True, kw_only=True, tag="block-labell
     """A whole block has its labels; quarantined rows are not in it.
 
     `error` is the share of answers that were wrong, `mixture` the Brier score of what the
-    composite said, `members` the Brier score of each member on these rows (only members
-    that were not trained on any of them). `cause` is what blame says harm comes from, given
-    when `decide.raises_harm` says that this block will raise the alarm. `shift_loss` is the
-    change in loss that the shift of the covariates alone explains (reweighted loss minus
-    loss at training), None when it was not estimated. `growth` is the log wealth of bets that
-    the corrector gains (`corrector.growth`). `losses` are the rows' losses in 0 to 1 where an
-    answer is more or less off (regression); `error` is their mean then. `at` is when, ms UTC.
-    `promised` is the largest `error` that the version's own exam allows, of the first blocks.
+    composite said, `members` that of each member not trained on any of these rows. `cause` is
+    what blame says harm comes from, when `decide.raises_harm` says so. `shift_loss` is the
+    change in loss that the shift of the covariates alone explains, None when not estimated.
+    `growth` is the log wealth of bets that the corrector gains (`corrector.growth`). `losses`
+    are the rows' losses in 0 to 1 where an answer is more or less off (regression); `error` is
+    their mean then. `sureness` counts answers by how sure they were. `promised` is the largest
+    `error` that the version's own exam allows, of the first blocks. `at` is when, ms UTC.
     """
 
     first_row: int
@@ -201,6 +200,7 @@ class BlockLabelled(msgspec.Struct, frozen=True, kw_only=True, tag="block-labell
     shift_loss: float | None = None
     growth: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
     losses: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
+    sureness: sureness.Tally | msgspec.UnsetType = msgspec.UNSET
     at: int | msgspec.UnsetType = msgspec.UNSET
     promised: float | msgspec.UnsetType = msgspec.UNSET
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from homeostat.lifecycle.evaluation import several
 from homeostat.lifecycle.loop import aims, history, observing
+from homeostat.measures import sureness
 
 Floats = NDArray[np.float64]
 
@@ -60,6 +61,17 @@ def is_wrong(rows: history.History, chosen: NDArray[np.int64], foretold: Floats)
     else:
         wrong = foretold.argmax(axis=1) != truth
     return np.asarray(wrong, dtype=np.float64)
+
+
+def sureness_of(
+    rows: history.History, chosen: NDArray[np.int64], foretold: Floats
+) -> sureness.Tally:
+    """Count answers of classes, and wrong ones, by how sure they were."""
+    if rows.task == "binary":
+        told = np.minimum(foretold, 1 - foretold)
+    else:
+        told = 1 - foretold.max(axis=1)
+    return sureness.tally(told, is_wrong(rows, chosen, foretold) > 0)
 
 
 def member_loss(rows: history.History, chosen: NDArray[np.int64], foretold: Floats) -> float:

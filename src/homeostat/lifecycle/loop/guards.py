@@ -26,7 +26,7 @@ from typing import NamedTuple
 import msgspec
 
 from homeostat.lifecycle.policy.entities import Rollout
-from homeostat.measures import sequential
+from homeostat.measures import betting
 
 LOSS = "loss "
 ANSWERS = "answers "
@@ -39,8 +39,8 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence on one group: `number` counts guards in the order they came, from 1."""
 
     number: int
-    worse: sequential.Betting
-    sound: sequential.Betting
+    worse: betting.Betting
+    sound: betting.Betting
 
 
 class Judged(NamedTuple):
@@ -78,8 +78,8 @@ def grow(
         one = found[name]
         worse, sound = one.worse, one.sound
         for value in seen[name]:
-            worse = sequential.bet(worse, value)
-            sound = sequential.bet(sound, -value)
+            worse = betting.bet(worse, value)
+            sound = betting.bet(sound, -value)
         found[name] = Guard(number=one.number, worse=worse, sound=sound)
     return found
 
@@ -133,6 +133,6 @@ def _too_slow(one: Guard) -> str:
 def _begin(number: int, allowed: float) -> Guard:
     return Guard(
         number=number,
-        worse=sequential.Betting(null_mean=allowed),
-        sound=sequential.Betting(null_mean=-allowed),
+        worse=betting.Betting(null_mean=allowed),
+        sound=betting.Betting(null_mean=-allowed),
     )

@@ -270,6 +270,7 @@ class Loop:
             members=losses,
             growth=self._growth(seen, rows, truth) if aim.task == "binary" else msgspec.UNSET,
             losses=msgspec.UNSET if each is None else tuple(each.tolist()),
+            sureness=aims.sure(rows, truth, aim),
             promised=self.members.promised(seen.deployment, seen.state),
         )
         if not decide.raises_harm(seen.state, event):

@@ -258,6 +258,9 @@ class Life:
         )
         if rows.task == "regression":
             event = structs.replace(event, losses=tuple(wrong.tolist()))
+        else:
+            seen = foretold.sureness_of(rows, block, self.chances[block])
+            event = structs.replace(event, sureness=seen)
         instant = None if self.entry is None else self.entry.at(at)
         if instant is not None:
             event = structs.replace(event, at=instant)

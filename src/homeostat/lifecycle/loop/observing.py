@@ -244,9 +244,7 @@ def share_wrong(rows: pl.DataFrame, truth: NDArray[np.bool_], positive: str) -> 
     rows
         From `labelled`, one or more.
     truth
-        Where the label is the positive class; shape ``(n,)``.
-    positive
-        That class, as text.
+        Where the label is `positive`, the class as text; shape ``(n,)``.
 
     Returns
     -------
@@ -254,6 +252,12 @@ def share_wrong(rows: pl.DataFrame, truth: NDArray[np.bool_], positive: str) -> 
         0 to 1. Rows that were left to a person have no answer to be wrong, nor have those that
         were explored; where every row was, what the scores would have said counts.
     """
+    given, answered = chosen(rows, positive)
+    return float(np.count_nonzero(answered[given] != truth[given])) / int(given.sum())
+
+
+def chosen(rows: pl.DataFrame, positive: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which rows have answers that scores gave, and which of these are positive."""
     said = as_text(rows["answer"])
     given = said.ne_missing(ABSTAINED).to_numpy()
     if selecting.CHANCE in rows.columns:  # an explored answer is not what the scores say
@@ -261,7 +265,7 @@ def share_wrong(rows: pl.DataFrame, truth: NDArray[np.bool_], positive: str) -> 
     answered = said.eq(positive).fill_null(value=False).to_numpy()
     if not given.any():
         given, answered = ~given, rows["score"].to_numpy() >= 0.5  # noqa: PLR2004 - the even chance
-    return float(np.count_nonzero(answered[given] != truth[given])) / int(given.sum())
+    return given, answered
 
 
 def as_text(labels: pl.Series) -> pl.Series:

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from homeostat.lifecycle.loop import entities, guards
 from homeostat.lifecycle.policy import entities as policies
-from homeostat.measures import sequential
+from homeostat.measures import betting
 
 ACCEPTED_FAILURES = 0.01
 """Share of requests that may fail without the canary being blamed."""
@@ -46,9 +46,9 @@ def begin(entrants: tuple[str, ...], policy: policies.Policy) -> entities.Rollou
     tolerance = policy.monitoring.tolerance
     return entities.Rollout(
         entrants=entrants,
-        worse=sequential.Betting(),
-        sound=sequential.Betting(low=tolerance - 1, high=tolerance + 1),
-        failing=sequential.Betting(null_mean=ACCEPTED_FAILURES, low=0.0),
+        worse=betting.Betting(),
+        sound=betting.Betting(low=tolerance - 1, high=tolerance + 1),
+        failing=betting.Betting(null_mean=ACCEPTED_FAILURES, low=0.0),
     )
 
 
@@ -162,7 +162,7 @@ def _evidence(
     }
 
 
-def _bet_all(state: sequential.Betting, values: Sequence[float]) -> sequential.Betting:
+def _bet_all(state: betting.Betting, values: Sequence[float]) -> betting.Betting:
     for value in values:
-        state = sequential.bet(state, value)
+        state = betting.bet(state, value)
     return state

@@ -1,0 +1,73 @@
+"""Harm that sure answers prove is acted on before the error rate alone would raise an alarm."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+from msgspec import structs
+
+from homeostat.lifecycle.loop import entities, harm
+from homeostat.measures import sureness
+
+BLOCK, CALM = 200, 50
+
+
+def _events(rng, *, after=12, turned=0.06):
+    for number in range(CALM + after):
+        told = np.where(rng.random(BLOCK) < 0.2, 0.4, 0.02)
+        share = turned if number >= CALM else 0.0
+        wrong = rng.random(BLOCK) < told + share * (1 - 2 * told)
+        yield entities.BlockLabelled(
+            first_row=1000 + number * BLOCK,
+            end_row=1000 + (number + 1) * BLOCK,
+            n_rows=BLOCK,
+            error=float(wrong.mean()),
+            mixture=0.1,
+            members={},
+            sureness=sureness.tally(told, wrong),
+        )
+
+
+def _lived(events):
+    """Judge each block as the loop does; return the alarms with their block, and the state."""
+    state, found = entities.HarmState(), []
+    for block, event in enumerate(events):
+        proof, is_new = harm.prove(state, event, block=block)
+        seen, alarm = harm.observe(state, event, block=block)
+        state = structs.replace(seen, proof=proof)
+        if alarm is not None:
+            found.append((block, alarm, is_new))
+    return state, found
+
+
+def test_what_is_proved_by_sure_answers_is_suspected_and_dated():
+    sooner = 0
+    for seed in range(4):
+        events = list(_events(np.random.default_rng(seed)))
+        (block, alarm, is_new), *_ = _lived(events)[1]
+        assert is_new
+        assert alarm.expected is not None
+        assert CALM <= block <= CALM + 3
+        assert abs(alarm.change_row - events[CALM].first_row) <= 2 * BLOCK
+        bare = [structs.replace(event, sureness=msgspec.UNSET) for event in events]
+        later = [at for at, *_ in _lived(bare)[1]]
+        sooner += not later or block < later[0]
+    assert sooner >= 3
+
+
+def test_one_change_is_acted_on_once():
+    for seed in range(4, 8):
+        _, found = _lived(_events(np.random.default_rng(seed), after=7))
+        assert len(found) == 1
+
+
+def test_a_state_survives_its_bytes():
+    state, _ = _lived(_events(np.random.default_rng(9), after=2))
+    packed = msgspec.json.encode(state)
+    assert msgspec.json.decode(packed, type=entities.HarmState) == state
+    bare, _ = _lived(
+        structs.replace(event, sureness=msgspec.UNSET)
+        for event in _events(np.random.default_rng(9), after=2)
+    )
+    assert b"known" not in msgspec.json.encode(bare)
+    assert b"proof_rows" not in msgspec.json.encode(bare)
