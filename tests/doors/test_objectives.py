@@ -240,6 +240,23 @@ def _pages_show_it(told):
     assert "2 of 4 promises kept" in home
 
 
+def test_a_drift_report_of_too_few_rows_says_that_it_cannot_tell(client, at_home):
+    now = clock.now_ms()
+    reference = answers(2000, seed=0, until=now - 90 * 24 * HOUR_MS)
+    client.monitoring.attach("scores", reference=reference, policy=POLICY)
+    few = answers(20, seed=1, until=now, right=0.5)
+    client.monitoring.send("scores", predictions=few)
+    work(at_home)
+    with house.open_house(at_home) as opened:
+        app = local.build(opened)
+        drift = _page(app, "/deployments/scores/drift?by=day")
+        app.close()
+    assert "not enough data to tell" in drift
+    assert "Not enough data: 20 rows, 30 needed" in drift
+    assert "as at training" not in drift
+    assert "as before" not in drift
+
+
 def _page(app, path):
     async def inside():
         carrying = httpx.ASGITransport(app=app)

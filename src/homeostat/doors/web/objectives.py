@@ -181,6 +181,7 @@ async def drift(call: visit.Visit) -> Response:
         report=found,
         columns=columns,
         drifted=[one.name for one, _ in columns if one.is_drifted],
+        compared=[one.name for one, _ in columns if one.is_drifted or not one.note],
     )
 
 
