@@ -312,13 +312,18 @@ def wasserstein(
     return Distance("w1", value, float(null.mean()), p_value)
 
 
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+def holm(
+    p_values: Sequence[float], weights: Sequence[float] | None = None
+) -> tuple[float, ...]:
     """Adjust p-values so that any false alarm at all keeps its stated chance.
 
     Parameters
     ----------
     p_values
         Each in 0 to 1; any dependence.
+    weights
+        Above 0, chosen without looking at the p-values: how the level is shared out; alike
+        when None.
 
     Returns
     -------
@@ -334,12 +339,16 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     --------
     >>> holm([0.01, 0.04, 0.03])
     (0.03, 0.06, 0.06)
+    >>> holm([0.01, 0.04, 0.03], [2.0, 1.0, 1.0])
+    (0.02, 0.06, 0.06)
     """
+    shares = weights or [1.0] * len(p_values)
     adjusted = [0.0] * len(p_values)
-    worst = 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        worst = max(worst, min(1.0, (len(p_values) - rank) * p_values[i]))
+    worst, left = 0.0, math.fsum(shares)
+    for i in sorted(range(len(p_values)), key=lambda i: p_values[i] / shares[i]):
+        worst = max(worst, min(1.0, left * p_values[i] / shares[i]))
         adjusted[i] = worst
+        left -= shares[i]
     return tuple(adjusted)
 
 

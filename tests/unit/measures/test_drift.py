@@ -144,3 +144,14 @@ def test_adjusted_p_values_keep_order_and_agree_with_scipy(p):
 def test_wrong_arguments_are_value_errors(call):
     with pytest.raises(ValueError, match="need"):
         call()
+
+
+def test_a_level_that_is_shared_out_unevenly_is_kept_and_spent():
+    rng = np.random.default_rng(0)
+    weights = [6.0, 1.0, 2.0, 3.0]
+    drawn = rng.random((20_000, 4))
+    false = np.array([min(drift.holm(list(each), weights)) <= 0.05 for each in drawn])
+    assert abs(false.mean() - 0.05) < 4 * math.sqrt(0.05 * 0.95 / len(false))
+    assert drift.holm([0.02, 0.5, 0.5, 0.5], weights)[0] == pytest.approx(0.04)
+    alike = [drift.holm(list(each), [2.0] * 4) for each in drawn[:50]]
+    assert alike == [pytest.approx(drift.holm(list(each))) for each in drawn[:50]]

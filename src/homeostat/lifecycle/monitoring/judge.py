@@ -187,13 +187,22 @@ def _holds_text(values: pl.Series) -> bool:
 def _significant(
     suspicions: Sequence[columns.Suspicion], *, level: float
 ) -> list[entities.Finding]:
-    adjusted = distances.holm([s.chance for s in suspicions])
+    adjusted = distances.holm([s.chance for s in suspicions], _weights(suspicions))
     found = [
         msgspec.structs.replace(s.finding, p_value=p)
         for s, p in zip(suspicions, adjusted, strict=True)
         if s.is_large and p <= level
     ]
     return sorted(found, key=lambda f: (f.kind not in DRIFTS, -f.value, f.column or ""))
+
+
+def _weights(suspicions: Sequence[columns.Suspicion]) -> list[float]:
+    """Give what was answered half of the level: whatever moves the answers shows there best."""
+    answered = [s.finding.kind == "prediction-drift" for s in suspicions]
+    n_answered = sum(answered)
+    n_others = len(answered) - n_answered
+    own = n_others / n_answered if n_answered and n_others else 1.0
+    return [own if is_answered else 1.0 for is_answered in answered]
 
 
 def _shift_causes(
