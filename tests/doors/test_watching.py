@@ -126,7 +126,7 @@ def test_a_broken_feed_of_a_model_served_elsewhere_is_found(
     assert (report.n_predictions, report.n_labelled) == (600, 400)
     with house.open_house(told) as opened:
         state = opened.read(lambda tx: loop.find_state(tx, "scores"))
-    assert state.n_blocks == 4
+    assert state.n_blocks == 3  # the rows beside the broken ones are kept out, so no fourth
     assert state.harm.alarm.accepted is None or state.harm.alarm.accepted < 0.5
 
 
