@@ -27,6 +27,7 @@ RECENT = 0.25
 _PENALTY = 5.0
 _MOST_ERRORS = 3.0
 _MOST_SHARE = 0.1
+_MOST_OUTSIDE = 0.05
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,8 @@ def estimate(known: Floats, errors: Floats, waiting: Floats) -> Expected:
     Expected
         Unknown with fewer than 200 labelled or 30 other rows, or where what was learned on the
         earlier three quarters does not foretell the last one: by more than three standard
-        errors and a tenth of what was seen.
+        errors and a tenth of what was seen; or where more than 5 % of the rows have a value
+        outside of what was labelled.
 
     Examples
     --------
@@ -85,6 +87,10 @@ def estimate(known: Floats, errors: Floats, waiting: Floats) -> Expected:
             f"{gap + recent.mean():.4g} was expected"
         )
         return Expected(verdict="unknown", reason=told, n_rows=len(waiting))
+    strange = _outside(known, waiting)
+    if strange > _MOST_OUTSIDE:
+        told = f"{strange:.0%} of the rows have a value outside of all labelled ones"
+        return Expected(verdict="unknown", reason=told, n_rows=len(waiting))
     whole = _Learned(known, errors)
     error = whole.spread * float(np.sqrt(1 / len(waiting) + 1 / len(errors)))
     return Expected(
@@ -94,6 +100,12 @@ def estimate(known: Floats, errors: Floats, waiting: Floats) -> Expected:
         mae=float(whole.foretold(waiting).mean()),
         standard_error=error,
     )
+
+
+def _outside(known: Floats, waiting: Floats) -> float:
+    """Share of rows with a value below or above all that are labelled."""
+    low, high = np.fmin.reduce(known), np.fmax.reduce(known)
+    return float(((waiting < low) | (waiting > high)).any(axis=1).mean())
 
 
 class _Learned:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import isotonic, metrics
 
-from homeostat.measures import calibration, direct_loss, estimation
+from homeostat.measures import calibration, direct, estimation
 
 
 def _labelled(n, seed, sharpen=1.0):
@@ -101,28 +101,29 @@ def test_a_sound_calibration_is_called_broken_as_rarely_as_stated():
     assert 0.02 < np.mean(np.array(p_values) <= 0.05) < 0.09
 
 
-def test_the_loss_of_a_regressor_follows_the_rows_it_meets():
+def _numbers(n, rng, *, is_hard=False):
+    """Rows of two columns, the second with gaps; errors grow with the first."""
+    x = np.column_stack([rng.uniform(0.5 if is_hard else 0, 1, n), rng.normal(size=n)])
+    x[::9, 1] = np.nan
+    return x, np.abs(rng.normal(0, 1 + 4 * x[:, 0]))
+
+
+def test_the_error_of_a_regressor_follows_the_rows_it_meets():
     rng = np.random.default_rng(5)
-
-    def drawn(n, hard):
-        groups = np.column_stack([rng.integers(0, 10, n), rng.integers(0, 4, n)])
-        groups[:, 0] = np.maximum(groups[:, 0], rng.integers(0, 10, n) if hard else 0)
-        return groups, np.abs(rng.normal(0, 1 + groups[:, 0]))
-
-    model = direct_loss.fit(*drawn(6000, hard=False))
-    assert model.explained > 0.15
-    easy, hard = (drawn(2000, hard=is_hard) for is_hard in (False, True))
-    for groups, losses in (easy, hard):
-        found = direct_loss.estimate(groups, model)
+    known, errors = _numbers(6000, rng)
+    for is_hard in (False, True):
+        waiting, truth = _numbers(2000, rng, is_hard=is_hard)
+        found = direct.estimate(known, errors, waiting)
         assert found.verdict == "known"
-        assert found.value == pytest.approx(losses.mean(), abs=4 * found.standard_error)
+        assert found.mae == pytest.approx(truth.mean(), abs=4 * found.standard_error)
+        assert (found.mae > 1.15 * errors.mean()) == is_hard
 
 
-def test_the_loss_of_rows_unlike_any_labelled_is_unknown():
+def test_the_error_of_rows_unlike_any_labelled_or_of_another_world_is_unknown():
     rng = np.random.default_rng(6)
-    model = direct_loss.fit(rng.integers(0, 5, (500, 1)), rng.random(500))
-    strange = direct_loss.estimate(rng.integers(0, 9, (200, 1)), model)
-    assert strange.verdict == "unknown"
-    assert "unlike any labelled row" in strange.reason
-    with pytest.raises(ValueError, match="need rows of 1 columns"):
-        direct_loss.estimate(rng.integers(0, 5, (5, 2)), model)
+    known, errors = _numbers(800, rng)
+    waiting, _ = _numbers(300, rng)
+    assert "outside of all labelled" in direct.estimate(known, errors, 100 * waiting).reason
+    assert "30 are needed" in direct.estimate(known, errors, waiting[:20]).reason
+    changed = np.concatenate([errors[:600], 2 * errors[600:]])
+    assert "the newest 200 labelled rows" in direct.estimate(known, changed, waiting).reason

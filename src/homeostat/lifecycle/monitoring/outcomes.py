@@ -60,8 +60,10 @@ def without_labels(
     few = min(int(known_truth.sum()), int(len(known_truth) - known_truth.sum()))
     if len(known_scores) < 2 * LEAST_LABELS or not few or not len(scores):
         told = (
-            f"{len(known_scores):,} labelled rows with {few:,} of the rarer class and "
-            f"{len(scores):,} without a label; {2 * LEAST_LABELS} labelled ones are needed"
+            f"{len(known_scores):,} labelled rows with {few:,} of the rarer class; "
+            f"{2 * LEAST_LABELS} with both classes are needed"
+            if len(scores)
+            else f"all {len(known_scores):,} rows have their label: nothing is to be estimated"
         )
         both = ("performance without labels", "prior shift")
         first, second = (

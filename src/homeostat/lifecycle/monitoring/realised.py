@@ -117,8 +117,10 @@ def classes_without_labels(
     few = min(wrong, len(known_right) - wrong)
     if len(known_sure) < 2 * estimation.LEAST_LABELS or not few or not len(sure):
         told = (
-            f"{len(known_sure):,} labelled rows, {wrong:,} of them answered wrongly, and "
-            f"{len(sure):,} without a label; {2 * estimation.LEAST_LABELS} labelled are needed"
+            f"{len(known_sure):,} labelled rows, {wrong:,} of them answered wrongly; "
+            f"{2 * estimation.LEAST_LABELS} with right and wrong answers are needed"
+            if len(sure)
+            else f"all {len(known_sure):,} rows have their label: nothing is to be estimated"
         )
         return _unknown(WITHOUT, told, query)
     split = int(len(known_sure) * (1 - RECENT))

@@ -86,6 +86,17 @@ def _labelled(n, *, seed, prior=0.5):
     return odds / (1 + odds), truth
 
 
+def test_what_is_missing_for_an_estimate_is_what_is_said_to_be_missing():
+    rng = np.random.default_rng(0)
+    scores = rng.random(800)
+    truth = (rng.random(800) < scores).astype(float)
+    for check in outcomes.without_labels(scores[:0], scores, truth, level=1e-4):
+        assert "all 800 rows have their label" in check.sentence
+    for check in outcomes.without_labels(scores, scores[:90], truth[:90], level=1e-4):
+        assert "90 labelled rows" in check.sentence
+        assert "400 with both classes are needed" in check.sentence
+
+
 def test_estimates_without_labels_are_told_and_know_a_new_share_of_positives():
     known, truth = _labelled(4000, seed=1)
     same, _ = _labelled(3000, seed=2)
