@@ -48,7 +48,8 @@ def test_a_worker_says_why_it_ends_unless_it_was_asked_to(tmp_path, capfd):
     ways = {
         "asked": lambda one: one.drain(idle_s=0.0),
         "signal": lambda one: os.kill(one.pid, signal.SIGTERM),
-        "gone": lambda one: _shut(one.line),
+        "succeeded": lambda one: _shut(one.line, socket.SHUT_WR),
+        "gone": lambda one: _shut(one.line, socket.SHUT_RDWR),
         "nonsense": lambda one: os.write(one.line, b"\0\0\0\1\xc1"),
     }
 
@@ -57,17 +58,18 @@ def test_a_worker_says_why_it_ends_unless_it_was_asked_to(tmp_path, capfd):
         ending.append(_ended(tmp_path / "other", lambda _: None, release="0.0.0"))
         return await asyncio.gather(*ending)
 
-    assert asyncio.run(story()) == [0, 0, 7, 1, 5]
+    assert asyncio.run(story()) == [0, 0, 0, 7, 1, 5]
     said = capfd.readouterr().err
     assert said.count("worker ends: a signal asked it to") == 1
+    assert said.count("worker ends: those of another release answer") == 1
     assert said.count("worker ends: its supervisor is gone") == 1
     assert said.count("worker ends: it cannot go on hearing its supervisor") == 1
     assert said.count("the supervisor is of another release") == 1
 
 
-def _shut(number):
+def _shut(number, how):
     with socket.socket(fileno=os.dup(number)) as line:
-        line.shutdown(socket.SHUT_WR)
+        line.shutdown(how)
 
 
 def test_a_worker_that_is_not_understood_is_ended_and_its_place_is_free(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 from typing import Final, Generic, TypeVar
 
@@ -167,6 +168,13 @@ class Channel(Generic[Heard]):
         """The file descriptor of this side; -1 once it is closed."""
         found = self._writer.get_extra_info("socket")
         return -1 if found is None else int(found.fileno())
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the other side is gone, and has not only said its last word."""
+        looking = select.poll()
+        looking.register(self.number, select.POLLIN)
+        return any(seen & select.POLLHUP for _, seen in looking.poll(0))
 
     def send(self, message: ToWorker | ToSupervisor) -> None:
         """Say something; when the other side is gone, to nobody.

@@ -132,10 +132,12 @@ class Worker:
             return DEAF
         if hearing.result():
             return DONE
-        # Another supervisor may be about to answer here: open connections get a last request.
-        self._idle_s = IDLE_S
-        _log.warning("worker ends: its supervisor is gone")
-        return LEFT
+        if self._talk.is_cut:
+            _log.warning("worker ends: its supervisor is gone")
+            return LEFT
+        self._idle_s = IDLE_S  # others answer here already; open connections get a last request
+        _log.info("worker ends: those of another release answer")
+        return DONE
 
     async def _hear(self, taken: socket.socket) -> bool:
         """Do what the supervisor says; true when it asks to end, false when it is gone."""
