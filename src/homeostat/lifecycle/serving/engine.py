@@ -198,9 +198,10 @@ class Engine:
                 raise errors.UnavailableError(
                     f"deployment {name!r} is not in memory yet", retry_after_s=1
                 )
-            known = ", ".join(sorted(self._served)) or "none yet"
+            known = ", ".join(sorted(self._served))
             raise errors.NotFoundError(
-                f"no deployment {name!r} is served here", hint=f"served: {known}"
+                f"no deployment {name!r} is served here",
+                hint=f"served: {known}" if known else "nothing is yet: homeostat deploy MODEL",
             )
         return found
 
