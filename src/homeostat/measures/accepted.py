@@ -111,6 +111,11 @@ def factor(squares: float, *, free: int, is_cautious: bool) -> float:
     is_cautious
         As for `overdispersion`.
 
+    Returns
+    -------
+    float
+        1 or more.
+
     Examples
     --------
     >>> factor(40.0, free=20, is_cautious=False), factor(25.0, free=20, is_cautious=True)

@@ -93,6 +93,11 @@ def tally(told: NDArray[np.float64], wrong: NDArray[np.bool_]) -> Tally:
     wrong
         Whether it was; shape ``(n,)``.
 
+    Returns
+    -------
+    Tally
+        Counts of the `N_GROUPS` groups.
+
     Examples
     --------
     >>> found = tally(np.array([0.0005, 0.4, 0.4]), np.array([False, True, False]))
@@ -117,6 +122,11 @@ def expected(known: Known, seen: Tally, *, small: float) -> Expected:
     small
         Share of answers turned round whose direction the residual is measured in, inside
         (0, 1).
+
+    Returns
+    -------
+    Expected
+        By group, joined where little is known.
 
     Notes
     -----
@@ -198,6 +208,11 @@ def turned(rate: float, share: float) -> float:
     share
         0 to 1.
 
+    Returns
+    -------
+    float
+        Inside (0, 1), `rate` or more.
+
     Notes
     -----
     ``r + share (1 - 2 r)``, at most .495: what a changed concept does where it meets sure and
@@ -212,7 +227,20 @@ def turned(rate: float, share: float) -> float:
 
 
 def squares(known: Known, *, blocks: int) -> tuple[float, int] | None:
-    """Return the sum of the newest residuals' squares and their number; None while too few."""
+    """Return the sum of the newest residuals' squares and their number.
+
+    Parameters
+    ----------
+    known
+        Of calm blocks.
+    blocks
+        How many of the newest.
+
+    Returns
+    -------
+    tuple or None
+        None while there are too few.
+    """
     newest = known.residuals[-blocks:]
     if len(newest) < _ENOUGH:
         return None
@@ -232,6 +260,11 @@ def calm(known: Known, seen: Tally, residual: float | None, *, blocks: int) -> K
         Its residual, None while nothing was expected of it.
     blocks
         Residuals that are kept.
+
+    Returns
+    -------
+    Known
+        With nothing pending.
     """
     fresh = pending(known, seen, residual)
     faded = KEPT**fresh.n_pending
@@ -244,7 +277,18 @@ def calm(known: Known, seen: Tally, residual: float | None, *, blocks: int) -> K
 
 
 def pending(known: Known, seen: Tally, residual: float | None) -> Known:
-    """Keep a block of a rise under way apart; arguments as for `calm`."""
+    """Keep a block of a rise under way apart.
+
+    Parameters
+    ----------
+    known, seen, residual
+        As for `calm`.
+
+    Returns
+    -------
+    Known
+        With the block among what is pending.
+    """
     return msgspec.structs.replace(
         known,
         n_pending=known.n_pending + 1,
