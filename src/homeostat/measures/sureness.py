@@ -25,7 +25,7 @@ WRONG_AT_LEAST = 10
 """Wrong answers of calm blocks in a group; smaller ones are joined with less sure ones."""
 KEPT = 0.99
 """What a calm block leaves of those before: scores change their meaning when members do."""
-_ENOUGH = 8  # residuals from which their spread is known
+_ENOUGH = 20  # residuals from which their spread is known; with 8 twice the false alarms at .95
 _NEAR_HALF = 0.45  # from here on answers are guesses, and turning them round changes nothing
 
 _NONE = (0.0,) * N_GROUPS
