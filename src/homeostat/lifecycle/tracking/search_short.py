@@ -82,7 +82,7 @@ def _made(where: Place, asked: Question, place: tuple[Any, ...] | None) -> Ready
     if not is_newest(asked):
         source, run, needs = _source(made, asked)
         # CROSS: the database is to take this road and not look for another.
-        start = f"({source}) x CROSS JOIN runs r"
+        start = f"{source} CROSS JOIN runs r"
         held.append("r.id = x.run_id")
     held.append(made.among("r.experiment_id", asked.experiments))
     held.extend(search_plans.holds(made, needs, run))
@@ -124,12 +124,12 @@ def _source(made: Statement, asked: Question) -> tuple[str, str, tuple[Need, ...
 
 
 def _if_short(wanted: str, counted: str) -> str:
-    """Return a statement that gives its rows if they are few, and else none."""
-    # As a limit it is looked at once; as a condition SQLite would ask it of every row.
+    """Return sources that give rows if they are few, and else none."""
+    # As a source of one row or none it is looked at once; as a condition SQLite would ask it
+    # of every row.
     return (
-        f"SELECT y.run_id FROM ({wanted}) y LIMIT CASE WHEN"  # noqa: S608 - fixed words
-        f" (SELECT count(*) FROM (SELECT one FROM ({counted}) y LIMIT :most) z) < :most"
-        " THEN :most ELSE 0 END"
+        f"(SELECT 1 WHERE (SELECT count(*) FROM (SELECT one FROM ({counted}) y LIMIT :most) z)"  # noqa: S608 - fixed words
+        f" < :most) few CROSS JOIN ({wanted}) x"
     )
 
 
