@@ -16,8 +16,9 @@ _text: Final = json.encoder.encode_basestring
 _ENCODER: Final = json.JSONEncoder(
     sort_keys=True, allow_nan=False, ensure_ascii=False, separators=(",", ":")
 )
-# Writes texts as the other does, except that it has no bytes for half a surrogate pair.
+# Writes what is in `_PLAIN` as the other does, where it can.
 _QUICK: Final = msgspec.json.Encoder(order="sorted")
+_PLAIN: Final = frozenset({str, int, bool, type(None)})
 
 
 def canonical(value: Any) -> str:
@@ -48,8 +49,8 @@ def canonical(value: Any) -> str:
             # As most facts are; the other encoder would take ten times as long.
             try:
                 return _QUICK.encode(value).decode()
-            except UnicodeEncodeError:
-                pass  # half of a surrogate pair: the other encoder keeps it
+            except (UnicodeEncodeError, OverflowError):
+                pass  # half of a surrogate pair, or a number of more than 64 bits
         return _ENCODER.encode(value)
     except (TypeError, ValueError) as error:
         raise errors.InvalidInputError(
@@ -125,10 +126,10 @@ def statement(*, project: str, seq: int, at: int, digest: str) -> bytes:
 
 
 def _is_flat(value: Any) -> bool:
-    """Say whether a value is a dict of texts, by their very types."""
+    """Say whether a value is a dict of plain values, by their very types."""
     if type(value) is not dict:
         return False
     for name, item in value.items():
-        if type(name) is not str or type(item) is not str:
+        if type(name) is not str or type(item) not in _PLAIN:
             return False
     return True
