@@ -24,7 +24,9 @@ def test_feed_and_recession_are_told_apart_on_both_databases(database_url, tmp_p
         kinds = life.kinds()
         assert kinds[:3] == ["quarantine", "release", "retrain"]
         assert "promote" in kinds
-        assert life.state().quarantined == ((1880, 2220),)  # and twenty doubtful rows on each side
+        assert life.state().quarantined == (
+            (1880, 2220),
+        )  # and twenty doubtful rows on each side
         versions = opened.read(lambda tx: registry.list_versions(tx, life.owner, living.NAME))
         assert versions[0].trained_rows is not None
         for one in life.decisions():

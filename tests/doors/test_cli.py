@@ -262,7 +262,7 @@ def test_status_tells_the_health_of_every_deployment(furnished, capsys):
     assert "credit" in capsys.readouterr().out
     assert cli.invoke(["status", "--nagios"]) == 2
     whole, credit = capsys.readouterr().out.splitlines()
-    assert whole.startswith("HOMEOSTAT CRITICAL - 1 deployments, ")
+    assert whole.startswith("HOMEOSTAT CRITICAL - 1 deployment, ")
     assert credit.startswith("CRITICAL - credit: harm: ")
     assert credit.partition(" | ")[2].startswith("'credit_open_alerts'=")
 

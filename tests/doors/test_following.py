@@ -6,6 +6,7 @@ import asyncio
 import http.server
 import os
 import threading
+from concurrent import futures
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import blake3
@@ -235,6 +236,15 @@ def test_plans_come_in_pages_and_one_whose_files_are_missing_holds_up_none(
                 assert (await replica.ask("d001")).generation == 1
 
     asyncio.run(story())
+
+
+def test_two_plans_may_bring_the_same_file_at_once(tmp_path):
+    place, data = tmp_path / "file", b"x" * 10_000
+    with futures.ThreadPoolExecutor(8) as threads:
+        done = list(threads.map(lambda _: follower._write(place, data), range(400)))
+    assert len(done) == 400
+    assert place.read_bytes() == data
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_reason_for_missing_files_is_told_once_and_a_new_one_too(

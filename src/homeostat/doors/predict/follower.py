@@ -19,7 +19,7 @@ import blake3
 import msgspec
 
 from homeostat.doors.predict import control
-from homeostat.foundation import clock, errors, log
+from homeostat.foundation import clock, errors, ids, log
 from homeostat.lifecycle.serving import entities
 
 WAIT_S: Final = 25.0
@@ -342,7 +342,8 @@ def _is_whole(place: Path, digest: str) -> bool:
 
 def _write(place: Path, data: bytes, *, is_forced: bool = False) -> None:
     """Put bytes in place whole or not at all; UnavailableError when the disk refuses."""
-    draft = place.with_name(f"{place.name}.{os.getpid()}.part")
+    # A name of its own: two plans may name the same file and have it brought at once.
+    draft = place.with_name(f"{place.name}.{ids.new_id()}.part")
     try:
         with draft.open("wb") as file:
             file.write(data)
