@@ -21,6 +21,7 @@ from homeostat.foundation.database import borders, changes, transaction
 
 BUSY_TIMEOUT_MS = 20_000
 _PAUSE_S = 0.01
+_LOOK_S = 0.002
 # Of the writer's write-ahead log, when nobody asks for a checkpoint in time; 64 MB.
 _MOST_PAGES = 16_000
 _PRIMARY = 0xFF  # of SQLite's extended codes
@@ -180,9 +181,10 @@ class Database:
             raw = self._writers_raw()
             own = self._writers_own
             assert own is not None
-            is_begun = not is_patient and _begins_at_once(raw)
             try:
-                with borders.begun(own, "" if is_begun else "BEGIN IMMEDIATE"):
+                with borders.translated(own):
+                    _begin(raw, is_patient=is_patient)
+                with borders.begun(own, ""):
                     self._changes.begin(raw)
                     yield own
             finally:
@@ -198,7 +200,10 @@ class Database:
         """Return the driver's connection of the writer; for who holds `Changes.quiet`."""
         if self._writers_own is None:
             self._writers_own = self.writing.connect()
-            _raw(self._writers_own).execute(f"PRAGMA wal_autocheckpoint={_MOST_PAGES}")
+            raw = _raw(self._writers_own)
+            raw.execute(f"PRAGMA wal_autocheckpoint={_MOST_PAGES}").close()
+            # `_begin` waits where that is wanted.
+            raw.execute("PRAGMA busy_timeout=0").close()
         return _raw(self._writers_own)
 
     def checkpoint(self) -> None:
@@ -262,18 +267,22 @@ def _raw(connection: sa.Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def _begins_at_once(raw: Any) -> bool:
-    """Begin to write on SQLite without waiting; False where it went wrong in another way."""
-    raw.execute("PRAGMA busy_timeout=0").close()
-    try:
-        raw.execute("BEGIN IMMEDIATE").close()
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & _PRIMARY == sqlite3.SQLITE_BUSY:
-            raise OccupiedError from None
-        return False
-    finally:
-        raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}").close()
-    return True
+def _begin(raw: Any, *, is_patient: bool) -> None:
+    """Begin to write on SQLite; the driver's error when it stays locked."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY:
+                raise
+            if not is_patient:
+                raise OccupiedError from None
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK_S)
+        else:
+            return
 
 
 def _parse(url: str) -> sa.URL:

@@ -21,6 +21,8 @@ TO_UPDATED_AT: sa.BindParameter[int] = sa.bindparam("to_updated_at")
 TO_DESCRIPTION: sa.BindParameter[str] = sa.bindparam("to_description")
 TO_STAGE: sa.BindParameter[str] = sa.bindparam("to_stage")
 
+_NO_STAGE: sa.ColumnClause[str] = sa.literal_column("'None'")
+
 Texts = tuple[tuple[str, str], ...]
 """Keys and values, by key."""
 
@@ -102,6 +104,7 @@ IN_STAGE = Prepared(
         versions.c.project == IN_PROJECT,
         versions.c.model == IN_MODEL,
         versions.c.stage == sa.bindparam("in_stage"),
+        versions.c.stage != _NO_STAGE,
     )
     .order_by(versions.c.number)
 )
@@ -109,12 +112,15 @@ IN_STAGE = Prepared(
 
 def _newest(stage: str) -> Any:
     inner = versions.alias(f"in_{stage.lower()}")
+    # That some stage is meant says that the index of stages holds it.
+    indexed = [] if stage == STAGES[0] else [inner.c.stage != _NO_STAGE]
     return (
         sa.select(sa.func.max(inner.c.number))
         .where(
             inner.c.project == IN_PROJECT,
             inner.c.model == IN_MODEL,
             inner.c.stage == sa.literal_column(f"'{stage}'"),
+            *indexed,
         )
         .scalar_subquery()
     )
@@ -217,5 +223,5 @@ def latest(tx: Transaction, model: str) -> list[Version]:
 
 
 def numbers_in(tx: Transaction, model: str, stage: Stage) -> list[int]:
-    """Return the numbers of all versions in a stage."""
+    """Return the numbers of all versions in a stage other than None."""
     return [row[0] for row in tx.run(IN_STAGE, of_model(tx, model, in_stage=stage)).fetchall()]

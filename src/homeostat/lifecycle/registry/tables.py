@@ -18,6 +18,8 @@ def _number(**options: Any) -> sa.Column[int]:
     return sa.Column("number", sa.Integer, **options)
 
 
+STAGED = sa.text("stage <> 'None'")
+
 models = sa.Table(
     "models",
     metadata,
@@ -31,7 +33,6 @@ models = sa.Table(
     columns.text("description", nullable=True),
     _instant("updated_at"),
     _instant("deleted_at"),
-    sa.Index("models_updated", "project", "updated_at"),
 )
 # What the body says at registration stays there; the columns say what is true now.
 versions = sa.Table(
@@ -50,7 +51,12 @@ versions = sa.Table(
     columns.text("source", server_default=""),
     columns.text("description", server_default=""),
     columns.text("stage", server_default="None"),
-    sa.Index("versions_stage", "project", "model", "stage", "number"),
+    # Nearly all versions are in no stage, and those are found by their number.
+    sa.Index(
+        *("versions_stage", "project", "model", "stage", "number"),
+        sqlite_where=STAGED,
+        postgresql_where=STAGED,
+    ),
     sa.Index("versions_run", "project", "run_id"),
     sa.Index("versions_updated", "project", "updated_at"),
 )
