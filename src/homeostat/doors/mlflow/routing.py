@@ -163,16 +163,19 @@ class Call:
         fn
             Called a second time where it was stopped.
         question
-            Whatever tells how long it takes; what took long once is not tried at once for a
-            while.
+            Whatever tells how long it takes; what took long twice in a row is not tried at
+            once for a while.
         """
         database = self.house.database
         if database.is_sqlite and not _long.holds(question):
             try:
                 with database.glance(project=self.project, most_s=AT_ONCE_S) as tx:
-                    return fn(tx)
+                    found = fn(tx)
             except TooLongError:
                 _long.add(question)
+            else:
+                _long.forgive(question)
+                return found
         return await self.read(fn)
 
     async def write(self, fn: Callable[[Transaction], T]) -> T:
