@@ -18,7 +18,18 @@ def now_ms() -> int:
     int
         Milliseconds since 1970-01-01 UTC.
     """
-    return time.time_ns() // 1_000_000
+    return now_ns() // 1_000_000
+
+
+def now_ns() -> int:
+    """Return the current instant as finely as the machine tells it.
+
+    Returns
+    -------
+    int
+        Nanoseconds since 1970-01-01 UTC.
+    """
+    return time.time_ns()
 
 
 def has_date(at: int) -> bool:
