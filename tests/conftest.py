@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 
+import hypothesis
 import pytest
 import structlog
 
@@ -32,6 +33,19 @@ def _in_memory(folder="/dev/shm", room=4 << 30):
 # Databases sync every commit; where a disk is slow, half the time of the tests is waiting.
 if sys.platform == "linux" and _in_memory():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
+
+
+# What a claim is tried on is the same in every run, and no time limit holds: whether a commit
+# may land is no matter of luck or of who else computes. To look further than that:
+# pytest --hypothesis-profile=wide --hypothesis-seed=1
+SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile(
+    "same", deadline=None, derandomize=True, database=None, suppress_health_check=SLOW
+)
+hypothesis.settings.register_profile(
+    "wide", deadline=None, derandomize=False, suppress_health_check=SLOW, print_blob=True
+)
+hypothesis.settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)

@@ -195,7 +195,7 @@ PATHS = st.lists(st.lists(SEGMENT, min_size=1, max_size=3).map("/".join), max_si
 @settings(
     max_examples=40,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(PATHS, st.lists(SEGMENT, max_size=2).map("/".join))
 def test_a_listing_is_what_a_walk_over_all_paths_would_show(act, run, wanted, folder):

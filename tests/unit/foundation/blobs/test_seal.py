@@ -53,7 +53,7 @@ def small_frames():
 
 @KINDS
 @pytest.mark.usefixtures("small_frames")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.binary(max_size=300),
     st.tuples(st.integers(1, 130), st.integers(1, 130)),
