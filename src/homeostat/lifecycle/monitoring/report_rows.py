@@ -5,12 +5,10 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from homeostat.lifecycle.monitoring import report_bars, report_columns
 from homeostat.measures import evidently, samples
 
-Floats = NDArray[np.float64]
 _FEW_VALUES = 10
 _SLICE_ROWS = 131_072
 
@@ -26,7 +24,7 @@ def compare(reference: pl.Series, current: pl.Series) -> report_columns.ColumnDr
     Returns
     -------
     report_columns.ColumnDrift
-        With a note where there is report_columns.nothing to compare.
+        With a note where there is nothing to compare.
     """
     kind, told = report_columns.common_kind(reference, current)
     if told:
@@ -60,25 +58,30 @@ def _numbers_evidently(
     n_distinct = _n_distinct(y)
     by_value = y.dtype.kind == "i" and n_distinct <= _FEW_VALUES
     scores = evidently.compare_numbers(x, y, deviation=deviation, by_value=by_value)
+    found = msgspec.structs.replace(found, bars=report_bars.of_samples(x, y))
+    as_kind: evidently.Kind = "category" if by_value else "number"
+    return _decided(found, scores, kind=as_kind, n_values=_n_both(x, y))
+
+
+def _decided(
+    found: report_columns.ColumnDrift,
+    scores: evidently.Scores,
+    *,
+    kind: evidently.Kind,
+    n_values: int,
+) -> report_columns.ColumnDrift:
+    """Add the statistics, and what the one that Evidently goes by says."""
     chosen = evidently.choose(
-        scores,
-        kind="category" if by_value else "number",
-        n_reference=len(x),
-        n_values=_n_both(x, y),
+        scores, kind=kind, n_reference=found.n_reference, n_values=n_values
     )
     return msgspec.structs.replace(
         found,
-        values=_values(scores),
+        values={name: getattr(scores, name) for name in report_columns.STATISTICS},
         test=chosen.test,
         score=chosen.score,
         threshold=chosen.threshold,
         is_drifted=chosen.is_drifted,
-        bars=report_bars.of_samples(x, y),
     )
-
-
-def _values(scores: evidently.Scores) -> dict[str, float | None]:
-    return {name: getattr(scores, name) for name in report_columns.STATISTICS}
 
 
 def _finite(values: pl.Series) -> samples.Numbers:
@@ -134,20 +137,7 @@ def _categories(
     else:
         found = msgspec.structs.replace(found, bars=report_bars.of_categories(counted, r, c))
     scores = evidently.compare_categories(r, c)
-    chosen = evidently.choose(
-        scores,
-        kind="text" if is_text else "category",
-        n_reference=found.n_reference,
-        n_values=len(r),
-    )
-    return msgspec.structs.replace(
-        found,
-        values=_values(scores),
-        test=chosen.test,
-        score=chosen.score,
-        threshold=chosen.threshold,
-        is_drifted=chosen.is_drifted,
-    )
+    return _decided(found, scores, kind="text" if is_text else "category", n_values=len(r))
 
 
 def _aligned(reference: pl.Series, current: pl.Series) -> pl.DataFrame:

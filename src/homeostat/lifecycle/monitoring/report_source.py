@@ -61,13 +61,7 @@ def open_table(given: Any, *, role: str) -> Table:
     if isinstance(given, Mapping):
         return _frame(pl.DataFrame(given, strict=False))
     if hasattr(given, "iloc") and hasattr(given, "columns"):
-        names = tuple(str(name) for name in given.columns)
-        places = {name: i for i, name in enumerate(names)}
-
-        def read(name: str, start: int, n: int) -> pl.Series:
-            return _pandas(given.iloc[:, places[name]], name).slice(start, n)
-
-        return Table(names, len(given), read)
+        return _pandas_table(given)
     if hasattr(given, "__arrow_c_stream__") or hasattr(given, "__arrow_c_array__"):
         return _frame(pl.DataFrame(given))
     raise errors.InvalidInputError(
@@ -83,8 +77,30 @@ def _frame(frame: pl.DataFrame) -> Table:
     return Table(tuple(frame.columns), frame.height, read)
 
 
+def _pandas_table(given: Any) -> Table:
+    names = tuple(str(name) for name in given.columns)
+    places = {name: i for i, name in enumerate(names)}
+    newest: dict[str, pl.Series] = {}
+
+    def read(name: str, start: int, n: int) -> pl.Series:
+        column = given.iloc[:, places[name]]
+        if not _is_plain(column):
+            return _pandas(column.iloc[start : start + n], name)
+        if name not in newest:  # all values together say what type they have; asked once
+            newest.clear()
+            newest[name] = _pandas(column, name)
+        return newest[name].slice(start, n)
+
+    return Table(names, len(given), read)
+
+
+def _is_plain(column: Any) -> bool:
+    """Say whether a pandas column holds any objects, so that its values tell their type."""
+    return str(column.dtype) == "object"
+
+
 def _pandas(column: Any, name: str) -> pl.Series:
-    plain = str(column.dtype) == "object"
+    plain = _is_plain(column)
     try:
         return pl.Series(name, column.tolist() if plain else column)
     except (TypeError, ValueError, pl.exceptions.PolarsError):  # values of several types

@@ -184,9 +184,11 @@ def test_a_file_read_in_pieces_is_compared_as_the_whole_table(tmp_path, monkeypa
         }
     )
     table.write_parquet(tmp_path / "now.parquet", row_group_size=700)
-    whole = report.drift_report(table[:500], table)
+    frame = table.to_pandas().assign(mixed=[None] * 400 + ["a", 1] * 800)
+    whole, objects = (report.drift_report(each[:500], each) for each in (table, frame))
     monkeypatch.setattr(report_source, "_PIECE_ROWS", 300)
     assert report.drift_report(table[:500], tmp_path / "now.parquet") == whole
+    assert report.drift_report(frame[:500], frame) == objects
     assert whole.columns[-1].note == "nearly every value differs"
     assert whole.columns[-1].n_current == n
 
