@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ _STEPS: Final = 2000  # of SQLite's machine, some 50 microseconds
 
 
 @contextlib.contextmanager
-def begun(connection: sa.Connection, begin: str) -> Iterator[None]:
+def begun(connection: sa.Connection, begin: Callable[[Any], object]) -> Iterator[None]:
     """Begin straight at the driver, at a tenth of SQLAlchemy's price; undo what is left.
 
     Parameters
@@ -29,7 +29,7 @@ def begun(connection: sa.Connection, begin: str) -> Iterator[None]:
     connection
         Outside any transaction.
     begin
-        The statement that begins it; empty where it was begun at the driver.
+        Begins on the driver's connection that it is given.
 
     Raises
     ------
@@ -37,9 +37,8 @@ def begun(connection: sa.Connection, begin: str) -> Iterator[None]:
         When the database cannot be reached or stays locked.
     """
     raw: Any = connection.connection.dbapi_connection
-    if begin:
-        with translated(connection):
-            raw.execute(begin)
+    with translated(connection):
+        begin(raw)
     try:
         yield
     finally:

@@ -115,13 +115,15 @@ class Changes:
         Held by the writer as long as something is written and not committed.
     copies
         What is kept with its help, by who keeps it.
+    view
+        As given.
     """
 
     def __init__(self, own: Callable[[], Any], view: Callable[..., Any]) -> None:
         self.quiet = threading.RLock()
         self.copies: dict[str, Any] = {}
         self._own = own
-        self._view = view
+        self.view = view
         self._followers: tuple[Follower, ...] = ()
         self._state: tuple[Any, int] | None = None
 
@@ -152,9 +154,9 @@ class Changes:
 
     def named(self, table: str | None, parameters: Any) -> None:
         """Tell of a statement and the values it is run with; None for any table."""
-        listed = [parameters or {}] if parameters is None else parameters
-        if isinstance(parameters, Mapping):
-            listed = [parameters]
+        if parameters is None:
+            parameters = {}
+        listed = [parameters] if isinstance(parameters, Mapping) else parameters
         for one in self._followers:
             if table is None:
                 one.lose()
@@ -205,15 +207,9 @@ class Changes:
                 heard = None if follower.is_lost else frozenset(follower.ids)
                 follower.ids = set()
                 follower.is_lost = False
-                tx = stack.enter_context(self._view(project=project))
+                tx = stack.enter_context(self.view(project=project))
                 tx.state()  # from here on the view stands still
             yield tx, heard
-
-    @contextlib.contextmanager
-    def view(self, *, project: str) -> Iterator[Any]:
-        """Open a view of this moment."""
-        with self._view(project=project) as tx:
-            yield tx
 
     def forget(self, follower: Follower) -> None:
         """Tell a follower no more; its copies are worthless."""

@@ -8,6 +8,7 @@ may read, decide and write without another process stepping in between.
 from __future__ import annotations
 
 import contextlib
+import functools
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -137,7 +138,7 @@ class Database:
         except IndexError:
             connection = self.reading.connect()
         try:
-            with borders.begun(connection, "BEGIN"), borders.translated(connection):
+            with borders.begun(connection, _begin_to_read), borders.translated(connection):
                 tx = transaction.Transaction(connection, project=project, signer=self.signer)
                 if most_s is None:
                     tx.changes = self._changes
@@ -181,10 +182,9 @@ class Database:
             raw = self._writers_raw()
             own = self._writers_own
             assert own is not None
+            begin = functools.partial(_begin_to_write, is_patient=is_patient)
             try:
-                with borders.translated(own):
-                    _begin(raw, is_patient=is_patient)
-                with borders.begun(own, ""):
+                with borders.begun(own, begin):
                     self._changes.begin(raw)
                     yield own
             finally:
@@ -202,7 +202,7 @@ class Database:
             self._writers_own = self.writing.connect()
             raw = _raw(self._writers_own)
             raw.execute(f"PRAGMA wal_autocheckpoint={_MOST_PAGES}").close()
-            # `_begin` waits where that is wanted.
+            # `_begin_to_write` waits where that is wanted.
             raw.execute("PRAGMA busy_timeout=0").close()
         return _raw(self._writers_own)
 
@@ -267,7 +267,11 @@ def _raw(connection: sa.Connection) -> Any:
     return connection.connection.dbapi_connection
 
 
-def _begin(raw: Any, *, is_patient: bool) -> None:
+def _begin_to_read(raw: Any) -> None:
+    raw.execute("BEGIN")
+
+
+def _begin_to_write(raw: Any, *, is_patient: bool) -> None:
     """Begin to write on SQLite; the driver's error when it stays locked."""
     deadline = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:

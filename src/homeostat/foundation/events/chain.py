@@ -45,12 +45,11 @@ def canonical(value: Any) -> str:
     '{"a":[1.5,null],"b":1}'
     """
     try:
-        if _is_flat(value):
-            # As most facts are; the other encoder would take ten times as long.
-            try:
-                return _QUICK.encode(value).decode()
-            except (UnicodeEncodeError, OverflowError):
-                pass  # half of a surrogate pair, or a number of more than 64 bits
+        # Most facts are flat; the other encoder would take ten times as long.
+        return _QUICK.encode(value).decode() if _is_flat(value) else _ENCODER.encode(value)
+    except (UnicodeEncodeError, OverflowError):
+        # Half of a surrogate pair, or a number of more than 64 bits, which only the quick one
+        # cannot write.
         return _ENCODER.encode(value)
     except (TypeError, ValueError) as error:
         raise errors.InvalidInputError(
