@@ -98,9 +98,9 @@ def test_a_broken_feed_of_a_model_served_elsewhere_is_found(
     assert (made.kind, made.key) == ("watched", "id")
     good, broken = answers(400, seed=1), answers(200, seed=2, income=100.0, first=400)
     rows = pl.concat([good, broken])
-    assert client.monitoring.send("scores", predictions=rows) == (600, 0)
-    assert client.monitoring.send("scores", predictions=rows) == (600, 0)  # taken once
-    assert client.monitoring.send("scores", labels=good.select("id", "bad")) == (0, 400)
+    assert client.monitoring.send("scores", predictions=rows)[:2] == (600, 0)
+    assert client.monitoring.send("scores", predictions=rows) == (600, 0, ())  # taken once
+    assert client.monitoring.send("scores", labels=good.select("id", "bad")) == (0, 400, ())
     work(told)
     seen = client.alerts.windows("scores")
     assert [w.first_row for w in seen] == [400, 200, 0]
@@ -172,7 +172,7 @@ def test_several_classes_and_numbers_that_are_served_elsewhere_are_watched_too(
     )
     rows = pl.concat([good, worse])
     sent = client.monitoring.send("scores", predictions=rows.drop("bad"), labels=rows[:2100])
-    assert sent == (2400, 2100)
+    assert sent == (2400, 2100, ())
     work(told)
     (alert,) = [a for a in client.alerts.list(deployment="scores") if a.kind == "harm"]
     blamed = client.monitoring.blame("scores")
@@ -285,17 +285,26 @@ def test_the_command_line_attaches_files(at_home, reference, tmp_path, capsys):
     reference.write_parquet(places["reference"])
     answers(50, seed=1).write_parquet(places["predictions"])
     files = [f"--{name}={place}" for name, place in places.items()]
-    columns = ["--target", "bad", "--key", "id", "--time", "at", "--json"]
-    assert cli.invoke(["monitor", "attach", "scores", *files, *columns]) == 0
-    assert json.loads(capsys.readouterr().out)["kind"] == "watched"
+    columns = ["--target", "bad", "--key", "id", "--time", "at", "--protected", "sex"]
+    assert cli.invoke(["monitor", "attach", "scores", *files, *columns, "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["kind"] == "watched"
+    assert said.err == ""
+    assert cli.invoke(["monitor", "attach", "others", files[0], *columns, "--protected", "se"])
+    assert "se" in capsys.readouterr().err
+    answers(9, seed=2, first=50).drop("z", "sex").write_parquet(places["predictions"])
+    assert cli.invoke(["monitor", "attach", "scores", files[1]]) == 0
+    assert "the reference has or the policy protects: z, sex." in capsys.readouterr().err
     assert cli.invoke(["monitor", "attach", "nobody", files[1]]) != 0
     work(at_home)
     assert cli.invoke(["monitor", "show", "scores"]) == 0
-    assert "50" in capsys.readouterr().out
+    assert "59" in capsys.readouterr().out
+    assert cli.invoke(["monitor", "show", "scores", "--part", "sex=f"]) == 0
+    assert "nothing" not in capsys.readouterr().out
     assert cli.invoke(["monitor", "show", "scores", "--column", "income"]) == 0
     shown = capsys.readouterr().out
     assert "different" in shown
-    assert "± 2" in shown
+    assert "± " in shown
     assert cli.invoke(["monitor", "show", "scores", "--column", "incom"]) != 0
     assert "income" in capsys.readouterr().err
     answers(8, seed=2, first=7200).write_parquet(places["predictions"])

@@ -8,6 +8,7 @@ import msgspec
 
 from homeostat.doors.api import routing
 from homeostat.foundation.database import Transaction
+from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake
 from homeostat.lifecycle.data.entities import Snapshot
@@ -19,7 +20,7 @@ from homeostat.lifecycle.monitoring.stored import SummaryWindow
 from homeostat.lifecycle.monitoring.unusual import UnusualRow
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import observed
-from homeostat.lifecycle.predictions.entities import Sealed, Segment
+from homeostat.lifecycle.predictions.entities import Sealed
 from homeostat.lifecycle.registry.entities import Version
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import classes, correcting, watching
@@ -190,7 +191,7 @@ async def attach(call: routing.Call) -> Deployment:
     return await call.write(write)
 
 
-async def observe(call: routing.Call) -> Segment:
+async def observe(call: routing.Call) -> observed.Taken:
     """Take in what another server answered; it becomes a part of the log."""
     name = str(call.path_params["name"])
     body: Observations = call.body
@@ -217,7 +218,13 @@ async def observe(call: routing.Call) -> Segment:
         )
 
     sealed = await call.work(seal)
-    return await call.write(lambda tx: correcting.accept_segment(tx, call.actor, sealed))
+    kept = await call.write(lambda tx: correcting.accept_segment(tx, call.actor, sealed))
+    lacking = observed.lacking(
+        body.rows,
+        features=[column.name for column in version.schema.columns],
+        protected=policies.parse(deployment.policy).data.protected,
+    )
+    return observed.Taken(**msgspec.structs.asdict(kept), lacking=lacking)
 
 
 ROUTES = (
@@ -288,7 +295,7 @@ ROUTES = (
         "/api/deployments/{name}/observations",
         "prediction.write",
         observe,
-        answer=Segment,
+        answer=observed.Taken,
         body=Observations,
         status=201,
         limit_bytes=OBSERVATIONS_LIMIT_BYTES,

@@ -162,8 +162,12 @@ def resolve(*, alert: str, as_json: bool) -> None:
     "--task",
     type=click.Choice(["classification", "regression"]),
     default="classification",
-    show_default=True,
-    help="What is foretold.",
+    help="What is foretold; classes unless said.",
+)
+@click.option(
+    "--protected",
+    multiple=True,
+    help="Column that is no feature, for fairness by its groups; may be repeated.",
 )
 @output.option
 def attach(
@@ -178,20 +182,24 @@ def attach(
     """Watch a model that is served elsewhere, as NAME.
 
     With --reference it is attached; --predictions and --labels are handed over then or later.
-    A homeostat.toml is written from --target, --key, --time and --task unless --policy names
-    one.
+    A homeostat.toml is written from --target, --key, --time, --task and --protected unless
+    --policy names one. Columns of the reference that the predictions lack are told: to those
+    who watch, a missing feature is a broken feed.
     """
     with session.client() as client:
         if reference is not None:
             columns["policy"] = columns["policy"] or ""
             client.monitoring.attach(name, reference=reference, **columns)
         found = client.deployments.get(name)
-        n_rows, n_labels = client.monitoring.send(name, predictions=predictions, labels=labels)
+        sent = client.monitoring.send(name, predictions=predictions, labels=labels)
+    if sent.warning:
+        click.echo(f"warning: {sent.warning}", err=True)
     output.emit(
         found,
         as_json=as_json,
         show=lambda: (
-            f"{found.name} is watched: {n_rows:,} predictions, {n_labels:,} labels taken"
+            f"{found.name} is watched: {sent.n_predictions:,} predictions, "
+            f"{sent.n_labels:,} labels taken"
         ),
     )
 
@@ -202,8 +210,7 @@ def attach(
     "--by",
     type=click.Choice(["minute", "hour", "day"]),
     default="hour",
-    show_default=True,
-    help="How long a window is.",
+    help="How long a window is; an hour unless said.",
 )
 @click.option("--since", default="", help="Only that far back: 6h, 7d.")
 @click.option("--column", default="", help="Show one column instead of those that moved.")
@@ -246,26 +253,19 @@ def check(*, deployment: str, as_json: bool) -> None:
 
 @monitor.command()
 @click.argument("deployment")
-@click.option("--as-of", type=int, help="Only what was known then counts; milliseconds UTC.")
+@click.option("--as-of", help="Only what was known then counts: 2026-04-05T10:31, UTC.")
 @output.option
-def performance(*, deployment: str, as_of: int | None, as_json: bool) -> None:
+def performance(*, deployment: str, as_of: str | None, as_json: bool) -> None:
     """Measure how well a DEPLOYMENT answered rows whose labels had time to come."""
     with session.client() as client:
-        found = client.monitoring.performance(deployment, as_of=as_of)
+        found = client.monitoring.performance(deployment, as_of=output.moment(as_of))
     output.emit(
         found,
         as_json=as_json,
         show=lambda: output.table(
             ["metric", "#value", "#from", "#to"],
             [
-                (
-                    name,
-                    *(
-                        f"{value:.4g}"
-                        for value in (one.value, one.low, one.high)
-                        if value is not None
-                    ),
-                )
+                (name, *(f"{v:.4g}" for v in (one.value, one.low, one.high) if v is not None))
                 for name, one in found.metrics.items()
             ],
             title=found.sentence,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import blake3
 import polars as pl
@@ -18,11 +18,43 @@ from homeostat.lifecycle.monitoring.stored import Grain, Role, SummaryWindow
 from homeostat.lifecycle.monitoring.unusual import UnusualRow
 from homeostat.lifecycle.policy import Policy
 from homeostat.lifecycle.predictions.entities import Segment
-from homeostat.lifecycle.predictions.observed import Observation
+from homeostat.lifecycle.predictions.observed import Observation, Taken
 from homeostat.lifecycle.serving.entities import Deployment
 
 CHUNK_ROWS = 5000
 LABELS_AT_ONCE = 50_000
+_TOLD = 5
+
+
+class Sent(NamedTuple):
+    """What `Monitoring.send` handed over.
+
+    Parameters
+    ----------
+    n_predictions, n_labels
+        How many were taken.
+    lacking
+        Features and protected columns that the predictions did not have: a feature that is
+        missing is a broken feed to those who watch.
+    """
+
+    n_predictions: int
+    n_labels: int
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> str:
+        """What the lacking columns lead to, for people; empty without any."""
+        if not self.lacking:
+            return ""
+        more = len(self.lacking) - _TOLD
+        names = ", ".join(self.lacking[:_TOLD]) + (f" and {more} more" if more > 0 else "")
+        return (
+            f"the predictions lack what the reference has or the policy protects: {names}. To "
+            "those who watch, a missing feature is a broken feed. Name columns that are no "
+            "features with --protected, or leave them out of the reference, and attach it "
+            "under another name"
+        )
 
 
 class Monitoring:
@@ -47,6 +79,7 @@ class Monitoring:
         key: str | None = None,
         time: str | None = None,
         task: str = "classification",
+        protected: Sequence[str] = (),
     ) -> Deployment:
         """Begin to watch a model that is served elsewhere.
 
@@ -64,6 +97,9 @@ class Monitoring:
         target, key, time, task
             Columns of the outcome, of what labels join by, and of the instant, and
             ``classification`` or ``regression``; only without a policy.
+        protected
+            Columns that are no features, by whose values fairness is told and what was served
+            is kept; only without a policy.
 
         Returns
         -------
@@ -79,9 +115,13 @@ class Monitoring:
         """
         text = policy.read_text(encoding="utf-8") if isinstance(policy, Path) else policy
         if not text:
-            text = telling.written_policy(name, target=target, key=key, time=time, task=task)
-        policies.parse(text)
+            text = telling.written_policy(
+                name, target=target, key=key, time=time, task=task, protected=protected
+            )
+        told = policies.parse(text)
         table = telling.table_of(reference)
+        for column in () if policy else told.data.protected:
+            tables.need_column(table.columns, column, role="protected")
         snapshot = data.Data(self._transport).add(
             table, f"{name}.reference", source=f"reference of {name}", allow_schema_change=True
         )
@@ -94,7 +134,7 @@ class Monitoring:
         rows: Sequence[Observation | dict[str, Any]] | pl.DataFrame,
         *,
         batch: str = "",
-    ) -> Segment:
+    ) -> Taken:
         """Hand over what a watched model answered.
 
         Parameters
@@ -109,8 +149,9 @@ class Monitoring:
 
         Returns
         -------
-        Segment
-            The part of the log that holds them; they are safe when this returns.
+        Taken
+            The part of the log that holds them; they are safe when this returns. It names the
+            columns that were lacking.
 
         Raises
         ------
@@ -125,7 +166,7 @@ class Monitoring:
             rows = telling.observations(rows, self._policy(name))
         path = f"/api/deployments/{transport.part(name)}/observations"
         body = {"rows": rows, "batch": batch}
-        return self._transport.call("POST", path, body=body, answer=Segment)
+        return self._transport.call("POST", path, body=body, answer=Taken)
 
     def send(
         self,
@@ -133,7 +174,7 @@ class Monitoring:
         *,
         predictions: telling.Table | None = None,
         labels: telling.Table | None = None,
-    ) -> tuple[int, int]:
+    ) -> Sent:
         """Hand over files of predictions and of labels, piece by piece.
 
         Parameters
@@ -148,8 +189,8 @@ class Monitoring:
 
         Returns
         -------
-        tuple of int
-            How many predictions and labels were sent.
+        Sent
+            How many predictions and labels were taken, and columns that were lacking.
 
         Raises
         ------
@@ -158,13 +199,16 @@ class Monitoring:
         """
         policy = self._policy(name)
         n_rows = n_labels = 0
+        lacking: tuple[str, ...] = ()
         if predictions is not None:
             table = telling.table_of(predictions)
             is_timed = policy.data.time in table.columns
             digest = blake3.blake3(tables.encode(table)).hexdigest()[:32] if is_timed else ""
             for first, part in telling.pieces(table, CHUNK_ROWS):
                 batch = f"{digest}:{first}" if digest else ""
-                self.observe(name, telling.observations(part, policy), batch=batch)
+                lacking = self.observe(
+                    name, telling.observations(part, policy), batch=batch
+                ).lacking  # of one table, so the same in each piece
                 n_rows += part.height
         if labels is not None:
             path = f"/api/deployments/{transport.part(name)}/labels"
@@ -172,7 +216,7 @@ class Monitoring:
                 given = telling.labels(part, policy)
                 self._transport.call("POST", path, body={"labels": given}, answer=Segment)
                 n_labels += part.height
-        return n_rows, n_labels
+        return Sent(n_rows, n_labels, lacking)
 
     def summaries(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ def written_policy(
     key: str | None,
     time: str | None,
     task: str = "classification",
+    protected: Sequence[str] = (),
 ) -> str:
     """Return the homeostat.toml of a model that is only watched.
 
@@ -42,6 +43,8 @@ def written_policy(
         Columns; no line is written for None.
     task
         ``classification`` or ``regression``.
+    protected
+        Columns that are no features.
 
     Examples
     --------
@@ -58,7 +61,9 @@ def written_policy(
     lines = ["[model]", f"name = {json.dumps(name)}", f"target = {json.dumps(target)}"]
     lines += [f"key = {json.dumps(key)}"] if key else []
     lines += [f"task = {json.dumps(task)}"] if task != "classification" else []
-    lines += ["", "[data]", f"time = {json.dumps(time)}"] if time else []
+    lines += ["", "[data]"] if time or protected else []
+    lines += [f"time = {json.dumps(time)}"] if time else []
+    lines += [f"protected = {json.dumps(list(protected))}"] if protected else []
     return "\n".join([*lines, "", "[retraining]", "on = []", ""])
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from homeostat.foundation import clock, errors, ids
 from homeostat.lifecycle.predictions import frames, labelling
-from homeostat.lifecycle.predictions.entities import Instant, Key
+from homeostat.lifecycle.predictions.entities import Instant, Key, Segment
 
 MOST_ROWS = 10_000
 MOST_COLUMNS = 2000
@@ -57,6 +57,19 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     chances: dict[str, Chance] = {}
 
 
+class Taken(Segment, frozen=True, kw_only=True):
+    """The part of the log that holds what was handed over, and what that lacked.
+
+    Attributes
+    ----------
+    lacking
+        Features and protected columns that no row had. A feature that is missing is a broken
+        feed to those who watch.
+    """
+
+    lacking: tuple[str, ...] = ()
+
+
 class Watched(NamedTuple):
     """What is known of the model that answered.
 
@@ -81,6 +94,32 @@ class Watched(NamedTuple):
     def several(self) -> tuple[str, ...]:
         """The classes where there are more than two; else none."""
         return self.classes if len(self.classes) > TWO else ()
+
+
+def lacking(
+    rows: Sequence[Observation], *, features: Sequence[str], protected: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the columns that should be there and that no row has.
+
+    Parameters
+    ----------
+    rows
+        As handed over.
+    features
+        Of the model, as its reference has them.
+    protected
+        Columns that the policy protects; a row has them in its context or its features.
+
+    Examples
+    --------
+    >>> row = Observation(features={"income": 1.5}, context={"sex": "f"}, score=0.7)
+    >>> lacking([row], features=["income", "age"], protected=["sex"])
+    ('age',)
+    """
+    seen = {name for row in rows for name in row.features}
+    beside = seen.union(*(row.context for row in rows))
+    lost = [name for name in features if name not in seen]
+    return (*lost, *(name for name in protected if name not in beside))
 
 
 def segment(
