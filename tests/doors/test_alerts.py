@@ -88,30 +88,30 @@ def run(told, monkeypatch, capsys):
     monkeypatch.setenv("HOMEOSTAT_HOME", str(told.home))
 
     def running(*arguments):
-        code = cli.invoke(["monitor", *arguments])
+        code = cli.invoke([*arguments])
         return code, capsys.readouterr().out
 
     return running
 
 
-def test_the_command_line_lists_and_answers_alerts(run, told_of):
-    code, out = run("alerts", "--json")
+def test_the_command_line_lists_alerts_the_latest_first(run, told_of):
+    first, second = told_of
+    code, out = run("alerts", "list", "--json")
     assert code == 0
-    assert [a["id"] for a in json.loads(out)] == [told_of[1].id, told_of[0].id]
-    assert run()[0] == 0
-    assert "acknowledged" in run("ack", told_of[0].id)[1]
-    assert "resolved" in run("resolve", told_of[0].id)[1]
-    assert len(json.loads(run("alerts", "--json")[1])) == 1
-    assert len(json.loads(run("alerts", "--all", "--json")[1])) == 2
-    assert run("ack", "nothing")[0] == errors.NotFoundError.exit_code
+    assert [a["id"] for a in json.loads(out)] == [second.id, first.id]
+    assert run("monitor") == run("alerts")
+    assert "resolved" in run("alerts", "resolve", first.id)[1]
+    assert len(json.loads(run("alerts", "list", "--json")[1])) == 1
+    assert len(json.loads(run("alerts", "list", "--all", "--json")[1])) == 2
+    assert run("alerts", "ack", "nothing")[0] == errors.NotFoundError.exit_code
 
 
 def test_the_command_line_lists_windows_and_findings(run, told_of):
-    assert len(json.loads(run("windows", "credit", "--all", "--json")[1])) == 2
-    (found,) = json.loads(run("findings", "credit", "--json")[1])
+    assert len(json.loads(run("monitor", "windows", "credit", "--all", "--json")[1])) == 2
+    (found,) = json.loads(run("monitor", "findings", "credit", "--json")[1])
     assert (found["kind"], found["column"], found["factor"]) == ("unit", "income", 100.0)
-    assert "unit income" in run("windows", "credit")[1]
-    assert run("findings", "nobody")[0] == errors.NotFoundError.exit_code
+    assert "unit income" in run("monitor", "windows", "credit")[1]
+    assert run("monitor", "findings", "nobody")[0] == errors.NotFoundError.exit_code
 
 
 def test_alerts_from_elsewhere_are_opened_once_and_silenced(client, told_of):
@@ -136,36 +136,26 @@ def test_prometheus_reads_what_is_open(app, client, told_of):
     assert f"# TYPE {counting.DELIVERIES} gauge" in text
 
 
-@pytest.fixture
-def alerts(told, monkeypatch, capsys):
-    """Run `homeostat alerts` in the house of the other fixtures."""
-    monkeypatch.setenv("HOMEOSTAT_HOME", str(told.home))
-
-    def running(*arguments):
-        code = cli.invoke(["alerts", *arguments])
-        return code, capsys.readouterr().out
-
-    return running
-
-
-def test_the_command_line_answers_and_silences(alerts, told_of):
+def test_the_command_line_answers_and_silences(run, told_of):
     first, second = told_of
-    assert "soft" in alerts()[1]
-    assert first.sentence in alerts("show", first.id)[1]
-    assert "acknowledged" in alerts("ack", first.id)[1]
-    assert "resolved" in alerts("resolve", second.id)[1]
-    code, out = alerts("silence", "--for", "2h", "--reason", "moving house", "--json")
+    assert "soft" in run("alerts")[1]
+    assert first.sentence in run("alerts", "show", first.id)[1]
+    assert "acknowledged" in run("alerts", "ack", first.id)[1]
+    assert "resolved" in run("alerts", "resolve", second.id)[1]
+    code, out = run("alerts", "silence", "--for", "2h", "--reason", "moving house", "--json")
     assert code == 0
-    assert "moving house" in alerts("silences")[1]
-    assert "ended" in alerts("unsilence", json.loads(out)["id"])[1]
-    assert "nobody was told" in alerts("deliveries")[1]
-    assert alerts("silence", "--for", "soon", "--reason", "x")[0] == 2
-    assert alerts("silence", "nobody", "--reason", "x")[0] == errors.NotFoundError.exit_code
+    assert "moving house" in run("alerts", "silences")[1]
+    assert "ended" in run("alerts", "unsilence", json.loads(out)["id"])[1]
+    assert "nobody was told" in run("alerts", "deliveries")[1]
+    assert run("alerts", "silence", "--for", "soon", "--reason", "x")[0] == 2
+    assert (
+        run("alerts", "silence", "nobody", "--reason", "x")[0] == errors.NotFoundError.exit_code
+    )
 
 
-def test_the_rules_for_prometheus_are_on_metrics_that_exist(alerts, tmp_path):
+def test_the_rules_for_prometheus_are_on_metrics_that_exist(run, tmp_path):
     path = tmp_path / "rules.yml"
-    assert alerts("rules", "--output", str(path))[0] == 0
+    assert run("alerts", "rules", "--output", str(path))[0] == 0
     told = yaml.safe_load(path.read_text(encoding="utf-8"))
     rules = [rule for group in told["groups"] for rule in group["rules"]]
     assert len({rule["alert"] for rule in rules}) == len(rules) > 5

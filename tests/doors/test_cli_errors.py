@@ -242,7 +242,7 @@ def test_a_column_misspelt_in_the_toml_is_refused_before_anything_is_trained(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["monitor", "alerts", "nobody"],
+        ["alerts", "list", "nobody"],
         ["monitor", "windows", "nobody"],
         ["replay", "--all", "--deployment", "nobody"],
     ],

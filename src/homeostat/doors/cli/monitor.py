@@ -1,4 +1,4 @@
-"""`homeostat monitor`: alerts and what was found in which window."""
+"""`homeostat monitor`: what was found in which window; `alerts` answers for what was told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from homeostat.doors.cli import output, session
+from homeostat.doors.cli import alerts, output, session
 from homeostat.foundation import clock, errors
 from homeostat.lifecycle.data import tables
 from homeostat.lifecycle.monitoring import drift
@@ -24,43 +24,7 @@ _TOLD = 5
 def monitor(ctx: click.Context) -> None:
     """Show what monitoring has found; alone, the alerts that are not over."""
     if ctx.invoked_subcommand is None:
-        ctx.invoke(alerts, deployment="", everything=False, limit=50, as_json=False)
-
-
-@monitor.command()
-@click.argument("deployment", default="")
-@click.option("--all", "everything", is_flag=True, help="Resolved ones too.")
-@click.option("--limit", default=50, help="At most this many.", show_default=True)
-@output.option
-def alerts(*, deployment: str, everything: bool, limit: int, as_json: bool) -> None:
-    """List alerts, the latest first; of one DEPLOYMENT or of all."""
-    with session.client() as client:
-        found = client.alerts.list(
-            deployment=deployment,
-            states=() if everything else ("open", "acknowledged"),
-            limit=limit,
-        )
-        _need(client, deployment if not found else "")
-    output.emit(
-        found,
-        as_json=as_json,
-        show=lambda: output.table(
-            ["opened (UTC)", "state", "deployment", "kind", "column", "told", "id"],
-            [
-                (
-                    output.instant(a.opened_at),
-                    a.state,
-                    a.deployment,
-                    a.kind,
-                    a.column or "",
-                    a.sentence,
-                    a.id,
-                )
-                for a in found
-            ],
-            empty="no alerts" if everything else "no open alerts",
-        ),
-    )
+        ctx.invoke(alerts.list_alerts, deployment="", everything=False, limit=50, as_json=False)
 
 
 @monitor.command()
@@ -123,26 +87,6 @@ def _nothing(newest: list[Window]) -> str:
     told = [f"{name}: {why}" for name, why in newest[0].lacking.items()] if newest else []
     more = [f"and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
     return "; ".join(["nothing was found", *told[:_TOLD], *more])
-
-
-@monitor.command()
-@click.argument("alert")
-@output.option
-def ack(*, alert: str, as_json: bool) -> None:
-    """Say that you have seen an ALERT, by its id."""
-    with session.client() as client:
-        seen = client.alerts.acknowledge(alert)
-    output.emit(seen, as_json=as_json, show=lambda: f"acknowledged: {seen.sentence}")
-
-
-@monitor.command()
-@click.argument("alert")
-@output.option
-def resolve(*, alert: str, as_json: bool) -> None:
-    """Say that what an ALERT tells of is over, by its id."""
-    with session.client() as client:
-        done = client.alerts.resolve(alert)
-    output.emit(done, as_json=as_json, show=lambda: f"resolved: {done.sentence}")
 
 
 @monitor.command()

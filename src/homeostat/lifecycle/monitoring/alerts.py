@@ -266,7 +266,7 @@ def _get(tx: Transaction, alert: str) -> entities.Alert:
     row = tx.execute(records.ALERT, parameters).mappings().first()
     if row is None:
         raise errors.NotFoundError(
-            f"no alert {alert!r}", hint="see homeostat monitor alerts", alert=alert
+            f"no alert {alert!r}", hint="see homeostat alerts", alert=alert
         )
     return read_row(row)
 
