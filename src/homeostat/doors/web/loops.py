@@ -7,6 +7,7 @@ from urllib.parse import quote
 from starlette.responses import RedirectResponse, Response
 
 from homeostat.doors.web import visit
+from homeostat.foundation import sealed
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.loop import actions, cooling, envelope, enveloping, standing, wanting
 from homeostat.lifecycle.serving import actions as serving
@@ -30,7 +31,9 @@ async def loop(call: visit.Visit) -> Response:
         key = None if tx.signer is None else tx.signer.public_key
         return {
             "model": serving.get_deployment(tx, call.actor, name).model,
-            "reports": [(one, envelope.flaw(one, public_key=key)) for one in reports],
+            "reports": [
+                (one, sealed.flaw(one, envelope.KIND, public_key=key)) for one in reports
+            ],
             "asked": [one.version for one in members if one.standing == "approval"],
         }
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from homeostat.foundation import access, errors, events, ids
+from homeostat.foundation import access, errors, events, ids, sealed
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.evaluation import gates, records, sign
-from homeostat.lifecycle.evaluation.entities import Exam, GateReport, Judged, MeasuredBy
+from homeostat.lifecycle.evaluation import gates, records
+from homeostat.lifecycle.evaluation.entities import REPORT, Exam, GateReport, Judged, MeasuredBy
 
 AFTER_ALL = "~"
 
@@ -61,7 +61,7 @@ def save_report(
         )
     if tx.signer is None:
         raise errors.UnavailableError("no report can be signed: no signing key was loaded")
-    report = sign.sign(
+    report = sealed.seal(
         GateReport(
             id=ids.new_id(),
             model=model,
@@ -75,6 +75,7 @@ def save_report(
             at=tx.at,
             measured_by=measured_by,
         ),
+        REPORT,
         signer=tx.signer.sign,
         public_key=tx.signer.public_key,
     )
@@ -142,6 +143,6 @@ def verify_report(tx: Transaction, actor: access.Actor, report_id: str) -> GateR
     """
     report = get_report(tx, actor, report_id)
     public_key = None if tx.signer is None else tx.signer.public_key
-    if flaw := sign.flaw(report, public_key=public_key):
+    if flaw := sealed.flaw(report, REPORT, public_key=public_key):
         raise errors.CorruptError(flaw, report=report_id)
     return report

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
+
+from homeostat.foundation import sealed
 
 Metric = Literal[
     "accuracy",
@@ -287,6 +289,12 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     gates: tuple[Gate, ...]
     unknown: tuple[str, ...]
     sentence: str
+
+
+REPORT: Final = sealed.Kind(
+    b"homeostat gate report 1\n", word="report", later=frozenset({"measured_by"})
+)
+"""What reports of the gates are, to whoever seals or verifies them."""
 
 
 class GateReport(msgspec.Struct, frozen=True, kw_only=True):

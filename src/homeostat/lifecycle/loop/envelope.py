@@ -1,8 +1,8 @@
 """Whether a change lies inside what the policy lets the loop change by itself. Pure.
 
-`judge` compares, `sign` makes of it a dated report that nobody can change afterwards; called by
-`enveloping`. A pre-determined change control plan in the sense of [1]_: what may change is said
-before, every change is reported, anything else asks a person.
+`judge` compares; `enveloping` calls it and makes of its answer a dated report that nobody can
+change afterwards. A pre-determined change control plan in the sense of [1]_: what may change is
+said before, every change is reported, anything else asks a person.
 
 References
 ----------
@@ -12,15 +12,16 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
-from homeostat.foundation import canonical
-from homeostat.foundation.events import signing
+from homeostat.foundation import sealed
 from homeostat.lifecycle.policy.limits import Envelope
 
-PURPOSE = b"homeostat envelope report 1\n"
+KIND: Final = sealed.Kind(b"homeostat envelope report 1\n", word="envelope")
+"""What its reports are, to whoever seals or verifies them."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,55 +130,6 @@ def sentence(items: tuple[Item, ...]) -> str:
         f"{item.name} {item.seen}, allowed {item.allowed}" for item in items if not item.inside
     ]
     return f"outside of the envelope: {'; '.join(out)}" if out else "inside of the envelope"
-
-
-def digest(report: Report) -> str:
-    """Return the digest of what a report says; signature and key do not count."""
-    bare = msgspec.structs.replace(report, digest="", signature="", public_key="")
-    return canonical.digest(canonical.encode(bare))
-
-
-def sign(report: Report, *, signer: Callable[[bytes], bytes], public_key: bytes) -> Report:
-    """Return the report with digest and signature.
-
-    Parameters
-    ----------
-    report
-        Complete in everything else.
-    signer
-        Bytes in, 64 bytes of Ed25519 signature out.
-    public_key
-        32 bytes that verify it.
-    """
-    value = digest(report)
-    signature = signer(PURPOSE + bytes.fromhex(value))
-    return msgspec.structs.replace(
-        report, digest=value, signature=signature.hex(), public_key=public_key.hex()
-    )
-
-
-def flaw(report: Report, *, public_key: bytes | None = None) -> str:
-    """Return what is wrong with a stored report; empty when digest and signature hold.
-
-    Parameters
-    ----------
-    report
-        As read.
-    public_key
-        The key it must have been signed with; the one it names when None.
-    """
-    if digest(report) != report.digest:
-        return f"envelope:{report.id} was changed: its digest does not match"
-    if public_key is not None and public_key.hex() != report.public_key:
-        return f"envelope:{report.id} is signed by another key than this installation's"
-    try:
-        signature, key = bytes.fromhex(report.signature), bytes.fromhex(report.public_key)
-    except ValueError:
-        signature, key = b"", b""
-    said = PURPOSE + bytes.fromhex(report.digest)
-    if not signing.is_signed(said, signature=signature, public_key=key):
-        return f"envelope:{report.id} carries no valid signature"
-    return ""
 
 
 def _tier(change: Change, envelope: Envelope) -> Item:

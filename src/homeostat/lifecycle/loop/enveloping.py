@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from homeostat.foundation import access, errors, events, ids
+from homeostat.foundation import access, errors, events, ids, sealed
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import actions as data
@@ -65,7 +65,7 @@ def judge(
     items = envelope.judge(
         _change(tx, version, compared, exam=report.exam, policy=policy), policy.envelope
     )
-    made = envelope.sign(
+    made = sealed.seal(
         envelope.Report(
             id=ids.new_id(),
             deployment=deployment,
@@ -80,6 +80,7 @@ def judge(
             actor=LOOP.name,
             at=tx.at,
         ),
+        envelope.KIND,
         signer=tx.signer.sign,
         public_key=tx.signer.public_key,
     )
@@ -146,7 +147,7 @@ def verify(tx: Transaction, actor: access.Actor, report_id: str) -> envelope.Rep
     """
     found = get_report(tx, actor, report_id)
     key = None if tx.signer is None else tx.signer.public_key
-    if wrong := envelope.flaw(found, public_key=key):
+    if wrong := sealed.flaw(found, envelope.KIND, public_key=key):
         raise errors.CorruptError(wrong, hint="restore the database from a backup")
     return found
 

@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from homeostat.foundation import errors
-from homeostat.lifecycle.evaluation import exam, gates, sign
-from homeostat.lifecycle.evaluation.entities import GateReport
+from homeostat.foundation import errors, sealed
+from homeostat.lifecycle.evaluation import exam, gates
+from homeostat.lifecycle.evaluation.entities import REPORT, GateReport
 
 
 class Rules(msgspec.Struct, frozen=True):
@@ -168,9 +168,9 @@ def report(**changes):
 
 
 def test_a_signed_report_verifies_also_after_json(key):
-    signed = sign.sign(report(), signer=key.sign, public_key=public(key))
+    signed = sealed.seal(report(), REPORT, signer=key.sign, public_key=public(key))
     again = msgspec.json.decode(msgspec.json.encode(signed), type=GateReport)
-    assert sign.flaw(again, public_key=public(key)) == ""
+    assert sealed.flaw(again, REPORT, public_key=public(key)) == ""
 
 
 def test_a_report_signed_before_reports_told_who_measured_still_holds(key):
@@ -180,21 +180,23 @@ def test_a_report_signed_before_reports_told_who_measured_still_holds(key):
     first = {name: value for name, value in said.items() if name not in gone}
     first |= {"digest": "", "signature": "", "public_key": ""}
     written = msgspec.json.encode(first, order="sorted")
-    assert sign.digest(made) == blake3.blake3(written).hexdigest()
-    assert sign.digest(report(measured_by="client")) != sign.digest(made)
+    assert sealed.digest(made, REPORT) == blake3.blake3(written).hexdigest()
+    assert sealed.digest(report(measured_by="client"), REPORT) != sealed.digest(made, REPORT)
 
 
 @pytest.mark.parametrize("field", ["verdict", "actor", "at", "candidate", "policy_digest"])
 def test_changing_anything_in_a_report_shows(key, field):
-    signed = sign.sign(report(), signer=key.sign, public_key=public(key))
+    signed = sealed.seal(report(), REPORT, signer=key.sign, public_key=public(key))
     changed = msgspec.structs.replace(signed, **{field: 2 if field == "at" else "fail"})
-    assert "was changed" in sign.flaw(changed)
+    assert "was changed" in sealed.flaw(changed, REPORT)
 
 
 def test_a_report_signed_again_by_someone_else_shows(key):
     other = ed25519.Ed25519PrivateKey.from_private_bytes(b"o" * 32)
-    forged = sign.sign(report(verdict="pass"), signer=other.sign, public_key=public(other))
-    assert sign.flaw(forged) == ""
-    assert "another key" in sign.flaw(forged, public_key=public(key))
+    forged = sealed.seal(
+        report(verdict="pass"), REPORT, signer=other.sign, public_key=public(other)
+    )
+    assert sealed.flaw(forged, REPORT) == ""
+    assert "another key" in sealed.flaw(forged, REPORT, public_key=public(key))
     broken = msgspec.structs.replace(forged, signature="00" * 64)
-    assert "no valid signature" in sign.flaw(broken)
+    assert "no valid signature" in sealed.flaw(broken, REPORT)

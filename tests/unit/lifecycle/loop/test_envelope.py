@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from homeostat.foundation import errors
+from homeostat.foundation import errors, sealed
 from homeostat.foundation.events import signing
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.loop import envelope
@@ -55,14 +55,14 @@ def test_a_report_proves_who_signed_it_and_that_nobody_changed_it():
         actor="system:loop",
         at=1,
     )
-    signed = envelope.sign(report, signer=KEY.sign, public_key=KEY.public_key)
-    assert envelope.flaw(signed, public_key=KEY.public_key) == ""
+    signed = sealed.seal(report, envelope.KIND, signer=KEY.sign, public_key=KEY.public_key)
+    assert sealed.flaw(signed, envelope.KIND, public_key=KEY.public_key) == ""
     forged = msgspec.structs.replace(signed, inside=True)
-    assert "its digest does not match" in envelope.flaw(forged)
-    resigned = msgspec.structs.replace(forged, digest=envelope.digest(forged))
-    assert "no valid signature" in envelope.flaw(resigned)
+    assert "its digest does not match" in sealed.flaw(forged, envelope.KIND)
+    resigned = msgspec.structs.replace(forged, digest=sealed.digest(forged, envelope.KIND))
+    assert "no valid signature" in sealed.flaw(resigned, envelope.KIND)
     other = signing.SigningKey(b"o" * 32)
-    assert "another key" in envelope.flaw(signed, public_key=other.public_key)
+    assert "another key" in sealed.flaw(signed, envelope.KIND, public_key=other.public_key)
 
 
 def test_a_policy_without_an_envelope_keeps_its_digest_and_a_wrong_one_is_refused():
