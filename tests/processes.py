@@ -21,6 +21,7 @@ from pathlib import Path
 import httpx
 import polars as pl
 
+import listening
 from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.doors.cli.demo import lender, traffic
@@ -112,7 +113,7 @@ class Household:
     """Server, prediction server and worker of a home that has a deployment already."""
 
     def __init__(self, home, **told):
-        ports_free = {name: str(ports.free(HOST)) for name in ("PORT", "PREDICT_PORT")}
+        ports_free = {name: str(listening.port()) for name in ("PORT", "PREDICT_PORT")}
         known = {
             "HOME": str(home),
             "CODE": str(home / "project"),

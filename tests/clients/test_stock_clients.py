@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import pytest
 
+import listening
 from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.foundation import settings
@@ -64,7 +65,7 @@ class Server:
     """A real server process over a home of its own."""
 
     def __init__(self, place, *, sign_in):
-        self.port = ports.free(HOST)
+        self.port = listening.port()
         self.url = f"http://{HOST}:{self.port}"
         self._told = settings.Settings(home=place / "home")
         known = {n: v for n, v in os.environ.items() if not n.startswith("HOMEOSTAT_")}

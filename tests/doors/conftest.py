@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import listening
 from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.foundation import access, events, house, settings
@@ -82,7 +83,7 @@ class Server:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.port = ports.free("127.0.0.1")
+        self.port = listening.port()
         self.url = f"http://127.0.0.1:{self.port}"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HOMEOSTAT_")}
         environment["HOMEOSTAT_HOME"] = str(home)

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import listening
 from homeostat.doors import cli
 from homeostat.doors.cli import ports, supervision
 from homeostat.foundation import access, errors, house, ids, settings
@@ -122,8 +123,8 @@ def test_the_policy_of_a_new_project_is_understood(here):
 
 
 def test_doctor_is_content_with_an_empty_folder_and_leaves_it_empty(here, capsys, monkeypatch):
-    monkeypatch.setenv("HOMEOSTAT_PORT", str(ports.free("127.0.0.1")))
-    monkeypatch.setenv("HOMEOSTAT_PREDICT_PORT", str(ports.free("127.0.0.1")))
+    monkeypatch.setenv("HOMEOSTAT_PORT", str(listening.port()))
+    monkeypatch.setenv("HOMEOSTAT_PREDICT_PORT", str(listening.port()))
     assert cli.invoke(["doctor", "--json"]) == 0
     assert all(one["ok"] for one in json.loads(capsys.readouterr().out))
     assert list(here.iterdir()) == []
@@ -169,7 +170,7 @@ def test_a_child_ends_when_its_parent_is_killed(here):
     code = (
         "import os, sys\n"
         "from homeostat.doors.cli import supervision\n"
-        f"port = {ports.free('127.0.0.1')}\n"
+        f"port = {listening.port()}\n"
         "one = supervision.Child('server', ['--port', str(port)], environment=os.environ)\n"
         "one.start()\n"
         "print(one.process.pid, port, flush=True)\n"
@@ -191,7 +192,7 @@ def test_a_child_ends_when_its_parent_is_killed(here):
 
 def test_a_child_that_dies_is_started_again(here):
     environment = dict(os.environ)
-    port = ports.free("127.0.0.1")
+    port = listening.port()
     one = supervision.Child("server", ["--port", str(port)], environment=environment)
     family = supervision.Family([one])
     one.start()
@@ -332,7 +333,7 @@ def test_why_does_not_know_what_is_not_there(here, capsys):
 
 
 def test_up_starts_all_three_that_others_find_and_one_sigterm_drains_them(here, capsys):
-    port, predict_port = ports.free("127.0.0.1"), ports.free("127.0.0.1")
+    port, predict_port = listening.port(), listening.port()
     arguments = ["--port", str(port), "--predict-port", str(predict_port)]
     module = [sys.executable, "-m", "homeostat.doors.cli.child", str(os.getpid())]
     running = subprocess.Popen(

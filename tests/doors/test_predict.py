@@ -24,6 +24,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
+import listening
 from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.foundation import errors, house, settings
@@ -104,7 +105,7 @@ class Process:
 
     def __init__(self, home, command, *more, port=None):
         self.home = home
-        self.port = port or ports.free("127.0.0.1")
+        self.port = port or listening.port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.arguments = [command, "--port", str(self.port), *more]
         self.start()

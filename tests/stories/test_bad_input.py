@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+import listening
 from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.foundation import errors, events, house, settings
@@ -81,7 +82,7 @@ class Household:
         self.told = settings.Settings(home=home)
         with local.open_client(self.told) as client:
             deploy(client)
-        self.port, self.predict_port = ports.free("127.0.0.1"), ports.free("127.0.0.1")
+        self.port, self.predict_port = listening.port(), listening.port()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HOMEOSTAT_")}
         environment["HOMEOSTAT_HOME"] = str(home)
         self.lines = home.parent / "up.log"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import listening
+
 pytestmark = pytest.mark.slow
 
 COMMAND = Path(sys.executable).with_name("homeostat")
@@ -34,7 +36,7 @@ def told(tmp_path_factory):
     written = folder / "demo.json"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HOMEOSTAT_")}
     environment["HOMEOSTAT_HOME"] = str(folder / "home")
-    ports = ["--port", "0", "--predict-port", "0"]
+    ports = ["--port", str(listening.port()), "--predict-port", str(listening.port())]
     with (folder / "said").open("wb") as said:
         process = subprocess.Popen(
             [COMMAND, "demo", "--exit", "--json", written, *ports],

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import listening
 import mlflow_file
 import processes
 
@@ -124,9 +124,7 @@ def stock(tmp_path):
     """MLflow's own server with a few things in it, and its folder."""
     if not STOCK:
         pytest.skip("no Python with mlflow: see HOMEOSTAT_TEST_MLFLOW")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = listening.port()
     url, folder = f"http://127.0.0.1:{port}", tmp_path / "stock"
     folder.mkdir()
     # Without its jobs: they are seven more processes that import all of mlflow.

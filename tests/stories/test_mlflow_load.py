@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
+import listening
 from homeostat.doors.cli import ports
 
 HOST = "127.0.0.1"
@@ -33,7 +34,7 @@ MOST_MEMORY_BYTES = 400 * 2**20
 @pytest.fixture
 def server(tmp_path):
     """A real server process; yields its address and process."""
-    port = ports.free(HOST)
+    port = listening.port()
     known = {n: v for n, v in os.environ.items() if not n.startswith("HOMEOSTAT_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "homeostat.doors.cli.child", str(os.getpid()), "server"],

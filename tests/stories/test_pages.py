@@ -20,6 +20,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
+import listening
 from doors import furnishing
 from homeostat.doors.cli import ports
 from homeostat.doors.web import rendering, site
@@ -74,7 +75,7 @@ def opened(home):
 @pytest.fixture(scope="module")
 def url(home, opened):
     """The address of a server process over the furnished home."""
-    port = ports.free(HOST)
+    port = listening.port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HOMEOSTAT_")}
     told = home.parent / "server.log"
     with told.open("wb") as lines:

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+import listening
 import processes
 from homeostat.doors import local
 from homeostat.foundation import errors
@@ -30,9 +31,7 @@ class House:
     def __init__(self, place):
         self.home = place / "home"
         known = {"HOME": str(self.home), "CODE": str(place), "SIGN_IN": "keys"}
-        ports = {
-            name: str(processes.ports.free(processes.HOST)) for name in ("PORT", "PREDICT_PORT")
-        }
+        ports = {name: str(listening.port()) for name in ("PORT", "PREDICT_PORT")}
         self.environment = {
             f"HOMEOSTAT_{name}": value for name, value in (known | ports).items()
         }
