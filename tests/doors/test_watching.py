@@ -184,6 +184,9 @@ def test_several_classes_and_numbers_that_are_served_elsewhere_are_watched_too(
         assert "excess loss is where z is" in blamed.causes[0].sentence
     found = {one.name: one for one in client.monitoring.check("scores")}
     assert found["performance without labels"].verdict == "unknown"  # for it is broken
+    assert found["fairness by sex"].verdict == "fine"
+    word = "answered rightly" if task == "multiclass" else "answered within the usual error"
+    assert word in found["fairness by sex"].sentence
     if task == "regression":
         client.objectives.measure("scores")
         work(told)
@@ -204,7 +207,9 @@ def test_performance_is_that_of_mature_rows_as_it_was_known_then(client, told, r
     policy = POLICY.replace("[data]", '[data]\nlabel_delay = "100s"')
     client.monitoring.attach("scores", reference=reference, policy=policy)
     rows = answers(1000, seed=1).with_columns(pl.col("at") - 200_000 * HOUR_MS)
-    client.monitoring.send("scores", predictions=rows, labels=rows[:800])
+    says = (pl.col("score") >= 0.5) & (pl.col("sex") == "m")  # whatever women score
+    corrected = rows.with_columns(says.cast(int).alias("answer"))
+    client.monitoring.send("scores", predictions=corrected, labels=rows[:800])
     found = client.monitoring.performance("scores", as_of=then + 1_000_000)
     assert (found.n_mature, found.n_labelled, found.metrics) == (901, 0, {})
     assert "0 of 901 rows that are old enough" in found.sentence
@@ -215,6 +220,10 @@ def test_performance_is_that_of_mature_rows_as_it_was_known_then(client, told, r
     assert found.metrics["roc_auc"].low < found.metrics["roc_auc"].value
     checked = {one.name: one for one in client.monitoring.check("scores")}
     assert (checked["performance"].verdict, checked["calibration"].verdict) == ("told", "fine")
+    right = (corrected["answer"] == rows["bad"])[:800].mean()
+    assert found.metrics["accuracy of the answers"].value == pytest.approx(right)
+    assert checked["fairness by sex"].verdict == "found"
+    assert "f is favoured 0.00 times as often as m" in checked["fairness by sex"].sentence
 
 
 def test_what_was_served_is_kept_by_minute_hour_and_day(client, told, reference):

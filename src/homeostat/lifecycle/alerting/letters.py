@@ -24,6 +24,7 @@ JSON = "application/json; charset=utf-8"
 _PREFIX = "whsec_"
 _LEAST_SECRET_BYTES = 24
 _SHOWN = 20
+UNKNOWN = "unknown"
 _WORDS: dict[Told, str] = {
     "confirmed": "ALERT",
     "resolved": "RESOLVED",
@@ -75,12 +76,14 @@ def slack(delivery: Delivery, alerts: Sequence[Alert]) -> bytes:
         As for `cloud_event`.
     """
     lines = [f"• {_escaped(line)}" for line in _lines(alerts)]
-    heading = f"*{_escaped(headline(delivery))}*"
+    heading = f"*{_escaped(headline(delivery, alerts))}*"
     section = {
         "type": "section",
         "text": {"type": "mrkdwn", "text": "\n".join([heading, *lines])},
     }
-    return msgspec.json.encode({"text": _escaped(headline(delivery)), "blocks": [section]})
+    return msgspec.json.encode(
+        {"text": _escaped(headline(delivery, alerts)), "blocks": [section]}
+    )
 
 
 def mail(
@@ -96,20 +99,22 @@ def mail(
         Addresses.
     """
     letter = EmailMessage()
-    letter["Subject"] = headline(delivery)
+    letter["Subject"] = headline(delivery, alerts)
     letter["From"] = sender
     letter["To"] = ", ".join(to)
     letter["Message-ID"] = f"<{delivery.id}@homeostat>"
     letter["Date"] = dt.datetime.fromtimestamp(delivery.made_at / 1000, tz=dt.UTC)
     letter["Auto-Submitted"] = "auto-generated"
-    letter.set_content("\n".join([headline(delivery), "", *_lines(alerts), ""]))
+    letter.set_content("\n".join([headline(delivery, alerts), "", *_lines(alerts), ""]))
     return letter
 
 
-def headline(delivery: Delivery) -> str:
-    """Return one line that says what is new."""
+def headline(delivery: Delivery, alerts: Sequence[Alert]) -> str:
+    """Return one line that says what is new: its cause, or what was found without one."""
+    kinds = dict.fromkeys(one.kind for one in alerts)
+    what = delivery.cause if delivery.cause != UNKNOWN else ", ".join(kinds) or UNKNOWN
     more = f" ({len(delivery.alerts)} alerts)" if len(delivery.alerts) > 1 else ""
-    told = f"[{_WORDS[delivery.told]}] {delivery.deployment}: {delivery.cause}{more}"
+    told = f"[{_WORDS[delivery.told]}] {delivery.deployment}: {what}{more}"
     return " ".join(told.split())  # a header of e-mail has no second line
 
 

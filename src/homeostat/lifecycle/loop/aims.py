@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from homeostat.lifecycle.evaluation import numbers, several
 from homeostat.lifecycle.evaluation.entities import PINBALL
-from homeostat.lifecycle.loop import observing
+from homeostat.lifecycle.loop import answered, observing
 from homeostat.lifecycle.predictions import segments
 from homeostat.lifecycle.predictions.entities import ABSTAINED
 from homeostat.lifecycle.registry.entities import Description, Task
@@ -254,7 +254,7 @@ def wrong(rows: pl.DataFrame, outcomes: NDArray[Any], aim: Aim) -> tuple[float, 
         row.
     """
     if aim.task == "binary":
-        return observing.share_wrong(rows, outcomes, aim.positive), None
+        return answered.share_wrong(rows, outcomes, aim.positive), None
     if aim.task == "multiclass":
         given, chosen = _chosen(rows, aim)
         return float(np.mean(chosen[given] != outcomes[given])), None
@@ -273,7 +273,7 @@ def sure(
         As for `wrong`; the same rows are left out.
     """
     if aim.task == "binary":
-        given, said_yes = observing.chosen(rows, aim.positive)
+        given, said_yes = answered.chosen(rows, aim.positive)
         told = np.where(said_yes, 1 - _decided(rows), _decided(rows))
         return sureness.tally(told[given], said_yes[given] != outcomes[given])
     if aim.task != "multiclass":

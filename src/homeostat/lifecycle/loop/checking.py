@@ -20,6 +20,7 @@ from homeostat.lifecycle.alerting import watching
 from homeostat.lifecycle.evaluation import fairness
 from homeostat.lifecycle.loop import (
     aims,
+    answered,
     looking,
     observing,
     performing,
@@ -342,9 +343,11 @@ def _outcomes(
     )
     if rows.is_empty():
         return found
-    chosen = rows["score"].to_numpy() >= 0.5  # noqa: PLR2004 - the even chance
-    for column, values in observing.contexts(rows).items():
-        groups = fairness.count(truth, chosen, values, column=column)
+    given, chosen = answered.told(rows, scoring.positive_of(described))
+    if not given.any():
+        return found
+    for column, values in observing.contexts(rows.filter(pl.Series(given))).items():
+        groups = fairness.count(truth[given], chosen[given], values, column=column)
         judged = fairness.evaluate(groups, favourable=seen.policy.model.favourable)
         found.append(outcomes.fairness(judged, deployment=deployment))
     return found

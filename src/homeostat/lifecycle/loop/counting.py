@@ -10,7 +10,7 @@ import polars as pl
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.evaluation import fairness
-from homeostat.lifecycle.loop import newest, observing
+from homeostat.lifecycle.loop import answered, newest, observing
 from homeostat.lifecycle.monitoring import objectives
 from homeostat.lifecycle.monitoring.objectives import Kept
 from homeostat.lifecycle.predictions.entities import ABSTAINED
@@ -97,6 +97,12 @@ def _freshness(seen: newest.Seen, one: newest.Promise) -> tuple[objectives.Count
 def _fairness(seen: newest.Seen, one: newest.Promise) -> tuple[objectives.Count, str]:
     """Count hours, by the positive answers that groups got; it needs no label."""
     wanted = one.wanted
+    if len(seen.classes) != TWO:
+        raise errors.InvalidInputError(
+            "which answer is good for a person is known of two classes only",
+            hint=f"homeostat monitor check {seen.deployment.name} compares how rightly groups "
+            f"are answered",
+        )
     since = seen.at - wanted.window_ms
     rows = seen.rows.filter(pl.col("served_at") >= since)
     rows = newest.inside(rows, one.named.get(wanted.slice, ""))
@@ -109,9 +115,10 @@ def _fairness(seen: newest.Seen, one: newest.Promise) -> tuple[objectives.Count,
     slot = pl.col("served_at") // length * length
     slots = []
     for (at,), part in rows.group_by(slot, maintain_order=True):
-        chosen = (part["score"] >= 0.5).fill_null(value=False).to_numpy()  # noqa: PLR2004 - the even chance
-        values = part[wanted.column].cast(pl.String).fill_null("missing").to_list()
-        groups = fairness.count(np.zeros(part.height), chosen, values, column=wanted.column)
+        given, chosen = answered.told(part, seen.classes[1])
+        values = part[wanted.column].cast(pl.String).fill_null("missing").filter(given)
+        none = np.zeros(len(values))
+        groups = fairness.count(none, chosen[given], values.to_list(), column=wanted.column)
         large = tuple(group for group in groups if group.n_rows >= LEAST_ROWS)
         if len(large) < TWO:
             continue

@@ -18,7 +18,9 @@ from homeostat.lifecycle.policy import Objective, Policy, slices
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import join, read
 from homeostat.lifecycle.registry import told
+from homeostat.lifecycle.registry.entities import Version
 from homeostat.lifecycle.serving import actions as serving
+from homeostat.lifecycle.serving import classes
 from homeostat.lifecycle.serving.entities import Deployment
 
 MOST_ROWS = 200_000
@@ -46,6 +48,7 @@ class Seen(NamedTuple):
     slots: list[tuple[int, service_counts.Counts]]
     tables: dict[str, pl.DataFrame | str]
     at: int
+    classes: tuple[str, ...]
 
 
 def promises(tx: Transaction, actor: access.Actor, found: Deployment) -> list[Promise]:
@@ -60,8 +63,8 @@ def promises(tx: Transaction, actor: access.Actor, found: Deployment) -> list[Pr
     """
     policy = serving.get_policy(found)
     own = [Promise(name, one, "", policy.slices) for name, one in policy.objectives.items()]
-    classes = model_classes.list_classes(tx, actor)
-    if not classes:
+    listed = model_classes.list_classes(tx, actor)
+    if not listed:
         return own
     model = policy.model
     facts = {
@@ -73,7 +76,7 @@ def promises(tx: Transaction, actor: access.Actor, found: Deployment) -> list[Pr
     }
     return own + [
         Promise(name, wanted, one.name, one.slices)
-        for one in classes
+        for one in listed
         if model_classes.matches(one.match, facts)
         for name, wanted in one.objectives.items()
     ]
@@ -103,7 +106,8 @@ def look(
     Returns
     -------
     Seen
-        The newest 200,000 rows, with features and protected columns by their plain names.
+        The newest 200,000 rows, with features and protected columns by their plain names, and
+        the labels that the version knows which decides most answers.
 
     Raises
     ------
@@ -114,7 +118,7 @@ def look(
     """
     access.require(actor, "prediction.read")
 
-    def fetch(tx: Transaction) -> Seen:
+    def fetch(tx: Transaction) -> tuple[Seen, Version]:
         found = serving.get_deployment(tx, actor, deployment)
         policy = serving.get_policy(found)
         wanted = promises(tx, actor, found)
@@ -128,7 +132,7 @@ def look(
             columns=None if is_whole else _needed(wanted),
         )
         longest = max((one.wanted.window_ms for one in wanted), default=0)
-        return Seen(
+        seen = Seen(
             deployment=found,
             policy=policy,
             promises=wanted,
@@ -137,9 +141,14 @@ def look(
             slots=service_counts.slots(tx, deployment, since=tx.at - longest),
             tables={},
             at=tx.at,
+            classes=(),
         )
+        return seen, classes.champion(tx, actor, deployment)
 
-    seen = house.read(fetch, project=project)
+    seen, version = house.read(fetch, project=project)
+    seen = seen._replace(
+        classes=classes.known(house, version, project=project or house.settings.project)
+    )
     if is_whole:
         for wanted in seen.policy.kpis.values():
             seen.tables[wanted.dataset] = _table(house, actor, wanted.dataset, project=project)

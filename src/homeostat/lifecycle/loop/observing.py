@@ -17,7 +17,6 @@ from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.predictions import join, read, segments
-from homeostat.lifecycle.predictions.entities import ABSTAINED
 
 FEATURE = "x."
 CONTEXT = "c."
@@ -232,40 +231,6 @@ def training_table(rows: pl.DataFrame, policy: Policy) -> pl.DataFrame:
 def positives(rows: pl.DataFrame, positive: str) -> NDArray[np.bool_]:
     """Return where the label is the positive class, compared as text; shape ``(n,)``."""
     return as_text(rows[LABEL]).eq(positive).to_numpy()
-
-
-def share_wrong(rows: pl.DataFrame, truth: NDArray[np.bool_], positive: str) -> float:
-    """Return which share of the answers was wrong: of what people got, corrections included.
-
-    Weights are judged by the scores of members instead, which no correction touches.
-
-    Parameters
-    ----------
-    rows
-        From `labelled`, one or more.
-    truth
-        Where the label is `positive`, the class as text; shape ``(n,)``.
-
-    Returns
-    -------
-    float
-        0 to 1. Rows that were left to a person have no answer to be wrong, nor have those that
-        were explored; where every row was, what the scores would have said counts.
-    """
-    given, answered = chosen(rows, positive)
-    return float(np.count_nonzero(answered[given] != truth[given])) / int(given.sum())
-
-
-def chosen(rows: pl.DataFrame, positive: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which rows have answers that scores gave, and which of these are positive."""
-    said = as_text(rows["answer"])
-    given = said.ne_missing(ABSTAINED).to_numpy()
-    if selecting.CHANCE in rows.columns:  # an explored answer is not what the scores say
-        given &= (rows[selecting.CHANCE] == 1.0).to_numpy()
-    answered = said.eq(positive).fill_null(value=False).to_numpy()
-    if not given.any():
-        given, answered = ~given, rows["score"].to_numpy() >= 0.5  # noqa: PLR2004 - the even chance
-    return given, answered
 
 
 def as_text(labels: pl.Series) -> pl.Series:

@@ -16,8 +16,9 @@ from homeostat.foundation import access
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle.evaluation import metrics, numbers, several
+from homeostat.lifecycle.evaluation import scoring as scoring_parts
 from homeostat.lifecycle.evaluation.entities import Estimate
-from homeostat.lifecycle.loop import aims, observing, scoring
+from homeostat.lifecycle.loop import aims, answered, observing, scoring
 from homeostat.lifecycle.monitoring import checks
 from homeostat.lifecycle.monitoring.checks import Number
 from homeostat.lifecycle.policy.entities import Policy
@@ -30,6 +31,7 @@ from homeostat.lifecycle.serving import plan as plans
 
 MOST_ROWS: Final = 50_000
 LEAST_ROWS: Final = 30
+ANSWERS: Final = "accuracy of the answers"
 _OF_TWO: Final = ("accuracy", "roc_auc", "recall", "precision", "brier", "log_loss")
 
 
@@ -130,6 +132,9 @@ def mature(rows: pl.DataFrame, policy: Policy, *, at: int) -> pl.DataFrame:
 def numbered(rows: pl.DataFrame, outcomes: NDArray[Any], aim: aims.Aim) -> dict[str, Number]:
     """Return every metric of labelled rows with its interval; those that are not defined not.
 
+    Metrics are those of the scores. Where answers are others than the scores say, because of a
+    correction, their own accuracy stands beside them.
+
     Parameters
     ----------
     rows, outcomes
@@ -146,6 +151,10 @@ def numbered(rows: pl.DataFrame, outcomes: NDArray[Any], aim: aims.Aim) -> dict[
     else:
         seen = metrics.evaluate(outcomes, said)
         found = {name: getattr(seen, name) for name in _OF_TWO}
+        given, chosen = answered.told(rows, aim.positive)
+        if (chosen != (said >= seen.threshold))[given].any():  # corrections changed some
+            hits = int((chosen == outcomes)[given].sum())
+            found[ANSWERS] = scoring_parts.share(hits, int(given.sum()), confidence=0.95)
     return {
         name: Number(one.value, one.low, one.high)
         for name, one in found.items()

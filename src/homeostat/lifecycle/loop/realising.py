@@ -6,8 +6,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from homeostat.lifecycle.evaluation import fairness
 from homeostat.lifecycle.loop import aims, observing
 from homeostat.lifecycle.monitoring import checks, realised
+from homeostat.lifecycle.monitoring import outcomes as outcomes_of
+from homeostat.lifecycle.predictions.entities import ABSTAINED
 from homeostat.lifecycle.registry.entities import Description
 
 Floats = NDArray[np.float64]
@@ -33,7 +36,8 @@ def run(
     Returns
     -------
     list of Check
-        Performance, calibration, and the performance that is expected without labels.
+        Performance, calibration, the performance that is expected without labels, and how
+        rightly the groups of protected columns are answered.
     """
     aim = aims.of([described], rows)
     outcomes = aims.truth(rows[observing.LABEL], aim) if rows.height else np.empty(0)
@@ -49,6 +53,7 @@ def run(
             realised.classes_without_labels(
                 waiting["score"].to_numpy(), said.max(axis=1), right, deployment=deployment
             ),
+            *_groups(rows, deployment),
         ]
     known = np.isfinite(outcomes)
     said, outcomes, rows = said[known], outcomes[known], rows.filter(pl.Series(known))
@@ -61,7 +66,52 @@ def run(
             _numbers(waiting, names),
             deployment=deployment,
         ),
+        *_close_groups(rows, outcomes, deployment),
     ]
+
+
+def _groups(rows: pl.DataFrame, deployment: str) -> list[checks.Check]:
+    """Compare how often the groups of protected columns were answered rightly."""
+    if not rows.height:
+        return []
+    text = observing.as_text(rows["answer"])
+    given = text.ne_missing(ABSTAINED)
+    right = text.eq_missing(observing.as_text(rows[observing.LABEL]))
+    sides = right.to_numpy(), given.to_numpy()
+    return _compared(rows, *sides, treated="answered rightly", deployment=deployment)
+
+
+def _close_groups(rows: pl.DataFrame, outcomes: Floats, deployment: str) -> list[checks.Check]:
+    """Compare how often the groups of protected columns were answered within the usual error.
+
+    That is the median of all rows: half of the rows of everybody are within it.
+    """
+    numbers = rows["answer"].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+    error = np.abs(numbers - outcomes)
+    given = np.isfinite(error)
+    if not given.any():
+        return []
+    usual = float(np.median(error[given]))
+    told = f"answered within the usual error ({usual:.3g})"
+    return _compared(rows, error <= usual, given, treated=told, deployment=deployment)
+
+
+def _compared(
+    rows: pl.DataFrame,
+    good: NDArray[np.bool_],
+    given: NDArray[np.bool_],
+    *,
+    treated: str,
+    deployment: str,
+) -> list[checks.Check]:
+    found: list[checks.Check] = []
+    if not given.any():
+        return found
+    for column, values in observing.contexts(rows.filter(pl.Series(given))).items():
+        groups = fairness.count(good[given], good[given], values, column=column)
+        judged = fairness.evaluate(groups)
+        found.append(outcomes_of.fairness(judged, deployment=deployment, treated=treated))
+    return found
 
 
 def _numbers(rows: pl.DataFrame, names: list[str]) -> Floats:

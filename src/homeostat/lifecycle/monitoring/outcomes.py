@@ -195,7 +195,7 @@ def _prior(scores: Floats, fitted: calibration.Calibration, level: float, query:
     )
 
 
-def fairness(found: Fairness, *, deployment: str = "") -> Check:
+def fairness(found: Fairness, *, deployment: str = "", treated: str = "") -> Check:
     """Say how differently the groups of a protected column are treated.
 
     Parameters
@@ -204,6 +204,9 @@ def fairness(found: Fairness, *, deployment: str = "") -> Check:
         From `evaluation.fairness.evaluate` on labelled rows.
     deployment
         For the command.
+    treated
+        What a row counts as selected for (``answered rightly``); positive answers, which
+        favour a person or not, when empty.
 
     Returns
     -------
@@ -221,15 +224,15 @@ def fairness(found: Fairness, *, deployment: str = "") -> Check:
     for group in found.groups:
         rate = group.selection_rate
         if rate.value is not None:
-            numbers[f"positive answers, {group.category}"] = Number(
+            numbers[f"{treated or 'positive answers'}, {group.category}"] = Number(
                 rate.value, rate.low, rate.high
             )
     is_found = impact.high is not None and impact.high < LEAST_IMPACT
     return Check(
         name=name,
         verdict="found" if is_found else "fine",
-        sentence=f"{found.worst_category} is favoured {impact.value:.2f} times as often as "
-        f"{found.best_category}; {LEAST_IMPACT:g} is needed",
+        sentence=f"{found.worst_category} is {treated or 'favoured'} {impact.value:.2f} times "
+        f"as often as {found.best_category}; {LEAST_IMPACT:g} is needed",
         numbers=numbers,
         query=query,
     )

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from homeostat.lifecycle.loop import observing
+from homeostat.lifecycle.loop import answered, observing
 from homeostat.lifecycle.monitoring import entities as monitored
 from homeostat.measures import summary
 
@@ -39,12 +39,12 @@ TRUTH = np.array([True, False, True, False])
 )
 def test_harm_is_what_people_were_answered_whatever_the_scores_say(answers, share):
     seen = rows(answers, [0.9, 0.1, 0.9, 0.1])
-    assert observing.share_wrong(seen, TRUTH, "1") == share
+    assert answered.share_wrong(seen, TRUTH, "1") == share
 
 
 def test_where_every_row_was_left_to_a_person_the_scores_count():
     seen = rows(["abstain"] * 4, [0.9, 0.1, 0.2, 0.1])
-    assert observing.share_wrong(seen, TRUTH, "1") == 0.25
+    assert answered.share_wrong(seen, TRUTH, "1") == 0.25
 
 
 def test_a_window_sees_raw_scores_and_a_fallback_where_there_is_none():
