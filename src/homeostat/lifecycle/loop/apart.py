@@ -52,6 +52,12 @@ class Score(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     rows: bytes
 
 
+class Time(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Time single answers to rows, an Arrow stream, of the version that was loaded."""
+
+    rows: bytes
+
+
 class Learned(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What was learned: outcomes and scores of the labelled rows as little-endian bytes.
 
@@ -84,6 +90,12 @@ class Scored(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     scores: bytes
 
 
+class Timed(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """99th percentile of one answer alone."""
+
+    latency_p99_ms: float
+
+
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """An error, to be raised again."""
 
@@ -93,8 +105,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     facts: dict[str, Any]
 
 
-Order = Learn | Open | Score
-Reply = Learned | Opened | Scored | Refused
+Order = Learn | Open | Score | Time
+Reply = Learned | Opened | Scored | Timed | Refused
 _decode = msgspec.msgpack.Decoder(Reply).decode
 
 
@@ -131,14 +143,15 @@ class Apart:
             When the model raises, hangs or crashes; the next call begins anew.
         """
         names = [name for name in self.description.schema.names if name in rows.columns]
-        order = Score(rows=packed(rows.select(names)))
-        with self._lock:
-            if self._worker is None:
-                self._open()
-            assert self._worker is not None
-            found = self._ask(self._worker, order, timeout_s=SCORE_S)
+        found = self._asked(Score(rows=packed(rows.select(names))))
         assert isinstance(found, Scored)
         return shaped(found.scores, self.description)
+
+    def latency(self, rows: pl.DataFrame) -> float:
+        """Return the 99th percentile of one answer alone, in ms; errors as `scores`."""
+        found = self._asked(Time(rows=packed(rows)))
+        assert isinstance(found, Timed)
+        return found.latency_p99_ms
 
     def close(self) -> None:
         """End the process."""
@@ -146,6 +159,13 @@ class Apart:
             if self._worker is not None:
                 self._worker.kill()
                 self._worker = None
+
+    def _asked(self, order: Order) -> Reply:
+        with self._lock:
+            if self._worker is None:
+                self._open()
+            assert self._worker is not None
+            return self._ask(self._worker, order, timeout_s=SCORE_S)
 
     def _open(self) -> Opened:
         self._worker = workers.Worker(CHILD)

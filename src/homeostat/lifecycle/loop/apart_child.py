@@ -49,7 +49,10 @@ def _answer(order: apart.Order, held: list[Predictor]) -> apart.Reply:
         if isinstance(order, apart.Open):
             held[:] = [load.load(order.files, is_trusted=order.is_trusted)]
             return apart.Opened(description=msgspec.json.encode(held[0].description))
-        scores = held[0].scores(pl.read_ipc_stream(order.rows))
+        rows = pl.read_ipc_stream(order.rows)
+        if isinstance(order, apart.Time):
+            return apart.Timed(latency_p99_ms=candidates.latency(held[0], rows))
+        scores = held[0].scores(rows)
         return apart.Scored(scores=scores.astype("<f8").tobytes())
     except errors.HomeostatError as error:
         return apart.Refused(

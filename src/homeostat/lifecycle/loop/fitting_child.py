@@ -19,7 +19,16 @@ from homeostat.foundation import errors
 from homeostat.lifecycle.data import schema as schemas
 from homeostat.lifecycle.loop import fitting
 from homeostat.lifecycle.pipeline import cache as caches
-from homeostat.lifecycle.pipeline import drive, entities, failures, load, sources, steps, tied
+from homeostat.lifecycle.pipeline import (
+    drive,
+    entities,
+    failures,
+    kept,
+    load,
+    sources,
+    steps,
+    tied,
+)
 from homeostat.lifecycle.registry import format as formats
 
 _HINT = 'return a fitted classifier, or say task = "regression" under [model]'
@@ -97,6 +106,7 @@ def _made(order: fitting.Order, cache: caches.Cache, tell: Tell) -> fitting.Made
         target=order.target,
         run_id=outcome.run_id,
         outcomes=rows[order.target] if order.is_regression else None,
+        code={one.path: one.text for one in kept.of_project(pipeline.folder)},
     )
     return fitting.Made(outcome.run_id, files)
 

@@ -27,7 +27,7 @@ from homeostat.lifecycle.monitoring import slicing
 from homeostat.lifecycle.policy import slices
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.registry import actions as registry
-from homeostat.lifecycle.registry import approvals
+from homeostat.lifecycle.registry import adoptions, approvals
 from homeostat.lifecycle.registry.entities import Task, Version
 
 
@@ -213,8 +213,8 @@ def register(
     trained_rows: tuple[int, int] | None,
     purpose: str,
 ) -> Version:
-    """Make a candidate that passed its gates a version."""
-    return registry.register_version(
+    """Make a candidate that passed its gates a version; what code it holds is trusted."""
+    version = registry.register_version(
         tx,
         actor,
         policy.model.name,
@@ -228,6 +228,8 @@ def register(
         snapshots=(packed.snapshot,),
         tier=policy.model.tier,
     )
+    adoptions.trust_own(tx, access.system("loop"), version)
+    return version
 
 
 def needs_approval(tx: Transaction, version: Version, policy: Policy) -> bool:

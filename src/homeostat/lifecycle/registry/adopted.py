@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.database.metadata import metadata
 from homeostat.lifecycle.data.entities import Schema
-from homeostat.lifecycle.registry import mlmodel
+from homeostat.lifecycle.registry import mlmodel, own
 from homeostat.lifecycle.registry.entities import File, Version
 
 
@@ -246,7 +246,13 @@ def loadable(tx: Transaction, version: Version) -> Loadable:
     """
     adoption = find(tx, version.model, version.number)
     if adoption is None:
-        return Loadable(owner=version.owner, files=version.files)
+        needs_trust = own.is_own(file.path for file in version.files)
+        return Loadable(
+            owner=version.owner,
+            files=version.files,
+            needs_trust=needs_trust,
+            is_trusted=needs_trust and is_trusted(tx, version.model, version.number),
+        )
     return Loadable(
         owner=version.owner,
         files=version.files,

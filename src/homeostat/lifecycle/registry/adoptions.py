@@ -11,7 +11,7 @@ from homeostat.foundation import access, errors, events, lineage
 from homeostat.foundation.access import Kind
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.evaluation import actions as evaluation
-from homeostat.lifecycle.registry import actions, adopted, approvals, mlmodel
+from homeostat.lifecycle.registry import actions, adopted, approvals, mlmodel, own
 from homeostat.lifecycle.registry.adopted import Adoption, Trust
 from homeostat.lifecycle.registry.entities import Version
 
@@ -107,20 +107,31 @@ def set_trust(
     before = adopted.trust_history(tx, model, number, limit=1)
     if before and before[0].is_trusted == is_trusted:
         return before[0]
-    word = Trust(
-        model=model,
-        number=number,
-        place=before[0].place + 1 if before else 1,
-        is_trusted=is_trusted,
-        actor=actor.name,
-        at=tx.at,
-        reason=reason,
+    place = before[0].place + 1 if before else 1
+    return _say(tx, actor, version, place=place, is_trusted=is_trusted, reason=reason)
+
+
+def trust_own(tx: Transaction, actor: access.Actor, version: Version) -> None:
+    """Trust the code of a version that this installation made with its own project's pipeline.
+
+    That code has run here already, whoever asked for the fit. A person may take the word back.
+
+    Parameters
+    ----------
+    tx, actor
+        A part of the system, in the transaction that registers the version.
+    version
+        Made by the caller; one without code of its own needs no word.
+    """
+    access.require(actor, "model.trust")
+    if not own.is_own(file.path for file in version.files):
+        return
+    _say(
+        *(tx, actor, version),
+        place=1,
+        is_trusted=True,
+        reason=f"made here by the project's own pipeline in run:{version.run_id}",
     )
-    adopted.insert_trust(tx, word)
-    facts = {"reason": reason, "digest": version.digest}
-    kind = "version.trusted" if is_trusted else "version.distrusted"
-    events.record(tx, actor, kind, subject=version.reference, facts=facts)
-    return word
 
 
 def attach(tx: Transaction, actor: access.Actor, adoption: Adoption) -> Adoption:
@@ -234,6 +245,31 @@ def need_trust(
         version=version.reference,
         file=found.file,
     )
+
+
+def _say(
+    tx: Transaction,
+    actor: access.Actor,
+    version: Version,
+    *,
+    place: int,
+    is_trusted: bool,
+    reason: str,
+) -> Trust:
+    word = Trust(
+        model=version.model,
+        number=version.number,
+        place=place,
+        is_trusted=is_trusted,
+        actor=actor.name,
+        at=tx.at,
+        reason=reason,
+    )
+    adopted.insert_trust(tx, word)
+    facts = {"reason": reason, "digest": version.digest}
+    kind = "version.trusted" if is_trusted else "version.distrusted"
+    events.record(tx, actor, kind, subject=version.reference, facts=facts)
+    return word
 
 
 def _need_person(tx: Transaction, actor: access.Actor, version: Version) -> None:

@@ -12,7 +12,7 @@ import platform
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -22,8 +22,17 @@ from numpy.typing import NDArray
 
 from homeostat.foundation import clock, errors, ids
 from homeostat.lifecycle.data.entities import Schema
-from homeostat.lifecycle.registry import columns, described, predictor, reference, trust, twin
-from homeostat.lifecycle.registry.entities import Description, Task
+from homeostat.lifecycle.registry import (
+    columns,
+    described,
+    opening,
+    own,
+    predictor,
+    reference,
+    trust,
+    twin,
+)
+from homeostat.lifecycle.registry.entities import Description, Task, Twin
 
 MLMODEL = "MLmodel"
 MODEL = "model.skops"
@@ -41,6 +50,7 @@ _MLFLOW_TYPES = {
     "text": "string",
     "timestamp": "datetime",
 }
+_OWN = Twin(refused="the model runs code of the project, which has no counterpart in ONNX")
 
 
 def pack(
@@ -52,6 +62,7 @@ def pack(
     positive: object = None,
     run_id: str = "",
     outcomes: pl.Series | None = None,
+    code: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
     """Write a fitted estimator as the files of a version.
 
@@ -75,6 +86,10 @@ def pack(
     outcomes
         Of a regression the numbers it was fitted on, by which errors are measured later; None
         for a classifier.
+    code
+        Text by path of the project whose pipeline has just made the estimator here; an
+        estimator with classes or functions of one's own brings it along and is loaded where
+        somebody trusts it. None where it comes from elsewhere: such a one is refused.
 
     Returns
     -------
@@ -94,7 +109,7 @@ def pack(
     classes = [] if is_regression else classes_of(estimator)
     if is_regression:
         need_regressor(estimator)
-    skops_file = _dump(estimator)
+    written = _written(estimator, is_made_here=code is not None)
     rows = columns.lists(example.head(EXAMPLE_ROWS), schema)
     by_name = hasattr(estimator, "feature_names_in_")
     draft = Description(
@@ -106,19 +121,25 @@ def pack(
         by_name=by_name,
         example={name: [plain(value) for value in values] for name, values in rows.items()},
         scores=(),
-        trusted=tuple(trust.types(skops_file)),
+        trusted=written.types,
+        loader=written.loader,
+        file=written.file,
         packages={name: metadata.version(name) for name in PACKAGES},
         reference=reference.of(estimator, example, schema, by_name=by_name),
         task="regression" if is_regression else task_of(classes, positive),
         deviation=0.0 if outcomes is None else deviation_of(outcomes),
     )
-    opened = trust.loads(skops_file)
+    is_own = own.is_own([written.file])
+    files = {written.file: written.data, **(own.packed(code or {}) if is_own else {})}
+    opened = opening.estimator(
+        files, loader=written.loader, file=written.file, is_trusted=True, classes=classes
+    )
     original = predictor.Predictor(opened, draft)
-    twins, more = twin.made(opened, original, example)
+    twins, more = (_OWN, {}) if is_own else twin.made(opened, original, example)
     about = msgspec.structs.replace(draft, scores=kept(original.scores(rows)), twin=twins)
-    files = {MODEL: skops_file, DESCRIPTION: msgspec.json.encode(about), **more}
-    files.update(_for_mlflow(about, classes, run_id=run_id, size_bytes=len(skops_file)))
-    return files
+    files |= {DESCRIPTION: msgspec.json.encode(about), **more}
+    size_bytes = len(written.data)
+    return files | _for_mlflow(about, classes, run_id=run_id, size_bytes=size_bytes)
 
 
 def write_folder(files: Mapping[str, bytes], folder: Path) -> None:
@@ -232,17 +253,50 @@ def place_of(classes: list[Any], positive: object) -> int:
     return classes.index(positive)
 
 
-def _dump(estimator: Any) -> bytes:
+class _Written(NamedTuple):
+    """An estimator as a file, and how that is read."""
+
+    loader: str
+    file: str
+    data: bytes
+    types: tuple[str, ...] = ()
+
+
+def _written(estimator: Any, *, is_made_here: bool) -> _Written:
     import skops.io  # noqa: PLC0415 - only processes that write models need it
 
     try:
         data: bytes = skops.io.dumps(estimator)
     except (TypeError, ValueError, AttributeError) as error:
+        if is_made_here:
+            return _pickled(estimator)
         raise errors.InvalidInputError(
             f"{type(estimator).__name__} cannot be written without pickle: {error}",
             hint="build it from scikit-learn's own estimators and numpy functions",
         ) from error
-    return data
+    types = tuple(trust.types(data))
+    if not trust.refused(data):
+        return _Written("skops", MODEL, data, types)
+    if not is_made_here:
+        trust.loads(data)  # refuses it by name
+    try:
+        trust.loads(data, any_type=True)
+    except Exception:  # noqa: BLE001 - a lambda is written by a name that nobody can look up
+        return _pickled(estimator)
+    return _Written(own.LOADERS[own.SKOPS], own.SKOPS, data, types)
+
+
+def _pickled(estimator: Any) -> _Written:
+    import cloudpickle  # noqa: PLC0415 - only processes that write models need it
+
+    try:
+        data: bytes = cloudpickle.dumps(estimator)
+    except Exception as error:  # a class of the user's may raise anything
+        raise errors.InvalidInputError(
+            f"{type(estimator).__name__} cannot be written, not even by pickle: {error}",
+            hint="leave open files, locks and connections out of what the pipeline returns",
+        ) from error
+    return _Written(own.LOADERS[own.PICKLE], own.PICKLE, data)
 
 
 def _for_mlflow(
@@ -292,19 +346,23 @@ def _about(
     label = (
         "string" if isinstance(first, str) else "long" if isinstance(first, int) else "double"
     )
+    code = own.CODE if own.is_own([description.file]) else None
     about: dict[str, Any] = {
         "flavors": {
             "python_function": {
                 "env": {"conda": "conda.yaml", "virtualenv": "python_env.yaml"},
+                "code": code,
                 "loader_module": "mlflow.sklearn",
-                "model_path": MODEL,
+                "model_path": description.file,
                 "predict_fn": "predict",
                 "python_version": platform.python_version(),
             },
             "sklearn": {
-                "code": None,
-                "pickled_model": MODEL,
-                "serialization_format": "skops",
+                "code": code,
+                "pickled_model": description.file,
+                "serialization_format": "cloudpickle"
+                if description.loader == "pickle"
+                else "skops",
                 "sklearn_version": description.packages["scikit-learn"],
                 "skops_trusted_types": list(description.trusted),
             },

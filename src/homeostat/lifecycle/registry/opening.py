@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.registry import mlmodel, trust
+from homeostat.lifecycle.registry import mlmodel, own, trust
 
 Floats = NDArray[np.float64]
 
@@ -97,15 +97,18 @@ def estimator(
         data = files.get(file)
         if data is None:
             raise errors.InvalidInputError(f"the version has no file {file!r}")
-        if loader in {"skops", "skops-any"}:
-            return trust.loads(data, name=file, any_type=loader == "skops-any")
+        if loader == "skops":
+            return trust.loads(data, name=file)
         if loader == "lightgbm":
             return _LightGbm(data, file, is_regression=is_regression)
         if loader == "xgboost":
             make = _XgBoost if _is_booster(files) else _xgboost
             return make(data, file, is_regression=is_regression)
-        if loader == "pickle":
-            return _unpickled(data, file)
+        if loader in {"skops-any", "pickle"}:
+            with own.importing(files):
+                if loader == "pickle":
+                    return _unpickled(data, file)
+                return trust.loads(data, name=file, any_type=True)
     raise errors.InvalidInputError(f"nobody knows how to load {file!r} as {loader!r}")
 
 

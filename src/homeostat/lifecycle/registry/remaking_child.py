@@ -23,11 +23,12 @@ from homeostat.lifecycle.pipeline import (
     drive,
     entities,
     failures,
+    kept,
     load,
     sources,
     steps,
 )
-from homeostat.lifecycle.registry import described, remaking
+from homeostat.lifecycle.registry import described, own, remaking
 from homeostat.lifecycle.registry import format as formats
 from homeostat.lifecycle.registry import load as loading
 
@@ -135,6 +136,7 @@ def _make(
         target=order.label,
         run_id=outcome.run_id,
         outcomes=tables[name][order.label] if is_regression else None,
+        code={one.path: one.text for one in kept.of_project(pipeline.folder)},
     )
     formats.write_folder(files, folder / remaking.MODEL)
     return files, rows.select(order.features)
@@ -142,10 +144,11 @@ def _make(
 
 def _scored(folder: Path, made: dict[str, bytes], rows: pl.DataFrame) -> _Scored:
     """Ask both models for the scores of the same rows, in this very environment."""
-    now = loading.load(made)
+    now = loading.load(made, is_trusted=True)
     recorded = formats.read_folder(folder / remaking.RECORDED)
     try:
-        then = loading.load(recorded)
+        # Whoever asked for this runs the recorded code here; a stranger's pickle is none of it.
+        then = loading.load(recorded, is_trusted=own.is_own(recorded))
     except errors.HomeostatError as error:
         about = described.read(recorded)
         return _Scored(

@@ -72,7 +72,7 @@ def files(tx: Transaction, version: Version) -> VersionFiles:
     """
     how = adopted.loadable(tx, version)
     digest = version.digest
-    if how.description:
+    if how.description or how.needs_trust:
         # Judged again, or trusted no more, it is to be loaded anew.
         told = f"{digest}\n{how.description}\n{how.is_trusted}"
         digest = blake3.blake3(told.encode()).hexdigest()
