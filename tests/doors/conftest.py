@@ -17,7 +17,7 @@ from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.foundation import access, events, house, settings
 
-READY_S = 30
+READY_S = 90
 PAUSE_S = 0.05
 
 

@@ -6,6 +6,7 @@ import concurrent.futures
 import json
 import re
 import socket
+import threading
 
 import psutil
 import pytest
@@ -19,7 +20,7 @@ class Line:
 
     def __init__(self, url):
         host, port = re.match(r"http://(.+):(\d+)", url).groups()
-        self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.socket = socket.create_connection((host, int(port)), timeout=60)
         self.left = b""
 
     def send(self, data):
@@ -193,6 +194,8 @@ def test_a_foreign_host_or_page_is_refused_in_mlflows_shape(line, asked):
 def test_what_was_acknowledged_before_the_stop_is_kept(server, start_server):
     """Writers go on until the server stops; what it answered is there when it is back."""
 
+    under_way = threading.Barrier(5)
+
     def write(number):
         line, kept = Line(server.url), []
         run_id = new_run(line)
@@ -202,6 +205,8 @@ def test_what_was_acknowledged_before_the_stop_is_kept(server, start_server):
                 if line.answer()[0] != 200:
                     break
                 kept.append(i)
+                if i == 0:
+                    under_way.wait(60)
         except OSError:
             return run_id, kept  # the server has stopped
         finally:
@@ -210,6 +215,7 @@ def test_what_was_acknowledged_before_the_stop_is_kept(server, start_server):
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         waiting = [pool.submit(write, number) for number in range(4)]
+        under_way.wait(60)
         concurrent.futures.wait(waiting, timeout=1)
         assert server.stop() == 0
         found = [future.result() for future in waiting]

@@ -102,9 +102,13 @@ def test_a_pipeline_that_hangs_is_stopped_with_all_it_started(opened, fit, tmp_p
         "import": hang + "hang()\n" + PLAIN,
         "body": hang + PLAIN.replace("return 5", "hang()"),
     }[place]
-    with pytest.raises(errors.UserCodeError, match=r"did not finish within 3 s") as caught:
-        fit(text, timeout_s=3.0)
+    for limit_s in (2.0, 15.0, 60.0):  # a busy machine may need more than the first
+        said = f"did not finish within {limit_s:g} s"
+        with pytest.raises(errors.UserCodeError, match=said) as caught:
+            fit(text, timeout_s=limit_s)
+        if (tmp_path / "pid").exists():
+            break
     pid = int((tmp_path / "pid").read_text())
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(pid).wait(timeout=10)
+        psutil.Process(pid).wait(timeout=60)
     assert (caught.value.facts["run_id"], "failed") in runs(opened)

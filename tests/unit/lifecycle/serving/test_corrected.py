@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+import threading
 
 import msgspec
 import numpy as np
@@ -25,25 +25,27 @@ from homeostat.lifecycle.corrections.entities import (
 from homeostat.lifecycle.data import rows
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.predictions import segments, spool
-from homeostat.lifecycle.serving import engine, entities, plan, served
+from homeostat.lifecycle.serving import answering, engine, entities, plan, served
 from homeostat.lifecycle.serving import rules as serving_rules
 
 SCHEMA = Schema((Column(name="income", kind="number"),))
 NAMES = "abcdef"
+LONG_S = 60.0
 
 
 class Scaled:
-    """The income times a factor; raises for an income of -2, sleeps for one of -3."""
+    """The income times a factor; raises for an income of -2; waits where told to."""
 
     is_fast = True
 
-    def __init__(self, factor, pause_s=0.0):
+    def __init__(self, factor, wait=None):
         self.factor = factor
-        self.pause_s = pause_s
+        self.wait = wait
 
     def scores(self, columns):
         incomes = np.array(columns["income"], dtype=float)
-        time.sleep(self.pause_s)
+        if self.wait is not None:
+            self.wait()
         if (incomes == -2).any():
             raise ArithmeticError("negative")
         return incomes * self.factor
@@ -278,17 +280,27 @@ def test_a_change_of_corrections_alone_is_a_change_of_plan_document(tmp_path):
 
 def test_a_model_that_hangs_is_answered_for_by_the_fallback(tmp_path, monkeypatch):
     told = document(Fallback(score=0.7))
+    go = threading.Event()
 
     async def story():
-        slow = loaded(pause_s=0.15)
+        slow = loaded(wait=lambda: go.wait(LONG_S))
         slow = slow._replace(predictor=Apart(slow.predictor))
         async with bench(tmp_path, told, {1: slow}) as made:
-            monkeypatch.setattr(made._threads, "_timeout_s", 0.03)
+            pool = made._threads
+            give_up = pool._give_up
+
+            def patient():  # only the model is late, not what answers for it
+                pool._timeout_s = LONG_S
+                give_up()
+
+            monkeypatch.setattr(pool, "_give_up", patient)
+            monkeypatch.setattr(pool, "_timeout_s", 0.03)
+            monkeypatch.setattr(answering, "REST_S", LONG_S)
             got = await ask(made, 4)
             assert (got.scores, got.answers) == ([0.7], ["yes"])
             again = await ask(made, 4)  # it rests
             assert again.scores == [0.7]
-            await asyncio.sleep(0.2)  # the thread that was given up ends before the loop does
+            go.set()
 
     asyncio.run(story())
 

@@ -9,6 +9,8 @@ import pytest
 
 from homeostat.lifecycle.serving import threads
 
+LONG_S = 60.0
+
 
 async def run(pool, work):
     """Return what came of it: ("then" | "late" | "failed", what)."""
@@ -25,18 +27,29 @@ async def run(pool, work):
 def stuck():
     """What hangs until the test is over."""
     go = threading.Event()
-    yield lambda: go.wait(20)
+    yield lambda: go.wait(LONG_S)
     go.set()
 
 
 def test_neighbours_of_models_that_hang_are_scored_by_further_threads(stuck):
     async def story():
-        pool = threads.Threads(2, timeout_s=0.6)
+        pool = threads.Threads(2, timeout_s=LONG_S)
         hanging = [asyncio.create_task(run(pool, stuck)) for _ in range(2)]
         assert await run(pool, lambda: 7) == ("then", 7)
         assert not any(one.done() for one in hanging)
-        assert [await one for one in hanging] == [("late", 0.6)] * 2
+        for one in hanging:
+            one.cancel()
+
+    asyncio.run(story())
+
+
+def test_models_that_hang_are_given_up_with_their_threads(stuck):
+    async def story():
+        pool = threads.Threads(2, timeout_s=0.1)
+        hanging = [asyncio.create_task(run(pool, stuck)) for _ in range(2)]
+        assert [await one for one in hanging] == [("late", 0.1)] * 2
         assert pool.n_given_up == 2
+        pool._timeout_s = LONG_S
         assert await run(pool, lambda: 8) == ("then", 8)
 
     asyncio.run(story())
@@ -44,13 +57,13 @@ def test_neighbours_of_models_that_hang_are_scored_by_further_threads(stuck):
 
 def test_the_disk_is_not_behind_a_model(stuck):
     async def story():
-        pool = threads.Threads(1, timeout_s=5)
+        pool = threads.Threads(1, timeout_s=LONG_S)
         hanging = asyncio.create_task(run(pool, stuck))
         await asyncio.sleep(0)
-        assert await asyncio.wait_for(pool.call(lambda: "synced"), 3) == "synced"
+        assert await asyncio.wait_for(pool.call(lambda: "synced"), LONG_S) == "synced"
         waiter = asyncio.get_running_loop().create_future()
         pool.then(lambda: None, waiter.set_result)
-        assert await asyncio.wait_for(waiter, 3) is None
+        assert await asyncio.wait_for(waiter, LONG_S) is None
         hanging.cancel()
 
     asyncio.run(story())
