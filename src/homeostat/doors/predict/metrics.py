@@ -62,7 +62,7 @@ def measure(answering: engine.Engine, *, held_bytes: int = 0) -> meters.Snapshot
     counted = answering.meters.snapshot()
     warm = [(one.document.deployment, one) for one in answering.warm()]
     gauges: dict[str, list[tuple[meters.Labels, float]]] = {
-        "spool_lost_rows": [((), answering.log.lost_rows)],
+        "spool_lost_rows_total": [((), answering.log.lost_rows)],
         "spool_open_rows": [((), answering.log.waiting_rows())],
         "queue_rows": [
             ((name,), sum(arm.lane.n_waiting for arm in now.arms)) for name, now in warm

@@ -95,7 +95,7 @@ def _predictions() -> list[dict[str, Any]]:
         ),
         _rule(
             "HomeostatPredictionsNotLogged",
-            f"increase({_PREDICT}spool_lost_rows[15m]) > 0",
+            f"increase({_PREDICT}spool_lost_rows_total[15m]) > 0",
             summary="Predictions were answered that could not be logged",
             severity="critical",
         ),

@@ -86,7 +86,7 @@ FAMILIES: Final = (
     Family("load_failures_total", "Versions that could not be loaded.", "counter"),
     Family("load_seconds_total", "Time spent loading versions.", "counter"),
     Family("evictions_total", "Deployments put out of memory for others.", "counter"),
-    Family("spool_lost_rows", "Rows that could not be logged.", "counter"),
+    Family("spool_lost_rows_total", "Rows that could not be logged.", "counter"),
     Family("spool_open_rows", "Rows in open segments.", "gauge"),
     Family("spool_waiting_segments", "Segments to hand over.", "gauge", adds="max"),
     Family("spool_refused_segments", "Segments never taken.", "gauge", adds="max"),
