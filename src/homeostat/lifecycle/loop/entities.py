@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from homeostat.lifecycle.loop import asked, correction, duel, guards, news
-from homeostat.measures import betting, bounded, sequential, sureness
+from homeostat.lifecycle.loop import asked, correction, duel, guards, harmed, news
+from homeostat.measures import betting, sureness
 
 RowRange = tuple[int, int]
 
@@ -23,6 +23,7 @@ Reason = asked.Reason
 FitAsked = asked.FitAsked
 Correction = correction.Correction
 Duels = duel.Duels
+HarmState = harmed.HarmState
 FitCorrector = correction.FitCorrector
 SwitchCorrector = correction.SwitchCorrector
 Standing = Literal["exam", "gates", "approval", "admitted"]
@@ -56,21 +57,6 @@ class BlockScore(msgspec.Struct, frozen=True, kw_only=True):
     n_rows: int
     mixture: float
     members: dict[str, float]
-
-
-class HarmState(msgspec.Struct, frozen=True, kw_only=True):
-    """The harm alarm, and the first row of the block where each of its sums began.
-
-    `bounded` takes the place of `alarm` where events bring losses. `proof` is the patient alarm
-    that people are told of, with sums from `proof_rows`.
-    """
-
-    alarm: sequential.AlarmState = sequential.quiet_alarm(sequential.AlarmSettings())
-    start_rows: tuple[int, ...] = (0, 0, 0)
-    bounded: bounded.State | msgspec.UnsetType = msgspec.UNSET
-    proof: sequential.AlarmState | msgspec.UnsetType = msgspec.UNSET
-    proof_rows: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
-    early: sequential.AlarmState | msgspec.UnsetType = msgspec.UNSET
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
