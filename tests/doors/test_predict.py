@@ -130,7 +130,7 @@ class Process:
 
     def wait(self):
         deadline = time.monotonic() + READY_S
-        while not ports.is_well("127.0.0.1", self.port, timeout_s=0.2):
+        while not ports.is_well("127.0.0.1", self.port):
             assert self.process.poll() is None, self.errors.read_text()
             assert time.monotonic() < deadline, self.errors.read_text()
             time.sleep(0.02)

@@ -29,7 +29,7 @@ def kill_in_each(told, states, note):
     while left:
         worker = context.Process(target=dying.work, args=(told, left, note))
         worker.start()
-        worker.join(60)
+        worker.join(600)
         if worker.exitcode == 0:
             break
         assert worker.exitcode == -signal.SIGKILL
