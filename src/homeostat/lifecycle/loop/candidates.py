@@ -33,6 +33,8 @@ from homeostat.lifecycle.registry.predictor import Predictor
 
 FIT_TIMEOUT_S = 900.0
 LATENCY_CALLS = 200
+LATENCY_ROUNDS = 3
+LATENCY_BUSY = 10.0  # times the median: something else had the core for a while
 TRUTH = "is positive"  # beside the columns of a table, whose names are its own
 
 
@@ -316,15 +318,24 @@ def freeze_scored(
 
 
 def latency(predictor: Predictor, rows: pl.DataFrame) -> float:
-    """Measure one answer alone: the 99th percentile over some calls, in milliseconds."""
+    """Measure one answer alone: the 99th percentile over some calls, in milliseconds.
+
+    Where that is far above the median, the machine may have been busy with something else; it
+    is measured again, and the lowest counts: others only ever add.
+    """
+    lowest = np.inf
     took = np.empty(LATENCY_CALLS)
     singles = [rows[i % rows.height] for i in range(min(rows.height, LATENCY_CALLS))]
-    for i in range(LATENCY_CALLS):
-        row = singles[i % len(singles)]
-        began = time.perf_counter()
-        predictor.scores(row)
-        took[i] = time.perf_counter() - began
-    return float(np.quantile(took, 0.99) * 1000.0)
+    for _ in range(LATENCY_ROUNDS):
+        for i in range(LATENCY_CALLS):
+            row = singles[i % len(singles)]
+            began = time.perf_counter()
+            predictor.scores(row)
+            took[i] = time.perf_counter() - began
+        lowest = min(lowest, float(np.quantile(took, 0.99)))
+        if lowest <= LATENCY_BUSY * float(np.median(took)):
+            break
+    return lowest * 1000.0
 
 
 def split(

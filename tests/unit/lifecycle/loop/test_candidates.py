@@ -112,3 +112,37 @@ def test_a_pipeline_that_hangs_is_stopped_with_all_it_started(opened, fit, tmp_p
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(pid).wait(timeout=60)
     assert (caught.value.facts["run_id"], "failed") in runs(opened)
+
+
+class Timed:
+    """A predictor by a clock of its own: so many ms for each call, the last for all others."""
+
+    def __init__(self, *took_ms):
+        self.took_ms = took_ms
+        self.n_calls = 0
+        self.now_ms = 0.0
+
+    def scores(self, _row):
+        self.now_ms += self.took_ms[min(self.n_calls, len(self.took_ms) - 1)]
+        self.n_calls += 1
+
+    def perf_counter(self):
+        return self.now_ms / 1000
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "found_ms", "n_rounds"),
+    [
+        ((2.0,), 2.0, 1),
+        ((*[80.0] * 4, 2.0), 2.0, 2),  # the machine did something else for a while
+        ((*[2.0, 2.0, 2.0, 80.0] * 150,), 80.0, 3),  # some rows take long, each time
+        ((80.0,), 80.0, 1),
+    ],
+)
+def test_what_else_the_machine_did_is_not_the_latency_of_a_model(
+    monkeypatch, took_ms, found_ms, n_rounds
+):
+    model = Timed(*took_ms)
+    monkeypatch.setattr(candidates, "time", model)
+    assert candidates.latency(model, ROWS) == pytest.approx(found_ms)
+    assert model.n_calls == n_rounds * candidates.LATENCY_CALLS

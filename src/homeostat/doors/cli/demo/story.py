@@ -29,7 +29,7 @@ from homeostat.lifecycle.monitoring.entities import Alert
 MODEL = "credit"
 BATCH = 200
 LABEL_DELAY_ROWS = 400
-SETTLE_S = 60.0
+SETTLE_S = 180.0
 LOOK_S = 0.05
 LOSS_ROWS = 800
 
