@@ -91,6 +91,7 @@ def test_what_is_missing_is_said(told):
         )
         found = client.reproductions.make("bare", bare.number)
     assert (found.verdict, found.run_id) == ("could not be checked", "")
+    assert found.sentence.startswith("not known to be reproduced")
     assert "names no run" in found.items[0].sentence
 
 

@@ -96,7 +96,7 @@ def _shown(made: Any) -> Any:
     from rich.console import Group
 
     rows = [(item.kind, item.name, item.verdict, item.sentence) for item in made.items]
-    said = f"model:{made.model}@{made.number}: {made.verdict}"
+    said = f"model:{made.model}@{made.number} is {made.sentence}"
     if made.run_id:
         said += f" (run:{made.of_run} then, run:{made.run_id} now)"
     return Group(output.table(["what", "name", "", "seen"], rows), said)

@@ -27,6 +27,12 @@ Kind = Literal["code", "data", "parameters", "environment", "step", "file", "sco
 OUTCOMES: Final = ("file", "scores", "metric")
 """What the version is; the other kinds say what it was made of."""
 _FEW = 5
+_SAID: Final[dict[Verdict, str]] = {
+    "same": "reproduced: it gives the same scores",
+    "within tolerance": "reproduced: it gives the same scores within the tolerance",
+    "differs": "not reproduced: it gives other scores",
+    "could not be checked": "not known to be reproduced: its scores could not be compared",
+}
 # Said anew by every packing; the run, the instant and the id are facts of the packing.
 _OF_THE_PACKING: Final = ("model_uuid", "run_id", "utc_time_created", "model_size_bytes")
 
@@ -93,6 +99,23 @@ class Reproduction(msgspec.Struct, frozen=True, kw_only=True):
     def reference(self) -> str:
         """How events and lineage name it."""
         return f"reproduction:{self.id}"
+
+    @property
+    def sentence(self) -> str:
+        """What came of it, for people: what decides first, then what only is told."""
+        decides = [item for item in self.items if item.kind in {"scores", "metric"}]
+        besides = [
+            f"{item.kind} {item.name}"
+            for item in self.items
+            if item not in decides and item.verdict == DIFFERS
+        ]
+        said = _SAID[self.verdict]
+        if not besides or self.verdict not in {SAME, WITHIN}:
+            return said
+        more = f" and {len(besides) - _FEW} more" if len(besides) > _FEW else ""
+        return (
+            f"{said}; what differs besides decides nothing: {', '.join(besides[:_FEW])}{more}"
+        )
 
 
 def judged(items: Sequence[Item]) -> Verdict:
