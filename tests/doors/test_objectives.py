@@ -222,14 +222,18 @@ def _pages_show_it(told):
             "/deployments/scores",
             "/deployments/scores/drift?by=day",
             "/deployments/scores/monitoring?by=day",
+            "/deployments/scores/monitoring?by=day&part=slice%3Drich",
             "/models/scores",
             "/",
         ]
         pages = [_page(app, path) for path in paths]
         app.close()
-    whole, drift, columns, model, home = pages
+    whole, drift, columns, part, model, home = pages
     assert "Values in the newest day" in columns
     assert "not counted" not in columns
+    assert ">everybody</a>" in columns
+    assert 'part=slice%3Drich" aria-current="page">slice=rich</a>' in part
+    assert columns.count("1,200") > part.count("1,200")
     for word in ("burning fast", "no data", "recovered", "metrics.py:11", "duplicates"):
         assert word in whole
     assert "not known" in whole  # too few hours for volume

@@ -158,7 +158,13 @@ def attach(
 )
 @click.option("--since", default="", help="Only that far back: 6h, 7d.")
 @click.option("--column", default="", help="Show one column instead of those that moved.")
-@click.option("--part", default="", help="Only rows with that protected value: sex=f.")
+@click.option("--part", default="", help="Only rows in that group or slice: sex=f, slice=a.")
+@click.option(
+    "--role",
+    type=click.Choice(["stable", "canary", "shadow"]),
+    default="stable",
+    help="What those were that answered; stable unless said.",
+)
 @click.option("--limit", default=24, show_default=True, help="At most so many windows.")
 @output.option
 def show(*, deployment: str, column: str, since: str, as_json: bool, **asked: Any) -> None:

@@ -20,6 +20,7 @@ HERE = "/deployments"
 WINDOWS = 24
 MOST_COLUMNS = 60
 FOUND = 10
+MOST_PARTS = 40
 LEVELS: Final = (drift.LEAST_EFFECT, 2.5 * drift.LEAST_EFFECT, 10 * drift.LEAST_EFFECT)
 """Index above its noise: moderate, large by the usual 0.25, another world."""
 MUCH_MISSING = 0.1
@@ -67,28 +68,50 @@ async def page(call: visit.Visit) -> Response:
     grain = next((one for one in get_args(stored.Grain) if one == said), None)
     if grain is None:
         raise errors.InvalidInputError(f"{said[:40]!r} is no length of a window")
+    part = visit.asked(call, "part") or stored.EVERYBODY
+    role = _role(visit.asked(call, "role") or stored.ROLES[0])
     windows = await call.work(
         lambda: summarising.show(
-            call.house, call.actor, name, grain=grain, limit=WINDOWS, project=call.project
+            call.house,
+            call.actor,
+            name,
+            grain=grain,
+            role=role,
+            part=part,
+            limit=WINDOWS,
+            project=call.project,
         )
     )
 
-    def fetch(tx: Transaction) -> list[Window]:
-        return monitoring.list_windows(tx, call.actor, name, with_findings=True, limit=FOUND)
+    def fetch(tx: Transaction) -> tuple[list[Window], dict[stored.Role, list[str]]]:
+        seen = monitoring.list_windows(tx, call.actor, name, with_findings=True, limit=FOUND)
+        return seen, stored.parts(tx, call.actor, name)
 
+    found, parts = await call.read(fetch)
     shown: dict[str, Any] = {
         "name": name,
         "grain": grain,
         "grains": get_args(stored.Grain),
         "map": heat(windows[::-1], grain),
         "columns": _columns(windows),
-        "found": await call.read(fetch),
+        "found": found,
+        "role": role,
+        "roles": list(parts),
+        "part": part,
+        "parts": parts.get(role, [])[:MOST_PARTS],
         "blamed": await call.work(
             lambda: causes.rank(call.house, call.actor, name, project=call.project)
         ),
         "levels": LEVELS,
     }
     return visit.show(call, "monitoring.html", here=HERE, **shown)
+
+
+def _role(said: str) -> stored.Role:
+    found = next((one for one in stored.ROLES if one == said), None)
+    if found is None:
+        raise errors.InvalidInputError(f"{said[:40]!r} is none of {', '.join(stored.ROLES)}")
+    return found
 
 
 def heat(windows: Sequence[stored.SummaryWindow], grain: stored.Grain) -> Map:
@@ -105,13 +128,20 @@ def heat(windows: Sequence[stored.SummaryWindow], grain: stored.Grain) -> Map:
     names = list(dict.fromkeys([*latest, *(name for w in windows for name in w.columns)]))
     rows = [Row(name, tuple(_cell(w.columns.get(name)) for w in windows)) for name in names]
     rows.sort(key=lambda row: -max((cell.level for cell in row.cells), default=0))
-    written = (clock.short(window.starts_at) for window in windows)
+    several = len({window.version for window in windows}) > 1
     return Map(
-        starts=tuple(text[:10] if grain == "day" else text[5:16] for text in written),
+        starts=tuple(_start(window, grain, several=several) for window in windows),
         n_rows=tuple(window.n_rows for window in windows),
         rows=tuple(rows[:MOST_COLUMNS]),
         hidden=max(0, len(rows) - MOST_COLUMNS),
     )
+
+
+def _start(window: stored.SummaryWindow, grain: stored.Grain, *, several: bool) -> str:
+    """Say when a window begins, and which version answered where there were several."""
+    text = clock.short(window.starts_at)
+    told = text[:10] if grain == "day" else text[5:16]
+    return f"{told} v{window.version}" if several else told
 
 
 def _columns(windows: Sequence[stored.SummaryWindow]) -> list[Column]:

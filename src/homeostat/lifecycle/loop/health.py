@@ -44,8 +44,11 @@ def judge(
         sentence = worst.sentence if worst is not None else "answers are worse than accepted"
         word = "budget burns" if worst is not None and worst.kind == FAST else "harm"
         return Health("bad", word, sentence)
-    if open_ones:
-        return Health("warn", open_ones[0].kind, open_ones[0].sentence)
+    if open_ones:  # the newest of those that are confirmed, and have a cause
+        first = min(
+            open_ones, key=lambda one: (one.confirmed_at is None, one.cause == "unknown")
+        )
+        return Health("warn", first.kind, first.sentence)
     if state is None:
         return Health("calm", "watched by nobody", "this deployment has no loop")
     if any(one.standing == "approval" for one in state.members):

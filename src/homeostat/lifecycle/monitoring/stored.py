@@ -283,6 +283,38 @@ def latest(
     ]
 
 
+def parts(
+    tx: Transaction, actor: access.Actor, deployment: str, *, limit: int = MOST_WINDOWS
+) -> dict[Role, list[str]]:
+    """Return which parts of what was answered are kept, by what those were that answered.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs ``monitoring.read``.
+    deployment
+        Its name.
+    limit
+        At most this many.
+
+    Returns
+    -------
+    dict
+        For each role that answered: values of protected columns, and slices; `EVERYBODY` first.
+    """
+    access.require(actor, "monitoring.read")
+    which: dict[str, Any] = {
+        "in_project": tx.project,
+        "in_deployment": deployment,
+        "in_grain": "day",
+        "n": limit,
+    }
+    found: dict[Role, list[str]] = {}
+    for row in tx.execute(stored_records.PARTS, which).mappings():
+        found.setdefault(row["role"], []).append(row["part"])
+    return found
+
+
 def counts(
     tx: Transaction, deployment: str, *, grain: Grain = "hour", since: int = 0
 ) -> list[tuple[int, int]]:

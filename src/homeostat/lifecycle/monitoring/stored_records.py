@@ -60,6 +60,14 @@ LATEST = (
     .order_by(summaries.c.starts_at.desc(), summaries.c.version)
     .limit(sa.bindparam("n"))
 )
+# Days have every part that hours have, and are the fewest.
+PARTS = (
+    sa.select(summaries.c.role, summaries.c.part)
+    .distinct()
+    .where(*_OURS)
+    .order_by(summaries.c.role, summaries.c.part)
+    .limit(sa.bindparam("n"))
+)
 COUNTS = (
     sa.select(summaries.c.starts_at, sa.func.sum(summaries.c.n_rows).label("n_rows"))
     .where(
