@@ -209,6 +209,8 @@ def observe_error(
     if len(state.baseline) < settings.minimum_baseline:
         state = msgspec.structs.replace(state, baseline=(*state.baseline, error))
         return _known(state, sure, None, settings=settings, is_calm=True), None
+    rate, dispersion = _normal(state, n_rows=n_rows, settings=settings)
+    state = msgspec.structs.replace(state, accepted=rate, dispersion=dispersion)
     turns = _turns(state, sure, settings)
     state = _accumulate(state, error, turns, block=block, n_rows=n_rows, settings=settings)
     if state.log_evidence > settings.log_threshold:
@@ -262,7 +264,7 @@ def _turns(state: AlarmState, sure: sureness.Tally | None, settings: AlarmSettin
         return _Turns(())
     if sure is None or known.n_blocks < settings.minimum_baseline:
         return _Turns((0.0,) * len(settings.turns))
-    seen = sureness.expected(known, sure, small=settings.turns[0])
+    seen = sureness.expected(known, sure, share=settings.turns[-1])
     is_cautious = settings.is_patient and settings.is_cautious
     squares = sureness.squares(known, blocks=settings.dispersion_blocks)
     if squares is None:  # until their own spread is known, that of the errors
@@ -312,14 +314,14 @@ def _accumulate(
     n_rows: int,
     settings: AlarmSettings,
 ) -> AlarmState:
-    rate, dispersion = _normal(state, n_rows=n_rows, settings=settings)
+    rate = state.accepted or 0.0
     gains = [
         evidence.log_likelihood_ratio(
             error,
             n_rows=n_rows,
             accepted=rate,
             harmful=min(0.95, rate + shift),
-            dispersion=dispersion,
+            dispersion=state.dispersion,
         )
         for shift in settings.shifts
     ]
@@ -333,8 +335,6 @@ def _accumulate(
         state,
         scores=tuple(scores),
         starts=tuple(starts),
-        dispersion=dispersion,
-        accepted=rate,
         summed=_summed(state.summed, gains) if settings.is_patient else (),
         surplus=_surplus(state, error, starts, block=block, n_rows=n_rows),
     )

@@ -65,7 +65,7 @@ class Expected(NamedTuple):
     rates
         Chance of being wrong, as estimated.
     residual
-        How far the block is off, in standard deviations, in the direction of a small rise.
+        How far the block is off, in standard deviations, in the direction of `share`.
     margin
         Share of answers turned round that one standard error of the rates amounts to.
     """
@@ -110,7 +110,7 @@ def tally(told: NDArray[np.float64], wrong: NDArray[np.bool_]) -> Tally:
     return Tally(rows=tuple(rows.tolist()), wrong=tuple(missed.tolist()))
 
 
-def expected(known: Known, seen: Tally, *, small: float) -> Expected:
+def expected(known: Known, seen: Tally, *, share: float) -> Expected:
     """Say what was to be expected of a block, from calm blocks before it alone.
 
     Parameters
@@ -119,9 +119,10 @@ def expected(known: Known, seen: Tally, *, small: float) -> Expected:
         Of at least one block.
     seen
         The block.
-    small
+    share
         Share of answers turned round whose direction the residual is measured in, inside
-        (0, 1).
+        (0, 1). The largest that is bet on: unsure answers count for more there, and where
+        rows err together beyond their cases they vary the most.
 
     Returns
     -------
@@ -140,7 +141,7 @@ def expected(known: Known, seen: Tally, *, small: float) -> Expected:
     rates, own, noise, off, slope = [], 0.0, 0.0, 0.0, 0.0
     for n_base, n_missed, n, missed in zip(base_rows, base_wrong, rows, wrong, strict=True):
         rate = min(max((n_missed + 0.5) / (n_base + 1), 1e-4), 1 - 1e-4)
-        weight = _logit(turned(rate, small)) - _logit(rate)
+        weight = _logit(turned(rate, share)) - _logit(rate)
         spread = n * weight * weight * rate * (1 - rate)
         own += spread
         noise += spread * n / (n_base + 1)

@@ -88,7 +88,7 @@ def test_harder_cases_are_harm_by_their_number_not_by_how_sure_answers_were():
     rng = np.random.default_rng(3)
     state, _ = _run(_answers(rng, 60))
     told, wrong = next(_answers(rng, 1, unsure=0.6))
-    seen = sureness.expected(state.known, sureness.tally(told, wrong), small=0.04)
+    seen = sureness.expected(state.known, sureness.tally(told, wrong), share=0.3)
     assert wrong.mean() > 0.2
     assert seen.error == pytest.approx(wrong.mean(), abs=0.08)
     assert sureness.gain(seen, accepted=0.0, rise=0.12, dispersion=1.0) < 0
@@ -120,7 +120,7 @@ def test_false_alarms_are_at_most_as_stated():
 def test_with_few_wrong_answers_the_error_rate_alone_counts():
     known = sureness.Known(n_blocks=1, rows=(100.0,) * sureness.N_GROUPS)
     seen = sureness.tally(np.array([0.001, 0.3]), np.array([False, True]))
-    assert sureness.expected(known, seen, small=0.04).rows == (2.0,)
+    assert sureness.expected(known, seen, share=0.3).rows == (2.0,)
 
 
 def test_a_state_of_before_goes_on_with_blocks_that_tell_more():
@@ -147,3 +147,23 @@ def test_a_state_of_before_goes_on_with_blocks_that_tell_more():
     assert state.known.n_blocks + state.known.n_pending == 20
     again = msgspec.json.decode(msgspec.json.encode(state), type=sequential.AlarmState)
     assert again == state
+
+
+def test_the_first_block_judged_counts_by_how_much_those_before_it_varied():
+    """Rows err together here: of 200 answers a block had 5 or 35 wrong ones."""
+    rng = np.random.default_rng(15)
+    state = sequential.quiet_alarm(harm.SURE_PROOF)
+    for block, often in enumerate([0.2, 1.8] * 4 + [1.8]):  # rows that err together
+        told = rng.uniform(0.01, 0.2, size=200)
+        wrong = rng.random(200) < often * told
+        state, alarm = sequential.observe_error(
+            state,
+            float(wrong.mean()),
+            block=block,
+            n_rows=200,
+            settings=harm.SURE_PROOF,
+            sure=sureness.tally(told, wrong),
+        )
+        assert alarm is None
+    assert state.dispersion > 4
+    assert max(state.scores) < 3
