@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 
+import httpx
 import hypothesis
 import pytest
 import structlog
@@ -34,6 +35,10 @@ def _in_memory(folder="/dev/shm", room=4 << 30):
 if sys.platform == "linux" and _in_memory():
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
 
+
+# A busy machine may take longer than httpx's five seconds, where a test says nothing else.
+for _step in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _step, 90.0)
 
 # What a claim is tried on is the same in every run, and no time limit holds: whether a commit
 # may land is no matter of luck or of who else computes. To look further than that:

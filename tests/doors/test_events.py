@@ -22,11 +22,11 @@ def test_events_are_listed_in_order_and_by_kind(client, told, record):
 
 def test_a_long_poll_ends_when_another_process_writes(client, told, record):
     found: list[events.Event] = []
-    waiting = threading.Thread(target=lambda: found.extend(client.events.list(wait_s=30)))
+    waiting = threading.Thread(target=lambda: found.extend(client.events.list(wait_s=50)))
     waiting.start()
     with house.open_house(told) as opened:
         record(opened)
-    waiting.join(timeout=30)
+    waiting.join(timeout=90)
     assert [event.seq for event in found] == [1]
 
 
@@ -78,7 +78,7 @@ def test_a_stream_tells_what_another_process_does(server, record):
     ready = threading.Event()
 
     def read():
-        with httpx.stream("GET", f"{server.url}/api/events/stream", timeout=30) as answer:
+        with httpx.stream("GET", f"{server.url}/api/events/stream", timeout=90) as answer:
             for line in answer.iter_lines():
                 ready.set()
                 if line.startswith("data: "):
@@ -87,15 +87,15 @@ def test_a_stream_tells_what_another_process_does(server, record):
 
     reading = threading.Thread(target=read)
     reading.start()
-    assert ready.wait(30)
+    assert ready.wait(90)
     with house.open_house(settings.Settings(home=server.home)) as opened:
         record(opened, kind="news.came")
-    reading.join(timeout=30)
+    reading.join(timeout=90)
     assert [event.kind for event in found] == ["news.came"]
 
 
 def test_an_open_stream_does_not_hold_up_the_stop(server):
-    with httpx.stream("GET", f"{server.url}/api/events/stream", timeout=30) as answer:
+    with httpx.stream("GET", f"{server.url}/api/events/stream", timeout=90) as answer:
         lines = answer.iter_lines()
         next(lines)
         assert server.stop() == 0
