@@ -97,7 +97,13 @@ class Workshop:
         self.timeout_s = timeout_s
 
     def fit(
-        self, policy: Policy, snapshot: Snapshot, frame: pl.DataFrame, *, part: str = ""
+        self,
+        policy: Policy,
+        snapshot: Snapshot,
+        frame: pl.DataFrame,
+        *,
+        part: str = "",
+        asker: access.Actor | None = None,
     ) -> Fitted:
         """Run the policy's pipeline on some rows, in a process of its own.
 
@@ -109,6 +115,8 @@ class Workshop:
             Where the rows come from: the whole snapshot, or a named part of it.
         frame
             The rows.
+        asker
+            Whose run it is; the workshop's own actor's where nobody asked.
 
         Returns
         -------
@@ -144,7 +152,7 @@ class Workshop:
             is_regression=policy.model.task == "regression",
         )
         recorder = recorders.DirectRecorder(
-            self.house, self.actor, experiment=policy.model.name
+            self.house, asker or self.actor, experiment=policy.model.name
         )
         made = fitting.room().run(order, recorder=recorder, timeout_s=self.timeout_s)
         return Fitted(made.files, made.run_id)

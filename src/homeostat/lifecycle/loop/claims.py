@@ -31,8 +31,8 @@ def of(policy: Policy) -> Claims:
     --------
     >>> from homeostat.lifecycle.policy.entities import Model
     >>> told = of(Policy(model=Model(name="credit", target="defaulted")))
-    >>> told.guaranteed[0].split(",")[0]
-    'Harm: on average at least 1096 blocks (219200 labelled rows) until a false alarm'
+    >>> told.guaranteed[0].split(", if")[0]
+    'Harm: on average at least 1,096 blocks (219,200 labelled rows) until a false alert'
     """
     return Claims(tuple(_guaranteed(policy)), tuple(_measured(policy)))
 
@@ -40,11 +40,18 @@ def of(policy: Policy) -> Claims:
 def _guaranteed(policy: Policy) -> list[str]:
     blocks, error = int(math.exp(harm.SETTINGS.log_threshold)), policy.rollout.error
     rows = blocks * policy.retraining.block
+    calm = "answers are wrong no more often than accepted, and none more than others as sure"
+    if policy.model.task == "regression":
+        calm = "the mean loss, given the past, is at most the accepted one"
     harmed = (
-        f"Harm: on average at least {blocks} blocks ({rows} labelled rows) until a false "
-        f"alarm, if rows err independently of each other at the accepted level, an estimate"
+        f"Harm: on average at least {blocks:,} blocks ({rows:,} labelled rows) until a false "
+        f"alert, if {calm}; what is accepted, and how far rows err together, is estimated"
     )
-    found = [harmed]
+    suspected = (
+        "Suspicion, on which the loop looks and fits without telling anybody: the same rate, "
+        "if rows err independently of each other"
+    )
+    found = [harmed, suspected]
     if policy.retraining.members > 1:
         found.append(
             "Members: the Brier score (of numbers: the squared error before it is cut off) of "
@@ -74,6 +81,7 @@ def _guaranteed(policy: Policy) -> list[str]:
 
 def _measured(policy: Policy) -> list[str]:
     found = [
+        "How often harm is suspected where rows err together: up to ten times as often",
         "How much accuracy is regained after a change, and after how many rows",
         "That a stationary world is answered no worse than by the first model",
         "The weights of members, and the row at which a change is said to have begun",

@@ -331,7 +331,8 @@ class Bench:
         tables.need_column(frame.columns, policy.model.target, role="target")
         learnable.need(frame, policy)
         past, latest = candidates.split(frame, policy)
-        fitted = self._workshop.fit(policy, snapshot, past, part="/past")
+        actor = _asker(job)
+        fitted = self._workshop.fit(policy, snapshot, past, part="/past", asker=actor)
         packed = candidates.pack(
             self._house, policy, fitted, frame=past, held_out=latest, snapshot=snapshot
         )
@@ -348,7 +349,6 @@ class Bench:
             rows=f"the latest {latest.height} rows of {snapshot.reference}",
             table=latest,
         )
-        actor = _asker(job)
         return lambda tx: self._trained(
             tx, actor, policy=policy, packed=packed, examined=examined
         )

@@ -119,7 +119,7 @@ def judge(change: Change, envelope: Envelope) -> tuple[Item, ...]:
             "data window", float(change.n_rows), envelope.rows_at_least, envelope.rows_at_most
         ),
         *_parameters(change.before, change.parameters, envelope.parameters),
-        _between("metric", change.gain, envelope.gain_at_least, envelope.gain_at_most),
+        _between("metric delta", change.gain, envelope.gain_at_least, envelope.gain_at_most),
         _code(change, envelope),
     )
 
