@@ -111,7 +111,7 @@ class Watched(looped.Life):
             first_row=first,
             end_row=end,
             accepted=harm.accepted_rate(self.state.harm, n_rows=event.n_rows),
-            realised=event.error,
+            realised=harm.judged(event),
             n_rows=event.n_rows,
         )
         causes = blame.rank([seen], harm=harmed)

@@ -23,6 +23,7 @@ from homeostat.lifecycle.registry.entities import Description, Task
 from homeostat.measures import sureness
 
 Floats = NDArray[np.float64]
+_EVEN = 0.5
 LARGEST_ERROR = 2.0
 """Errors of a number are cut at this many standard deviations of the target at training."""
 
@@ -285,6 +286,36 @@ def sure(
     chance[known] = scores[known, chosen[known]]
     missed = chosen != outcomes
     return sureness.tally(1 - chance[given], missed[given])
+
+
+def uncorrected(
+    rows: pl.DataFrame, outcomes: NDArray[Any], corrected: NDArray[np.bool_], aim: Aim
+) -> sureness.Tally | msgspec.UnsetType:
+    """Count as `sure` does what answers of two classes would have been without the corrector.
+
+    An answer is turned where the corrector moved its score over the even chance. With another
+    threshold, and where answers are corrected by other means too, that is not exact.
+
+    Parameters
+    ----------
+    rows, outcomes, aim
+        As for `wrong`.
+    corrected
+        Which rows got the corrector's answers.
+
+    Returns
+    -------
+    Tally
+        Unset where the corrector moved no score.
+    """
+    told = np.asarray(rows["score"].to_numpy(), dtype=np.float64)
+    served = np.where(corrected, _decided(rows), told)
+    if np.array_equal(told, served):
+        return msgspec.UNSET
+    given, said_yes = answered.chosen(rows, aim.positive)
+    would = said_yes ^ ((told >= _EVEN) != (served >= _EVEN))
+    doubt = np.where(would, 1 - told, told)
+    return sureness.tally(doubt[given], would[given] != outcomes[given])
 
 
 def _chosen(rows: pl.DataFrame, aim: Aim) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:

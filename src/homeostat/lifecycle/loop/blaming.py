@@ -13,6 +13,7 @@ from homeostat.foundation import access
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle.loop import aims, entities, observing
+from homeostat.lifecycle.loop import harm as harm_alarm
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.monitoring import (
     baseline,
@@ -61,7 +62,7 @@ def blamed(
         first_row=event.first_row,
         end_row=event.end_row,
         accepted=accepted,
-        realised=event.error,
+        realised=harm_alarm.judged(event),
         n_rows=event.n_rows,
         is_share=aim.task != "regression",
     )
@@ -103,11 +104,11 @@ def told(
         At most so many windows.
     """
     windows = monitoring.list_windows(tx, actor, deployment, before_row=end_row, limit=limit)
-    checks = measurements.checks(tx, actor, deployment)
+    kept = measurements.checks(tx, actor, deployment)
     hints = blame.Hints(
         deployment=deployment,
         service=_service(tx, deployment, rows),
-        skew=next((one for one in checks if one.name == skew.NAME), None),
+        skew=next((one for one in kept if one.name == skew.NAME), None),
     )
     return windows[::-1], hints
 
@@ -172,10 +173,10 @@ def new_version(rows: pl.DataFrame) -> int | None:
 
 
 def _service(tx: Transaction, deployment: str, rows: pl.DataFrame) -> blame.Service | None:
-    """Return how requests fared in the time of the rows, where that was counted."""
+    """Return how requests fared in the time of the rows; without any, since the last hour."""
     first, last = rows["served_at"].min(), rows["served_at"].max()
     if not isinstance(first, int) or not isinstance(last, int):
-        return None
+        first, last = tx.at // checks.HOUR_MS * checks.HOUR_MS - checks.HOUR_MS, tx.at
     found = service_counts.slots(tx, deployment, since=max(1, first - service_counts.SLOT_MS))
     inside = [counts for at, counts in found if at <= last]
     if not inside:

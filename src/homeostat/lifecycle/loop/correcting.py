@@ -126,6 +126,11 @@ def doubt(state: entities.LoopState) -> entities.LoopState:
     )
 
 
+def after_harm(state: entities.LoopState) -> entities.LoopState:
+    """Doubt the corrector after harm, unless what it gained there still speaks for it."""
+    return state if is_in_force(state) else doubt(state)
+
+
 def fit_due(state: entities.LoopState) -> tuple[entities.LoopState, Verdicts]:
     """Ask for a new corrector when its time has come and there are rows to learn from."""
     told, block = state.correction, state.n_blocks - 1

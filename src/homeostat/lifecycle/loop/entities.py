@@ -170,10 +170,12 @@ class BlockLabelled(msgspec.Struct, frozen=True, kw_only=True, tag="block-labell
     composite said, `members` that of each member not trained on any of these rows. `cause` is
     what blame says harm comes from, when `decide.raises_harm` says so. `shift_loss` is the
     change in loss that the shift of the covariates alone explains, None when not estimated.
-    `growth` is the log wealth of bets that the corrector gains (`corrector.growth`). `losses`
-    are the rows' losses in 0 to 1 where an answer is more or less off (regression); `error` is
-    their mean then. `sureness` counts answers by how sure they were. `promised` is the largest
-    `error` that the version's own exam allows, of the first blocks. `at` is when, ms UTC.
+    `growth` is the log wealth of bets that the corrector gains (`corrector.growth`);
+    `uncorrected` counts, as `sureness` does, what answers would have been without it, where it
+    moved any. `losses` are the rows' losses in 0 to 1 where an answer is more or less off
+    (regression); `error` is their mean then. `sureness` counts answers, and wrong ones, by how
+    sure they were. `promised` is the largest `error` that the version's own exam allows, of
+    the first blocks. `at` is when, ms UTC.
     """
 
     first_row: int
@@ -185,6 +187,7 @@ class BlockLabelled(msgspec.Struct, frozen=True, kw_only=True, tag="block-labell
     cause: SeenCause | None = None
     shift_loss: float | None = None
     growth: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
+    uncorrected: sureness.Tally | msgspec.UnsetType = msgspec.UNSET
     losses: tuple[float, ...] | msgspec.UnsetType = msgspec.UNSET
     sureness: sureness.Tally | msgspec.UnsetType = msgspec.UNSET
     at: int | msgspec.UnsetType = msgspec.UNSET

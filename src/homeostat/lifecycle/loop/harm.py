@@ -12,7 +12,7 @@ from msgspec import structs
 
 from homeostat.lifecycle.loop import entities
 from homeostat.measures import accepted as normal
-from homeostat.measures import bounded, sequential
+from homeostat.measures import bounded, sequential, sureness
 
 SETTINGS = sequential.AlarmSettings(standard_errors=2.0)
 """Measured defaults; the accepted rate allows for two standard errors of its baseline.
@@ -30,6 +30,8 @@ regained .11 to .18 less of the oracle's gain on elec2.
 """
 SURE_PROOF = sequential.SURE
 """The proof where blocks tell how sure their answers were; those recorded before do not."""
+WATCH = structs.replace(SURE_PROOF, log_threshold=6.0)
+"""Of what the members say while a corrector answers: only the loop itself acts on that."""
 BOUNDED = bounded.Settings()
 """The same for losses that are no shares of wrong answers; see `measures.bounded`."""
 TIED = 2.0
@@ -81,12 +83,22 @@ def observe(
     if event.sureness is msgspec.UNSET:
         return seen, alarm
     _, rows, proved = _proved(state, event, block=block)
-    seen = structs.replace(seen, proof_rows=rows)
-    if alarm is not None or proved is None or not _is_news(proved, seen.alarm, block=block):
+    watch, watch_rows, watched = _watched(state, event, block=block)
+    seen = structs.replace(seen, proof_rows=rows, watch=watch, watch_rows=watch_rows)
+    if alarm is not None:
         return seen, alarm
-    hold = max(block + 1, proved.change_block + SETTINGS.quiet)
-    quiet = structs.replace(sequential.quiet_alarm(SETTINGS), hold=hold)
-    return entities.HarmState(alarm=quiet, proof_rows=rows), proved
+    for found in (proved, watched):
+        if found is None or not _is_news(found, seen.alarm, block=block):
+            continue
+        hold = max(block + 1, found.change_block + SETTINGS.quiet)
+        quiet = structs.replace(sequential.quiet_alarm(SETTINGS), hold=hold)
+        return structs.replace(
+            entities.HarmState(alarm=quiet),
+            proof_rows=rows,
+            watch=watch,
+            watch_rows=watch_rows,
+        ), found
+    return seen, None
 
 
 def _is_news(proved: HarmAlarm, alarm: sequential.AlarmState, *, block: int) -> bool:
@@ -103,7 +115,7 @@ def _suspect(
     state: entities.HarmState, event: entities.BlockLabelled, *, block: int
 ) -> tuple[entities.HarmState, HarmAlarm | None]:
     alarm, found = sequential.observe_error(
-        state.alarm, event.error, block=block, n_rows=event.n_rows, settings=SETTINGS
+        state.alarm, judged(event), block=block, n_rows=event.n_rows, settings=SETTINGS
     )
     alarm = structs.replace(alarm, baseline=alarm.baseline[-LONGEST_BASELINE:])
     if found is not None:
@@ -143,30 +155,71 @@ def _proved(
     """Return the next `HarmState.proof` and `proof_rows`, and the alarm once harm is proved."""
     if event.losses is not msgspec.UNSET:
         return msgspec.UNSET, msgspec.UNSET, None
-    before = sequential.quiet_alarm(PROOF) if state.proof is msgspec.UNSET else state.proof
     sure = None if event.sureness is msgspec.UNSET else event.sureness
+    return _patient(
+        state.proof, state.proof_rows, event, error=event.error, sure=sure, block=block
+    )
+
+
+def _watched(
+    state: entities.HarmState, event: entities.BlockLabelled, *, block: int
+) -> tuple[
+    sequential.AlarmState | msgspec.UnsetType,
+    tuple[int, ...] | msgspec.UnsetType,
+    HarmAlarm | None,
+]:
+    """Do for what the members said what `_proved` does for the answers.
+
+    It begins as the proof where a corrector answers for the first time: the same until then.
+    """
+    tally, known, rows = event.uncorrected, state.watch, state.watch_rows
+    if known is msgspec.UNSET:
+        if tally is msgspec.UNSET:
+            return msgspec.UNSET, msgspec.UNSET, None
+        known, rows = state.proof, state.proof_rows
+    tally = event.sureness if tally is msgspec.UNSET else tally
+    assert tally is not msgspec.UNSET, "who was corrected is two classes, which are counted"
+    error = judged(event)
+    return _patient(known, rows, event, error=error, sure=tally, block=block, settings=WATCH)
+
+
+def _patient(
+    known: sequential.AlarmState | msgspec.UnsetType,
+    known_rows: tuple[int, ...] | msgspec.UnsetType,
+    event: entities.BlockLabelled,
+    *,
+    error: float,
+    sure: sureness.Tally | None,
+    block: int,
+    settings: sequential.AlarmSettings | None = None,
+) -> tuple[
+    sequential.AlarmState | msgspec.UnsetType,
+    tuple[int, ...] | msgspec.UnsetType,
+    HarmAlarm | None,
+]:
+    before = sequential.quiet_alarm(PROOF) if known is msgspec.UNSET else known
     is_sure = sure is not None or before.known is not msgspec.UNSET
     after, found = sequential.observe_error(
         before,
-        event.error,
+        error,
         block=block,
         n_rows=event.n_rows,
-        settings=SURE_PROOF if is_sure else PROOF,
+        settings=settings or (SURE_PROOF if is_sure else PROOF),
         sure=sure,
     )
     after = structs.replace(after, baseline=after.baseline[-LONGEST_BASELINE:])
     if not is_sure:
         rows: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
-    elif state.proof_rows is msgspec.UNSET:
+    elif known_rows is msgspec.UNSET:
         rows = (event.first_row,) * len(after.starts)
     else:
-        rows = _rows_of(after.starts, state.proof_rows, event, block=block)
+        rows = _rows_of(after.starts, known_rows, event, block=block)
     if found is None:
         return after, rows, None
-    known = () if state.proof_rows is msgspec.UNSET else state.proof_rows
+    firsts = () if known_rows is msgspec.UNSET else known_rows
     row = event.first_row
-    if found.change_block < block and found.change_block in before.starts[: len(known)]:
-        row = known[before.starts.index(found.change_block)]
+    if found.change_block < block and found.change_block in before.starts[: len(firsts)]:
+        row = firsts[before.starts.index(found.change_block)]
     return after, rows, _raised(found, row)
 
 
@@ -197,8 +250,24 @@ def told_proof(event: entities.BlockLabelled) -> entities.Verdict:
     )
 
 
+def judged(event: entities.BlockLabelled) -> float:
+    """Return the share of wrong answers that makes the loop suspicious.
+
+    It is what it would have been without the corrector: that makes up for a part of what the
+    members do not know yet, and would hide that there is something to learn. What is proved,
+    and told to people, is the error of what was answered.
+    """
+    told = event.uncorrected
+    return event.error if told is msgspec.UNSET else sum(told.wrong) / sum(told.rows)
+
+
 def told(event: entities.BlockLabelled, accepted: float) -> str:
     """Say what a block lost, and what is accepted."""
+    if event.uncorrected is not msgspec.UNSET:
+        return (
+            f"{event.error:.1%} of the answers are wrong, {judged(event):.1%} without the "
+            f"corrector, where {accepted:.1%} is accepted"
+        )
     if event.losses is msgspec.UNSET:
         return f"{event.error:.1%} of the answers are wrong where {accepted:.1%} is accepted"
     return f"the answers' mean loss is {event.error:.4f} where {accepted:.4f} is accepted"

@@ -197,7 +197,7 @@ def _judge_harm(
     may_fit = "harm" in how.on and left.is_learned(cause)
     asked_for, asks = left.ask(cause)
     state = structs.replace(
-        correcting.doubt(state),
+        correcting.after_harm(state),
         regime=found.change_block,
         change_row=found.change_row,
         schedule=plan if may_fit else (),

@@ -8,7 +8,6 @@ the loop has come; whoever is killed between two steps goes on from the last one
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -268,11 +267,20 @@ class Loop:
             error=share,
             mixture=aims.loss(aims.said(rows, aim), truth, aim),
             members=losses,
-            growth=self._growth(seen, rows, truth) if aim.task == "binary" else msgspec.UNSET,
             losses=msgspec.UNSET if each is None else tuple(each.tolist()),
             sureness=aims.sure(rows, truth, aim),
             promised=self.members.promised(seen.deployment, seen.state),
         )
+        if aim.task == "binary" and relearning.may_correct(seen.deployment, seen.policy):
+            event = relearning.judged(
+                self._house,
+                self._actor,
+                seen.deployment,
+                event,
+                rows=rows,
+                truth=truth,
+                aim=aim,
+            )
         if not decide.raises_harm(seen.state, event):
             return event
         return blaming.blamed(
@@ -285,17 +293,6 @@ class Loop:
             frozen=self._baseline(seen),
             aim=aim,
         )
-
-    def _growth(
-        self, seen: View, rows: pl.DataFrame, truth: np.ndarray[Any, np.dtype[np.bool_]]
-    ) -> tuple[float, ...] | msgspec.UnsetType:
-        """Return what the corrector gained on a block; unset where none may answer."""
-        if not relearning.may_correct(seen.deployment, seen.policy):
-            return msgspec.UNSET
-        correctors = self._house.read(
-            lambda tx: relearning.of_rows(tx, self._actor, seen.deployment.name, rows)
-        )
-        return relearning.growth(self._house, seen.deployment.model, rows, truth, correctors)
 
     # --- canary ----------------------------------------------------------------------------
 

@@ -266,8 +266,12 @@ class Life:
             event = structs.replace(event, at=instant)
         if not self._may_correct:
             return event
-        growth = corrector.growth(self.mixed[block], self.corrected[block], rows.labels[block])
-        return structs.replace(event, growth=growth)
+        mixed = self.mixed[block]
+        growth = corrector.growth(mixed, self.corrected[block], rows.labels[block])
+        event = structs.replace(event, growth=growth)
+        if np.array_equal(mixed, self.chances[block]):
+            return event
+        return structs.replace(event, uncorrected=foretold.sureness_of(rows, block, mixed))
 
     def _do(self, act: entities.Act, *, at: int) -> entities.Event | None:
         match act:

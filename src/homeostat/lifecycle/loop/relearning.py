@@ -18,11 +18,11 @@ from homeostat.foundation import access, errors, log
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle.data.entities import Schema
-from homeostat.lifecycle.loop import correcting, corrector, observing
+from homeostat.lifecycle.loop import aims, correcting, corrector, entities, observing
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import residuals
-from homeostat.lifecycle.serving.entities import Deployment
+from homeostat.lifecycle.serving.entities import Deployment, PlanCorrector
 from homeostat.measures import residual
 
 _KINDS: Final[Mapping[str, residual.Kind]] = {
@@ -43,16 +43,46 @@ def may_correct(deployment: Deployment, policy: Policy) -> bool:
     return deployment.kind == "served" and is_of_classes and correcting.is_wanted(policy)
 
 
+def judged(
+    house: House,
+    actor: access.Actor,
+    deployment: Deployment,
+    event: entities.BlockLabelled,
+    *,
+    rows: pl.DataFrame,
+    truth: NDArray[np.bool_],
+    aim: aims.Aim,
+) -> entities.BlockLabelled:
+    """Return a block with what its corrector gained, and what answers had been without it.
+
+    Parameters
+    ----------
+    house, actor, deployment
+        Whose corrector; it may correct.
+    event, rows, truth, aim
+        The block, its labelled rows, where their label is the positive class, what is foretold.
+    """
+    named = house.read(lambda tx: of_rows(tx, actor, deployment.name, rows))
+    digests = {generation: one.digest for generation, one in named.items()}
+    answering = [generation for generation, one in named.items() if one.answers]
+    corrected = rows["generation"].is_in(answering).to_numpy()
+    return msgspec.structs.replace(
+        event,
+        growth=growth(house, deployment.model, rows, truth, digests),
+        uncorrected=aims.uncorrected(rows, truth, corrected, aim),
+    )
+
+
 def of_rows(
     tx: Transaction, actor: access.Actor, deployment: str, rows: pl.DataFrame
-) -> dict[int, str]:
-    """Return the digest of the corrector under which rows were answered, by generation."""
+) -> dict[int, PlanCorrector]:
+    """Return the corrector of the plan under which rows were answered, by generation."""
     found = {}
     for generation in rows["generation"].unique().to_list():
         plans = serving.plan_history(tx, actor, deployment, before=generation + 1, limit=1)
         named = plans[0].plan.corrector if plans else None
         if named is not None and plans[0].plan.generation == generation:
-            found[generation] = named.digest
+            found[generation] = named
     return found
 
 
@@ -75,7 +105,7 @@ def growth(  # noqa: PLR0917 - a block and who corrected it
     truth
         Where the label is the positive class.
     correctors
-        From `of_rows`.
+        Their digests, by generation; see `of_rows`.
     """
     before = rows["score"].to_numpy()
     after = before.copy()

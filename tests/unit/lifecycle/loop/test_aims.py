@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -75,6 +76,25 @@ def test_live_blocks_cost_what_they_cost_in_a_backtest(task):
     assert (each is None) == (task != "regression")
     if each is not None:
         assert each.tolist() == wrong.tolist()
+
+
+def test_answers_without_the_corrector_are_turned_where_it_moved_a_score_over_the_even_chance():
+    log = pl.DataFrame(
+        {
+            "label": ["1", "0", "1", "1"],
+            "score": [0.4, 0.6, 0.7, 0.2],
+            "served_score": [0.6, 0.1, 0.9, 0.8],
+            "answer": ["1", "0", "1", "1"],
+        }
+    )
+    aim = aims.Aim("binary")
+    outcomes = aims.truth(log["label"], aim)
+    corrected = np.array([True, True, True, False])
+    counted = aims.uncorrected(log, outcomes, corrected, aim)
+    assert (sum(counted.rows), sum(counted.wrong)) == (4, 2)
+    assert sum(aims.sure(log, outcomes, aim).wrong) == 0
+    nobody = np.zeros(4, dtype=bool)
+    assert aims.uncorrected(log, outcomes, nobody, aim) is msgspec.UNSET
 
 
 def test_members_of_other_classes_are_put_in_the_places_of_all():

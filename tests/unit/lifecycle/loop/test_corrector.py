@@ -105,12 +105,13 @@ def with_growth(number, growth, **facts):
     return msgspec.structs.replace(block(number, **facts), growth=(growth,) * 4)
 
 
-def test_it_answers_after_evidence_and_no_more_after_harm():
+@pytest.mark.parametrize(("growth", "stays"), [(0.5, True), (-2.5, False)])
+def test_after_harm_it_answers_where_it_has_gained_on_that_very_block(growth, stays):
     state, _ = live(start(), [with_growth(n, 0.5) for n in range(12)])
     assert correcting.is_in_force(state)
-    state, told = live(state, [with_growth(n, 0.5, error=0.6) for n in range(12, 13)])
+    state, told = live(state, [with_growth(12, growth, error=0.6)])
     assert next(verdict.kind for verdict in told) == "retrain"
-    assert not correcting.is_in_force(state)
+    assert correcting.is_in_force(state) == stays
 
 
 def test_to_begin_takes_more_evidence_than_to_go_on():

@@ -61,6 +61,36 @@ def test_one_change_is_acted_on_once():
         assert len(found) == 1
 
 
+def _hidden(seed):
+    """Events of a world that has turned, with a corrector that makes up for all of it."""
+    calm = _events(np.random.default_rng([1, seed]), turned=0.0)
+    turned = _events(np.random.default_rng([2, seed]), turned=0.12)
+    for number, (answers, members) in enumerate(zip(calm, turned, strict=True)):
+        corrected = number >= CALM // 2
+        said = members.sureness if corrected else msgspec.UNSET
+        yield structs.replace(answers, uncorrected=said)
+
+
+def test_what_a_corrector_makes_up_for_is_learned_anew_and_not_told():
+    for seed in range(3):
+        events = list(_hidden(seed))
+        state, found = _lived(events)
+        assert [is_new for _, _, is_new in found] == [False]
+        block, alarm, _ = found[0]
+        assert CALM <= block <= CALM + 4
+        assert abs(alarm.change_row - events[CALM].first_row) <= 2 * BLOCK
+        assert not harm.is_proved(state, block=block)
+        assert "without the corrector" in harm.told(events[block], alarm.accepted)
+        bare = [structs.replace(event, uncorrected=msgspec.UNSET) for event in events]
+        assert not _lived(bare)[1]
+
+
+def test_what_members_say_is_watched_from_where_the_proof_was():
+    state, _ = _lived(list(_hidden(5))[: CALM // 2 + 1])
+    assert len(state.watch.baseline) == len(state.proof.baseline)
+    assert state.watch_rows == state.proof_rows
+
+
 def test_a_state_survives_its_bytes():
     state, _ = _lived(_events(np.random.default_rng(9), after=2))
     packed = msgspec.json.encode(state)
@@ -70,4 +100,4 @@ def test_a_state_survives_its_bytes():
         for event in _events(np.random.default_rng(9), after=2)
     )
     assert b"known" not in msgspec.json.encode(bare)
-    assert b"proof_rows" not in msgspec.json.encode(bare)
+    assert not any(name in msgspec.json.encode(bare) for name in (b"proof_rows", b"watch"))
