@@ -1,4 +1,4 @@
-"""A picture of a backtest: the score over time, with alarms and fits; own SVG, no library.
+"""A picture of a backtest: score over time, alarms, fits, promotions, labels, cost; own SVG.
 
 Called by `homeostat backtest --chart`. The picture stands by itself: no script, no font, no
 address; it reads in black and white (every line has its dash and its name) and says in words
@@ -14,6 +14,8 @@ from homeostat.lifecycle.loop import backtest, comparing
 
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 960, 420, 64, 56, 96
 Place = Callable[[float], float]
+LEGENDS = 2
+"""Ways in a line of the legend."""
 SMOOTH = 5
 """Batches averaged for a point: single ones of 200 rows move by points from chance alone."""
 COLOURS = ("#0b62a4", "#b3470b", "#3b7a2a", "#7a3b8f", "#555555", "#a8870d")
@@ -37,7 +39,8 @@ def svg(compared: comparing.Compared, *, title: str, first_row: int, batch: int)
     Returns
     -------
     str
-        A whole SVG document; alarms (triangles) and fits (ticks) are those of the first way.
+        A whole SVG document; alarms (triangles), fits (ticks) and promotions (dots) are those
+        of the first way, counts and cost those of each.
     """
     lines = [_smoothed(each.batches) for each in compared.lived]
     values = [value for line in lines for value in line]
@@ -46,6 +49,7 @@ def svg(compared: comparing.Compared, *, title: str, first_row: int, batch: int)
     low, high = low - 0.05 * room, min(1.0, high + 0.05 * room)
     n = max(len(line) for line in lines)
     right, floor = WIDTH - 16, HEIGHT - BOTTOM
+    height = HEIGHT + 18 * max(0, -(-len(lines) // LEGENDS) - 2)
 
     def x(place: float) -> float:
         return LEFT + (right - LEFT) * place / max(1, n - 1)
@@ -55,13 +59,14 @@ def svg(compared: comparing.Compared, *, title: str, first_row: int, batch: int)
 
     sentence = "; ".join(f"{row.name} {row.outcome.score:.2%}" for row in compared.rows)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img"',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img"',
         f'font-family="sans-serif" font-size="13" aria-label="{escape(sentence, quote=True)}">',
         f"<title>{escape(title)}</title><desc>{escape(sentence)}</desc>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>',
+        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="24" font-size="16" fill="#111111">{escape(title)}</text>',
         f'<text x="{LEFT}" y="43" fill="#555555">score of {SMOOTH} batches of {batch} rows;',
-        f"below: fits (ticks) and alarms (triangles) of {escape(compared.rows[0].name)}</text>",
+        "below: fits (ticks), promotions (dots), alarms (triangles) of",
+        f"{escape(compared.rows[0].name)}</text>",
     ]
     for step in range(5):
         value = low + (high - low) * step / 4
@@ -72,12 +77,14 @@ def svg(compared: comparing.Compared, *, title: str, first_row: int, batch: int)
         )
         place = (n - 1) * step / 4
         parts.append(
-            f'<text x="{x(place):.1f}" y="{floor + 44}" text-anchor="middle" '
+            f'<text x="{x(place):.1f}" y="{floor + 44}" '
+            f'text-anchor="{"end" if step == 4 else "middle"}" '  # noqa: PLR2004 - the last
             f'fill="#333333">row {first_row + round(place * batch):,}</text>'
         )
     for number, (line, row) in enumerate(zip(lines, compared.rows, strict=True)):
         parts.append(_line(line, x=x, y=y, number=number))
-        parts.append(_legend(row, number=number, floor=floor))
+        cost = compared.lived[number].fit_s
+        parts.append(_legend(row, number=number, floor=floor, fit_s=cost))
     parts += _marks(compared.lived[0], x=x, floor=floor, first_row=first_row, batch=batch)
     return "\n".join([*parts, "</svg>", ""])
 
@@ -110,15 +117,20 @@ def _line(line: list[float], *, x: Place, y: Place, number: int) -> str:
     )
 
 
-def _legend(row: comparing.Row, *, number: int, floor: float) -> str:
-    left = LEFT + 220 * (number % 4)
-    top = floor + 66 + 18 * (number // 4)
+def _legend(row: comparing.Row, *, number: int, floor: float, fit_s: float) -> str:
+    left = LEFT + (WIDTH - LEFT) // LEGENDS * (number % LEGENDS)
+    top = floor + 66 + 18 * (number // LEGENDS)
+    seen = row.outcome
+    counts = (len(seen.promotions), "promotions"), (seen.labels_used, "labels")
+    told = "".join(
+        f", {n:,} {what if n != 1 else what[:-1]}" for n, what in ((seen.fits, "fits"), *counts)
+    )
     return (
         f'<line x1="{left}" x2="{left + 26}" y1="{top - 4}" y2="{top - 4}" stroke-width="2" '
         f'stroke="{COLOURS[number % len(COLOURS)]}" '
         f'stroke-dasharray="{DASHES[number % len(DASHES)]}"/>'
         f'<text x="{left + 32}" y="{top}" fill="#111111">{escape(row.name)} '
-        f"{row.outcome.score:.2%}, {row.outcome.fits} fits</text>"
+        f"{seen.score:.2%}{told}, {fit_s:.1f} s of fits</text>"
     )
 
 
@@ -139,4 +151,9 @@ def _marks(
         f"<title>{escape(alarm.kind)} alarm at row {alarm.row}</title></path>"
         for alarm in lived.outcome.alarms
     ]
-    return [*fits, *alarms]
+    promotions = [
+        f'<circle cx="{at(one.row):.1f}" cy="{floor + 8}" r="3.5" fill="#0b62a4">'
+        f"<title>promotion at row {one.row}</title></circle>"
+        for one in lived.outcome.promotions
+    ]
+    return [*fits, *promotions, *alarms]
