@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from homeostat.foundation import errors, events
+from homeostat.foundation import access, errors, events
 from homeostat.foundation.database import Database
 from homeostat.foundation.events import records, signing
 
@@ -158,7 +158,7 @@ def test_a_history_written_anew_is_found_by_the_checkpoint(database, actor):
     with database.write() as tx:
         tx.execute(records.events.delete())
         tx.execute(records.heads.delete())
-    fill(database, actor)  # the same number of events at another instant
+    fill(database, access.local_owner("eve"))  # the same number of events
     with database.write() as tx:
         events.record(tx, actor, "thing.made", subject="thing:1", facts={"forged": True})
     assert not verify(database).ok

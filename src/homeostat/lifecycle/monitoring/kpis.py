@@ -89,7 +89,8 @@ def measure(
         known, on="key", how="inner", maintain_order="left"
     )
     yield _of(name, wanted, joined, part=measured.EVERYBODY, at=at)
-    counts = joined["version"].value_counts(sort=True)["version"].to_list()
+    counted = joined["version"].value_counts(name="n").sort("n", "version", descending=True)
+    counts = counted["version"].to_list()
     for version in sorted(counts[:MOST_VERSIONS]) if len(counts) > 1 else ():
         part = joined.filter(pl.col("version") == version)
         yield _of(name, wanted, part, part=f"version={version}", at=at)

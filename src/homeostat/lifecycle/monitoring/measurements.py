@@ -70,7 +70,7 @@ _EVERY = (
         measurements.c.project == sa.bindparam("in_project"),
         measurements.c.kind == sa.bindparam("in_kind"),
     )
-    .order_by(measurements.c.deployment, measurements.c.name, measurements.c.part)
+    .order_by(*(measurements.c[name] for name in ("deployment", "name", "part", "starts_at")))
     .limit(MOST)
 )
 _newest = (

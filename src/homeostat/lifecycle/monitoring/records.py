@@ -98,10 +98,14 @@ MARKS = {
     name: _MOVE.values({name: sa.bindparam("to_value")})
     for name in ("confirmed_at", "told_at", "held_by", "n_escalated")
 }
-HELD_BY = sa.select(alerts).where(
-    alerts.c.project == IN_PROJECT,
-    alerts.c.held_by == sa.bindparam("in_held_by"),
-    alerts.c.state != "resolved",
+HELD_BY = (
+    sa.select(alerts)
+    .where(
+        alerts.c.project == IN_PROJECT,
+        alerts.c.held_by == sa.bindparam("in_held_by"),
+        alerts.c.state != "resolved",
+    )
+    .order_by(alerts.c.id)
 )
 
 _ALERTS = (

@@ -167,7 +167,7 @@ SEGMENTS_WITH_ID = (
             ),
         ),
     )
-    .order_by(segments.c.last_served_at)
+    .order_by(segments.c.last_served_at, segments.c.id)
 )
 SEGMENTS_WITH_KEY = (
     sa.select(*_ALL)
@@ -308,6 +308,6 @@ FAILURES = (
         failures.c.deployment == DEPLOYMENT,
         failures.c.generation >= sa.bindparam("since_generation"),
     )
-    .order_by(failures.c.at)
+    .order_by(failures.c.at, failures.c.segment, failures.c.position)
     .limit(sa.bindparam("n"))
 )

@@ -120,7 +120,7 @@ INSERT_APPROVAL = sa.insert(approvals)
 APPROVALS = (
     sa.select(*_APPROVAL)
     .where(approvals.c.project == IN_PROJECT, approvals.c.model == IN_MODEL)
-    .order_by(approvals.c.number, approvals.c.at)
+    .order_by(approvals.c.number, approvals.c.at, approvals.c.actor)
 )
 
 FOREVER = 2**62

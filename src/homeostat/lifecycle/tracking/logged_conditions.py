@@ -184,7 +184,7 @@ def terms(tx: Transaction, order: Sequence[Order]) -> list[comparing.Term]:
         )
     models = logged_records.models
     found: list[comparing.Term] = []
-    named: set[str] = set()
+    ways: dict[str, bool] = {}
     for wanted in order:
         entity, dot, key = wanted.field.partition(".")
         if dot and entity != "metrics":
@@ -201,15 +201,17 @@ def terms(tx: Transaction, order: Sequence[Order]) -> list[comparing.Term]:
                 f"Invalid order by field name: {wanted.field[:100]}",
                 hint=f"by {', '.join(COLUMNS)} or metrics.<key>",
             )
-        named.add(name)
+        ways[name] = wanted.ascending
         kind: type = int if name in TIMES else str
         column = comparing.sortable(tx, models.c[COLUMNS[name]], kind)
         found.append(comparing.Term(column, ascending=wanted.ascending, kind=kind))
-    if "creation_timestamp" not in named:
+    if "creation_timestamp" not in ways:
         found.append(comparing.Term(models.c.created_at, ascending=False, kind=int))
-    if "model_id" not in named:
+    if "model_id" not in ways:
+        # Ids follow the order of creation: those of one millisecond stand as they were made.
         identity = comparing.sortable(tx, models.c.id, str)
-        found.append(comparing.Term(identity, ascending=True, kind=str))
+        way = ways.get("creation_timestamp", False)
+        found.append(comparing.Term(identity, ascending=way, kind=str))
     return found
 
 

@@ -83,6 +83,8 @@ def _sorted(tx: Transaction, run: entities.Run, rows: list[tuple[Any, ...]]) -> 
             models.append((key, text, step))
         else:
             has_datasets = True
+    for kept in (metrics, params, tags, models):
+        kept.sort()  # a database gives the rows of several tables in any order
     datasets: list[tuple[Any, ...]] = []
     if has_datasets:
         which = {"in_project": tx.project, "in_run": run.id}
