@@ -18,7 +18,7 @@ from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.evaluation import exam, gates
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.loop.entities import BlockLabelled, SeenCause, WindowJudged
-from homeostat.lifecycle.monitoring import alerts
+from homeostat.lifecycle.monitoring import alerts, marks
 from homeostat.lifecycle.predictions.entities import Held, Segment
 from homeostat.lifecycle.registry import actions as registry
 from homeostat.lifecycle.registry import adoptions, carried
@@ -156,7 +156,7 @@ def live(tx: Transaction) -> None:
         evidence=("rows 2000-2199", "factor 100"),
     )
     alerts.resolve_alert(tx, LOOP, feed.id)
-    alerts.open_alert(
+    harm = alerts.open_alert(
         tx,
         LOOP,
         deployment="credit",
@@ -165,6 +165,7 @@ def live(tx: Transaction) -> None:
         sentence="0.33 of the answers are wrong where 0.19 is accepted, since row 6600",
         evidence=("deployment:credit", "e-process above 1 in 10,000"),
     )
+    marks.note(tx, LOOP, harm, confirmed_at=tx.at)
 
 
 def run(tx: Transaction, name: str, *, n_points: int) -> str:

@@ -24,6 +24,7 @@ from homeostat.lifecycle.monitoring import (
     skew,
 )
 from homeostat.lifecycle.monitoring import entities as monitored
+from homeostat.lifecycle.monitoring.checks import HOUR_MS
 from homeostat.lifecycle.predictions.entities import ABSTAINED
 
 MOST_WINDOWS = 50
@@ -62,7 +63,7 @@ def blamed(
         first_row=event.first_row,
         end_row=event.end_row,
         accepted=accepted,
-        realised=harm_alarm.judged(event),
+        realised=max(event.error, harm_alarm.of_members(event)),
         n_rows=event.n_rows,
         is_share=aim.task != "regression",
     )
@@ -176,7 +177,7 @@ def _service(tx: Transaction, deployment: str, rows: pl.DataFrame) -> blame.Serv
     """Return how requests fared in the time of the rows; without any, since the last hour."""
     first, last = rows["served_at"].min(), rows["served_at"].max()
     if not isinstance(first, int) or not isinstance(last, int):
-        first, last = tx.at // checks.HOUR_MS * checks.HOUR_MS - checks.HOUR_MS, tx.at
+        first, last = tx.at // HOUR_MS * HOUR_MS - HOUR_MS, tx.at
     found = service_counts.slots(tx, deployment, since=max(1, first - service_counts.SLOT_MS))
     inside = [counts for at, counts in found if at <= last]
     if not inside:

@@ -10,9 +10,10 @@ from homeostat.lifecycle.monitoring.entities import Alert
 
 BLIND_BLOCKS = 10
 """Blocks' worth of rows without one labelled block."""
-FAST, SLOW = "budget-fast", "budget-slow"
-"""Alerts of objectives whose budget burns."""
-GRAVE = ("concept-change", "new-version", "infrastructure")
+FAST = "budget-fast"
+"""The alert of an objective whose budget burns so that somebody should look now."""
+HARM = "harm"
+"""The alert of harm: confirmed once it is proved, and a suspicion before that."""
 
 
 class Health(NamedTuple):
@@ -33,22 +34,15 @@ def judge(
     state
         What its loop remembers; None when it has none.
     alerts
-        Those that are not resolved, the newest first.
+        Those that are not resolved, the newest first. Harm that is only suspected alarms
+        nobody: it is `warn`.
     n_rows
         Rows of the log, where known: with many behind the last labelled block nobody knows
         whether they were answered well.
     """
-    open_ones = [one for one in alerts if one.state == "open"]
-    worst = next((one for one in open_ones if _is_grave(one)), None)
-    if worst is not None or (state is not None and state.harm_alert):
-        sentence = worst.sentence if worst is not None else "answers are worse than accepted"
-        word = "budget burns" if worst is not None and worst.kind == FAST else "harm"
-        return Health("bad", word, sentence)
-    if open_ones:  # the newest of those that are confirmed, and have a cause
-        first = min(
-            open_ones, key=lambda one: (one.confirmed_at is None, one.cause == "unknown")
-        )
-        return Health("warn", first.kind, first.sentence)
+    told = _of_alerts(alerts, is_suspected=state is not None and state.harm_alert)
+    if told is not None:
+        return told
     if state is None:
         return Health("calm", "watched by nobody", "this deployment has no loop")
     if any(one.standing == "approval" for one in state.members):
@@ -61,9 +55,22 @@ def judge(
     return _of_labels(state, n_rows)
 
 
-def _is_grave(alert: Alert) -> bool:
-    """Say whether somebody should look now; a budget that burns slowly can wait for Monday."""
-    return alert.kind == FAST or (alert.cause in GRAVE and alert.kind != SLOW)
+def _of_alerts(alerts: Sequence[Alert], *, is_suspected: bool) -> Health | None:
+    open_ones = [one for one in alerts if one.state == "open"]
+    if burning := next((one for one in open_ones if one.kind == FAST), None):
+        return Health("bad", "budget burns", burning.sentence)
+    harms = [one for one in alerts if one.kind == HARM]
+    if proved := next((one for one in harms if one.confirmed_at is not None), None):
+        return Health("bad", "harm", proved.sentence)
+    if harms or is_suspected:
+        sentence = harms[0].sentence if harms else "answers may be worse than accepted"
+        return Health("warn", "harm suspected", sentence)
+    if open_ones:  # the newest of those that are confirmed, and have a cause
+        first = min(
+            open_ones, key=lambda one: (one.confirmed_at is None, one.cause == "unknown")
+        )
+        return Health("warn", first.kind, first.sentence)
+    return None
 
 
 def _of_labels(state: LoopState, n_rows: int | None) -> Health:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.loop import decide, entities, health
+from homeostat.lifecycle.monitoring.entities import Alert
 
 POLICY = policies.Policy(model=policies.Model(name="credit", target="defaulted"))
 
@@ -14,6 +15,32 @@ def after_one_block():
     )
     state, _ = decide.decide(decide.begin("1", rows=(0, 0), origin_row=0), block, POLICY)
     return state
+
+
+def alert(kind, *, cause="unknown", confirmed_at=1):
+    return Alert(
+        id=kind,
+        deployment="credit",
+        kind=kind,
+        cause=cause,
+        column=None,
+        state="open",
+        sentence=f"{kind} is seen",
+        opened_at=1,
+        confirmed_at=confirmed_at,
+    )
+
+
+def test_only_proved_harm_and_a_budget_that_burns_fast_are_grave():
+    state = after_one_block()
+    slow = alert("service-latency", cause="infrastructure")
+    feed, drift = alert("feed", cause="feed"), alert("attribution-drift")
+    assert health.judge(state, [slow])[:2] == ("warn", "service-latency")
+    assert health.judge(state, [drift, feed])[:2] == ("warn", "feed")
+    suspected = alert("harm", cause="concept-change", confirmed_at=None)
+    assert health.judge(state, [slow, suspected])[:2] == ("warn", "harm suspected")
+    assert health.judge(state, [drift, alert("harm")])[:2] == ("bad", "harm")
+    assert health.judge(state, [drift, alert("budget-fast")])[:2] == ("bad", "budget burns")
 
 
 def test_rows_that_wait_for_labels_a_while_are_no_news():
