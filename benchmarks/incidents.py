@@ -111,7 +111,7 @@ class Watched(looped.Life):
             first_row=first,
             end_row=end,
             accepted=harm.accepted_rate(self.state.harm, n_rows=event.n_rows),
-            realised=harm.judged(event),
+            realised=max(event.error, harm.of_members(event)),
             n_rows=event.n_rows,
         )
         causes = blame.rank([seen], harm=harmed)

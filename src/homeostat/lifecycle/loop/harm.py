@@ -115,7 +115,7 @@ def _suspect(
     state: entities.HarmState, event: entities.BlockLabelled, *, block: int
 ) -> tuple[entities.HarmState, HarmAlarm | None]:
     alarm, found = sequential.observe_error(
-        state.alarm, judged(event), block=block, n_rows=event.n_rows, settings=SETTINGS
+        state.alarm, event.error, block=block, n_rows=event.n_rows, settings=SETTINGS
     )
     alarm = structs.replace(alarm, baseline=alarm.baseline[-LONGEST_BASELINE:])
     if found is not None:
@@ -179,7 +179,7 @@ def _watched(
         known, rows = state.proof, state.proof_rows
     tally = event.sureness if tally is msgspec.UNSET else tally
     assert tally is not msgspec.UNSET, "who was corrected is two classes, which are counted"
-    error = judged(event)
+    error = of_members(event)
     return _patient(known, rows, event, error=error, sure=tally, block=block, settings=WATCH)
 
 
@@ -250,12 +250,11 @@ def told_proof(event: entities.BlockLabelled) -> entities.Verdict:
     )
 
 
-def judged(event: entities.BlockLabelled) -> float:
-    """Return the share of wrong answers that makes the loop suspicious.
+def of_members(event: entities.BlockLabelled) -> float:
+    """Return the share of answers that were wrong, or would have been without the corrector.
 
-    It is what it would have been without the corrector: that makes up for a part of what the
-    members do not know yet, and would hide that there is something to learn. What is proved,
-    and told to people, is the error of what was answered.
+    That makes up for a part of what the members do not know yet, and would hide that there is
+    something to learn. People are told of what was answered only.
     """
     told = event.uncorrected
     return event.error if told is msgspec.UNSET else sum(told.wrong) / sum(told.rows)
@@ -265,7 +264,7 @@ def told(event: entities.BlockLabelled, accepted: float) -> str:
     """Say what a block lost, and what is accepted."""
     if event.uncorrected is not msgspec.UNSET:
         return (
-            f"{event.error:.1%} of the answers are wrong, {judged(event):.1%} without the "
+            f"{event.error:.1%} of the answers are wrong, {of_members(event):.1%} without the "
             f"corrector, where {accepted:.1%} is accepted"
         )
     if event.losses is msgspec.UNSET:
