@@ -48,7 +48,7 @@ class AlarmSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PATIENT = AlarmSettings(
-    shifts=(0.045, 0.10, 0.25), standard_errors=1.0, is_patient=True, least_margin=0.002
+    shifts=(0.045, 0.10, 0.25), weights=(4.0, 1.0, 1.0), is_patient=True, least_margin=0.002
 )
 """For what a person is told: at most the stated rate, also where rows err together."""
 SURE = msgspec.structs.replace(
