@@ -1,6 +1,6 @@
 """How often monitoring cries wolf, and whether it sees and names planted changes: in full.
 
-Run ``python benchmarks/alarms.py [RUNS] [calm|changes|harm ...]`` (1000 and all of them by
+Run ``python benchmarks/alarms.py [RUNS] [calm|changes|harm|best ...]`` (1000 and all of them by
 default, about forty minutes of CPU). The level of false findings is measured at two budgets:
 5 % of the windows, and the default of one a year at a window an hour. Every run of streams has
 a seed of its own and is kept in ``build/alarms.jsonl`` until the code changes, so what was
@@ -39,6 +39,7 @@ WIDE = judge.AlarmBudget(false_alarms=50, windows=1000)
 YEARLY = judge.AlarmBudget()
 MEMORIES = (0.0, 0.5, 0.8, 0.95)
 BLOCK, N_CALM, N_BLOCKS, N_BEFORE = 200, 180, 100, 150
+NEVER = 10**9
 SETTINGS = {"suspected": loop_harm.SETTINGS, "proved": loop_harm.SURE_PROOF}
 STATED = 1000 * np.exp(-loop_harm.SURE_PROOF.log_threshold)
 WORLDS = {
@@ -120,6 +121,14 @@ def played(
     cell: str, runs: int, play: Callable[[np.random.Generator], tuple[int, ...]], *, seed: int
 ) -> list[int]:
     """Add up what each run counts; runs that were played by the same code are not repeated."""
+    found = zip(*each_played(cell, runs, play, seed=seed), strict=True)
+    return [sum(each) for each in found]
+
+
+def each_played(
+    cell: str, runs: int, play: Callable[[np.random.Generator], tuple[int, ...]], *, seed: int
+) -> list[tuple[int, ...]]:
+    """Return what each run counts, and keep it."""
     kept = [json.loads(line) for line in KEPT.read_text().splitlines()] if KEPT.exists() else []
     done = {each["run"]: each["counts"] for each in kept if each["of"] == [code(), cell, seed]}
     KEPT.parent.mkdir(exist_ok=True)
@@ -129,7 +138,7 @@ def played(
                 done[run] = play(np.random.default_rng([seed, run]))
                 line = {"of": [code(), cell, seed], "run": run, "counts": done[run]}
                 print(json.dumps(line), file=file, flush=True)
-    return [sum(each) for each in zip(*(done[run] for run in range(runs)), strict=True)]
+    return [done[run] for run in range(runs)]
 
 
 def calm(rng: np.random.Generator, *, memory: float) -> tuple[int, int]:
@@ -301,42 +310,34 @@ def slope(error: float) -> float:
     )
 
 
-def false_alarms(
-    runs: int,
-    settings: sequential.AlarmSettings,
-    *,
-    memory: float,
-    seed: int,
-    world: str = "none",
-    base: float = 0.1,
-) -> float:
-    """Alarms in a thousand blocks where as many answers are wrong throughout."""
-    rate, n = np.full(N_CALM, base), 0
-    for run in range(runs):
-        rng = np.random.default_rng([seed, run])
-        n += len(_alarms(blocks(N_CALM, rng, rate=rate, memory=memory, world=world), settings))
-    return 1000 * n / (runs * N_CALM)
+class Cell(NamedTuple):
+    """Blocks of one kind, and the alarm that looks at them."""
+
+    settings: sequential.AlarmSettings
+    memory: float
+    world: str = "none"
+    base: float = 0.1
+
+    @property
+    def told(self) -> str:
+        name = next(name for name, each in SETTINGS.items() if each == self.settings)
+        return f"harm, {self.world:6} {name:9} memory {self.memory:g} on top of {self.base:g}"
 
 
-def delays(
-    runs: int,
-    settings: sequential.AlarmSettings,
-    *,
-    memory: float,
-    rise: float,
-    seed: int,
-    base: float = 0.1,
-    world: str = "none",
-) -> Floats:
-    """Rows from a rise until the first alarm after it; infinite where there was none."""
-    rate = np.where(np.arange(N_BEFORE + N_BLOCKS) < N_BEFORE, base, base + rise)
-    found = []
-    for run in range(runs):
-        rng = np.random.default_rng([seed, run])
-        drawn = blocks(len(rate), rng, rate=rate, memory=memory, world=world)
-        after = [block for block in _alarms(drawn, settings) if block >= N_BEFORE]
-        found.append((after[0] - N_BEFORE + 1) * BLOCK if after else np.inf)
-    return np.array(found)
+def calm_blocks(rng: np.random.Generator, *, cell: Cell) -> tuple[int]:
+    """Count alarms where as many answers are wrong throughout."""
+    rate = np.full(N_CALM, cell.base)
+    drawn = blocks(N_CALM, rng, rate=rate, memory=cell.memory, world=cell.world)
+    return (len(_alarms(drawn, cell.settings)),)
+
+
+def rise_blocks(rng: np.random.Generator, *, cell: Cell, rise: float) -> tuple[int]:
+    """Count rows from a rise until the first alarm after it; `NEVER` where there was none."""
+    n = N_BEFORE + N_BLOCKS
+    rate = np.where(np.arange(n) < N_BEFORE, cell.base, cell.base + rise)
+    drawn = blocks(n, rng, rate=rate, memory=cell.memory, world=cell.world)
+    after = [block for block in _alarms(drawn, cell.settings) if block >= N_BEFORE]
+    return ((after[0] - N_BEFORE + 1) * BLOCK if after else NEVER,)
 
 
 def _alarms(
@@ -371,44 +372,58 @@ def show_changes(runs: int) -> None:
 
 
 def show_harm(runs: int) -> None:
+    proved, suspected = SETTINGS["proved"], SETTINGS["suspected"]
     for world, told in WORLDS.items():
         print(f"harm, {world}: {told}", flush=True)
-        for (name, settings), memory in itertools.product(SETTINGS.items(), MEMORIES):
-            false = false_alarms(runs, settings, memory=memory, seed=33, world=world)
-            shown = [f"{false:.2f} false alarms in 1000 blocks (stated {STATED:.2f})"]
-            shown += [
-                _found(runs, settings, memory=memory, rise=rise, world=world)
-                for rise in (0.05, 0.3)
-            ]
-            print(f"harm, {world:6} {name:7} memory {memory:g}: {'; '.join(shown)}", flush=True)
-        for (name, settings), base in itertools.product(SETTINGS.items(), (0.05, 0.2)):
-            false = false_alarms(runs, settings, memory=0.0, seed=33, world=world, base=base)
-            shown = _found(runs, settings, memory=0.0, rise=0.05, world=world, base=base)
-            shown = f"{false:.2f} false alarms in 1000 blocks; {shown}"
-            print(f"harm, {world:6} {name:7} on top of {base:g}: {shown}", flush=True)
+        for memory in MEMORIES:
+            _show_cell(runs, Cell(proved, memory, world), rises=(0.05, 0.3))
+        for base in (0.05, 0.2):
+            _show_cell(runs, Cell(proved, 0.0, world, base), rises=(0.05,))
+    for memory in MEMORIES:
+        _show_cell(runs, Cell(suspected, memory), rises=(0.05, 0.3))
 
 
-def _found(
-    runs: int,
-    settings: sequential.AlarmSettings,
-    *,
-    memory: float,
-    rise: float,
-    world: str,
-    base: float = 0.1,
-) -> str:
-    rows = delays(
-        max(1, runs // 5), settings, memory=memory, rise=rise, seed=34, base=base, world=world
-    )
-    limit, median = (250 if rise > 0.1 else 1000), np.quantile(rows, 0.5, method="lower")
-    return f"+{rise:g}: {np.mean(rows <= limit):.0%} in {limit} rows, median {median:g}"
+def _show_cell(runs: int, cell: Cell, *, rises: tuple[float, ...]) -> None:
+    play = functools.partial(calm_blocks, cell=cell)
+    (n,) = played(f"{cell.told}, calm", runs, play, seed=33)
+    per = 1000 / (runs * N_CALM)
+    shown = [f"{n * per:.2f} false alarms in 1000 blocks ({n} of {STATED / per:.1f} stated)"]
+    for rise in rises:
+        drawn = functools.partial(rise_blocks, cell=cell, rise=rise)
+        found = each_played(f"{cell.told}, +{rise:g}", max(1, runs // 5), drawn, seed=34)
+        rows, limit = np.array(found)[:, 0], 250 if rise > 0.1 else 1000
+        median = np.quantile(rows, 0.5, method="lower")
+        shown.append(f"+{rise:g}: {np.mean(rows <= limit):.1%} in {limit}, median {median:g}")
+    print(f"{cell.told}: {'; '.join(shown)}", flush=True)
+
+
+def show_best(runs: int) -> None:
+    """Show what the best of all tests of the number of wrong answers would find.
+
+    It knows what is normal, how much that varies, the rise and where it begins, and is allowed
+    as many false alarms in these rows as the alarm (Neyman and Pearson).
+    """
+    for memory, (rise, n) in itertools.product(MEMORIES, ((0.05, 5), (0.3, 1))):
+        counts = []
+        for seed, rate in ((35, 0.1), (36, 0.1 + rise)):
+            rates, rng = np.full(200 * runs, rate), np.random.default_rng(seed)
+            drawn = errors(len(rates), rng, rate=rates, memory=memory)
+            counts.append(np.round(np.reshape(drawn, (-1, n)).sum(axis=1) * BLOCK))
+        level, (calm_counts, harm_counts) = n * STATED / 1000, counts
+        limit = np.quantile(calm_counts, 1 - level, method="higher")
+        more = level - np.mean(calm_counts > limit)
+        share = more / np.mean(calm_counts == limit)
+        power = np.mean(harm_counts > limit) + share * np.mean(harm_counts == limit)
+        print(
+            f"best, memory {memory:g}, +{rise:g} in {n * BLOCK} rows: {power:.1%}", flush=True
+        )
 
 
 def main(runs: int, parts: list[str]) -> None:
     print(f"{time.strftime('%Y-%m-%d', time.gmtime())}; {machine.facts()}")
-    shown = {"calm": show_calm, "changes": show_changes, "harm": show_harm}
+    shown = {"calm": show_calm, "changes": show_changes, "harm": show_harm, "best": show_best}
     for name in parts or shown:
-        shown[name](max(1, runs // 5) if name == "changes" else runs)
+        shown[name](max(1, runs // 5) if name in {"changes", "best"} else runs)
 
 
 if __name__ == "__main__":
