@@ -32,7 +32,7 @@ def of_project(folder: str) -> tuple[entities.SourceFile, ...]:
     if not folder:
         return ()
     home = pathlib.Path(folder)
-    todo = [path for path, _, _ in load.stamp(folder)]
+    todo = [path for path, _ in load.stamp(folder)]
     texts: dict[str, str] = {}
     while todo:
         path = pathlib.Path(todo.pop())
@@ -59,10 +59,7 @@ def digest_of(file: entities.SourceFile) -> str:
 
 def _imported(path: pathlib.Path, home: pathlib.Path) -> list[pathlib.Path]:
     """Return the files of the project that a file imports, wherever in it."""
-    state = path.stat()
-    return [
-        one for one in _named(path, home, state.st_mtime_ns, state.st_size) if one.is_file()
-    ]
+    return [one for one in _named(path, home, *source.stamp_of(str(path))) if one.is_file()]
 
 
 @functools.lru_cache(maxsize=1000)

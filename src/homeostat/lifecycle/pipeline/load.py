@@ -10,13 +10,14 @@ import pathlib
 import sys
 import threading
 import types
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
 from homeostat.foundation import errors
 from homeostat.lifecycle.pipeline import failures, steps
 
-Stamp = tuple[tuple[str, int, int], ...]
+Stamp = tuple[tuple[str, int], ...]
 
 _lock = threading.RLock()
 
@@ -153,7 +154,7 @@ def stamp(folder: str) -> Stamp:
     Returns
     -------
     tuple
-        Path, modification time and size of each loaded file, sorted.
+        Path and checksum of each loaded file, sorted.
     """
     current = _current()
     if current is None or current.folder != folder:
@@ -207,12 +208,12 @@ def _is_inside(module: Any, folder: str) -> bool:
     return isinstance(loader, _FreshLoader) and loader.folder == folder
 
 
-def _file_stamp(path: str) -> tuple[str, int, int]:
+def _file_stamp(path: str) -> tuple[str, int]:
+    # Not by time: two edits may come within one step of the file system's clock.
     try:
-        found = pathlib.Path(path).stat()
+        return (path, zlib.crc32(pathlib.Path(path).read_bytes()))
     except OSError:
-        return (path, 0, 0)
-    return (path, found.st_mtime_ns, found.st_size)
+        return (path, -1)
 
 
 class _FreshLoader(importlib.machinery.SourceFileLoader):
@@ -230,7 +231,7 @@ class _ProjectFinder:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
-        self.seen: dict[str, tuple[str, int, int]] = {}
+        self.seen: dict[str, tuple[str, int]] = {}
         self.places: dict[str, str] = {}
 
     def find_spec(

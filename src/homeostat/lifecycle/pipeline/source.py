@@ -13,9 +13,11 @@ import linecache
 import pathlib
 import types
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from homeostat.foundation import clock
 from homeostat.lifecycle.pipeline import digests
 
 DropDecorator = Callable[[ast.expr], bool]
@@ -39,11 +41,12 @@ class File:
     codes: dict[tuple[str, int], list[tuple[types.CodeType, ast.AST]]]
 
 
+_YOUNG_NS: Final = 2_000_000_000
 _files: dict[str, tuple[tuple[int, int], File | None]] = {}
 
 
 def file_of(path: str) -> File | None:
-    """Return a file's syntax, parsed once per (modification time, size).
+    """Return a file's syntax, parsed once per state of the file.
 
     Parameters
     ----------
@@ -55,12 +58,13 @@ def file_of(path: str) -> File | None:
     File or None
         None when there is no such source or it does not parse.
     """
-    stamp = _stamp(path)
+    stamp = stamp_of(path)
     known = _files.get(path)
     if known is not None and known[0] == stamp:
         return known[1]
-    linecache.checkcache(path)
-    text = "".join(linecache.getlines(path))
+    # What is in no file was typed; of a file, the lines kept may be those before an edit.
+    is_file = pathlib.Path(path).is_file()
+    text = "".join(linecache.updatecache(path) if is_file else linecache.getlines(path))
     found = _parse(text, path) if text else None
     _files[path] = (stamp, found)
     return found
@@ -235,12 +239,27 @@ def imports_in(node: ast.AST) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield part.module, tuple(alias.name for alias in part.names)
 
 
-def _stamp(path: str) -> tuple[int, int]:
+def stamp_of(path: str) -> tuple[int, int]:
+    """Tell in which state a source file is.
+
+    Parameters
+    ----------
+    path
+        Of the file, which may be gone.
+
+    Returns
+    -------
+    tuple of int
+        Modification time and size; of a file of the last two seconds its content counts, since
+        a second edit may come within one step of the file system's clock.
+    """
     try:
         found = pathlib.Path(path).stat()
+        if clock.now_ns() - found.st_mtime_ns > _YOUNG_NS:
+            return (found.st_mtime_ns, found.st_size)
+        return (-1, zlib.crc32(pathlib.Path(path).read_bytes()))
     except OSError:
         return (0, len(linecache.cache.get(path, ())))
-    return (found.st_mtime_ns, found.st_size)
 
 
 def _parse(text: str, path: str) -> File | None:
