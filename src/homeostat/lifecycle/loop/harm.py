@@ -36,6 +36,10 @@ BOUNDED = bounded.Settings()
 """The same for losses that are no shares of wrong answers; see `measures.bounded`."""
 TIED = 2.0
 """Dispersion of blocks whose rows err together; independent ones hardly ever come to that."""
+SETTLED = 2
+"""Blocks in a row that must be less than half as wrong as all before them since a change."""
+LEARNING = 16
+"""Blocks since a change that may be forgotten for that."""
 LONGEST_BASELINE = 1000
 """Blocks of normal error kept; older ones say nothing the newer ones do not."""
 
@@ -121,8 +125,25 @@ def _suspect(
     if found is not None:
         row = _change_row(state, event, found.change_block, state.alarm.starts, block=block)
         return entities.HarmState(alarm=alarm), _raised(found, row)
+    alarm = _settled(alarm)
     rows = _start_rows(state, event, alarm.starts, block=block)
     return entities.HarmState(alarm=alarm, start_rows=rows), None
+
+
+def _settled(alarm: sequential.AlarmState) -> sequential.AlarmState:
+    """Begin the baseline anew where its newest blocks are far better than all before them.
+
+    After a change, some blocks are still answered by those who do not know the new world: with
+    late labels more than the alarm stays quiet for. With them for normal, it misses the next.
+    """
+    before, recent = alarm.baseline[:-SETTLED], alarm.baseline[-SETTLED:]
+    if not alarm.hold or not before or len(before) > LEARNING:
+        return alarm
+    worst, best = max(recent), min(before)
+    if 2 * worst > best or best - worst < SETTINGS.shifts[1]:
+        return alarm
+    quiet = sequential.quiet_alarm(SETTINGS)
+    return structs.replace(quiet, baseline=recent, hold=alarm.hold)
 
 
 def prove(

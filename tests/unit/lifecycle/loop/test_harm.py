@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
+import pytest
 from msgspec import structs
 
 from homeostat.lifecycle.loop import entities, harm
@@ -89,6 +90,31 @@ def test_what_members_say_is_watched_from_where_the_proof_was():
     state, _ = _lived(list(_hidden(5))[: CALM // 2 + 1])
     assert len(state.watch.baseline) == len(state.proof.baseline)
     assert state.watch_rows == state.proof_rows
+
+
+def _wrong(errors):
+    """Events of blocks that were wrong so often; none says how sure its answers were."""
+    for number, error in enumerate(errors):
+        yield entities.BlockLabelled(
+            first_row=number * BLOCK,
+            end_row=(number + 1) * BLOCK,
+            n_rows=BLOCK,
+            error=error,
+            mixture=0.1,
+            members={},
+        )
+
+
+@pytest.mark.parametrize(("learned", "n_found"), [(0.1, 2), (0.45, 1)])
+def test_blocks_of_a_world_not_yet_learned_are_no_measure_for_the_next(learned, n_found):
+    late = [0.1] * 12 + [0.5] * 14  # labels come late, so nobody knows the new world for long
+    _, found = _lived(_wrong([*late, *(learned,) * 8, *(0.5,) * 3]))
+    assert [block for block, *_ in found] == [12, len(late) + 8][:n_found]
+
+
+def test_a_few_wrong_answers_less_begin_no_baseline_anew():
+    state, _ = _lived(_wrong([0.05] * 12 + [0.3] * 8 + [0.06] * 4 + [0.025] * 4))
+    assert len(state.alarm.baseline) == 8
 
 
 def test_a_state_survives_its_bytes():
