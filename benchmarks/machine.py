@@ -23,3 +23,10 @@ def against(name: str, value: float, budget: float, unit: str, *, note: str = ""
         f"{name:34} {value:8.3f} {unit:3} budget {budget:g} {unit}, ratio {value / budget:.2f},"
         f" {verdict}{tail}"
     )
+
+
+def at_least(name: str, value: float, aim: float, unit: str) -> str:
+    """Return one line: what was measured, what it should be at least, and their ratio."""
+    verdict = "reached" if value >= aim else "SHORT"
+    tail = f"aim {aim:g} {unit}, ratio {value / aim:.2f}, {verdict}"
+    return f"{name:34} {value:8.3f} {unit:3} {tail}"
