@@ -17,9 +17,9 @@ BURST = {"normal": (1, 4, 12, 30), "low": (1, 4, 16), "minimal": (1, 5, 18)}
 SOON_BLOCKS = 3
 """A plain refresh gives way to such a fit that comes within so many blocks."""
 
-SHARE = {"normal": 0.085, "low": 0.065, "minimal": 0.055}
+SHARE = {"normal": 0.08, "low": 0.065, "minimal": 0.05}
 """Fits that the loop makes of itself, for each block, in the long run."""
-ADVANCE = {"normal": 3.0, "low": 1.5, "minimal": 1.5}
+ADVANCE = {"normal": 3.0, "low": 1.5, "minimal": 1.9}
 """Fits that it may be ahead of that share."""
 
 
