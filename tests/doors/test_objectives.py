@@ -126,6 +126,14 @@ def answers(n, *, seed, until, right=0.9):
     )
 
 
+@pytest.fixture(autouse=True)
+def _noon(monkeypatch):
+    """Just after midnight the newest day would have few of the rows: here it is noon."""
+    now_ms = clock.now_ms
+    ahead_ms = 12 * HOUR_MS - now_ms() % (24 * HOUR_MS)
+    monkeypatch.setattr(clock, "now_ms", lambda: now_ms() + ahead_ms)
+
+
 @pytest.fixture(name="told")
 def _told(told, tmp_path):
     project = tmp_path / "project"

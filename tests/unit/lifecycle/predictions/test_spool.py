@@ -83,7 +83,7 @@ def test_a_segment_is_closed_by_its_number_of_rows(tmp_path):
     log = spool.Spool(tmp_path, limits=limits, on_closed=told.set)
     for key in "abcd":
         log.write("credit", batch(key), layout=LAYOUT)
-    assert told.wait(10)
+    assert told.wait(60)
     assert keys_in(log.closed()) == ["a", "b", "c"]
     log.close()
     assert keys_in(log.closed()) == ["a", "b", "c", "d"]
@@ -93,7 +93,7 @@ def test_a_segment_is_closed_by_its_age(tmp_path):
     told = threading.Event()
     log = spool.Spool(tmp_path, limits=spool.Limits(max_age_s=0.01), on_closed=told.set)
     log.write("credit", batch("a"), layout=LAYOUT)
-    assert told.wait(10)
+    assert told.wait(60)
     assert keys_in(log.closed()) == ["a"]
     log.close()
 
