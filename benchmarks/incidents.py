@@ -15,6 +15,7 @@ from msgspec import structs
 from numpy.typing import NDArray
 
 from homeostat.lifecycle.loop import (
+    alarmed,
     backtest,
     decide,
     entities,
@@ -111,7 +112,7 @@ class Watched(looped.Life):
             first_row=first,
             end_row=end,
             accepted=harm.accepted_rate(self.state.harm, n_rows=event.n_rows),
-            realised=max(event.error, harm.of_members(event)),
+            realised=max(event.error, alarmed.of_members(event)),
             n_rows=event.n_rows,
         )
         causes = blame.rank([seen], harm=harmed)

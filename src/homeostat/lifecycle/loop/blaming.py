@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from homeostat.foundation import access
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
-from homeostat.lifecycle.loop import aims, entities, observing
-from homeostat.lifecycle.loop import harm as harm_alarm
+from homeostat.lifecycle.loop import aims, alarmed, entities, observing
 from homeostat.lifecycle.monitoring import actions as monitoring
 from homeostat.lifecycle.monitoring import (
     baseline,
@@ -63,7 +62,7 @@ def blamed(
         first_row=event.first_row,
         end_row=event.end_row,
         accepted=accepted,
-        realised=max(event.error, harm_alarm.of_members(event)),
+        realised=max(event.error, alarmed.of_members(event)),
         n_rows=event.n_rows,
         is_share=aim.task != "regression",
     )

@@ -21,7 +21,7 @@ import msgspec
 from msgspec import structs
 
 from homeostat.lifecycle.evaluation.entities import GateReport
-from homeostat.lifecycle.loop import entities, harm
+from homeostat.lifecycle.loop import alarmed, entities, harm
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.measures import sequential
 
@@ -60,7 +60,7 @@ def promised(report: GateReport, policy: Policy) -> float | msgspec.UnsetType:
 
 def observe(
     state: entities.LoopState, event: entities.BlockLabelled, *, block: int
-) -> tuple[entities.HarmState, harm.HarmAlarm | None]:
+) -> tuple[entities.HarmState, alarmed.HarmAlarm | None]:
     """Add one block to the harm alarm, and to that of the exam while it is wanted.
 
     Parameters
@@ -86,21 +86,14 @@ def observe(
         return structs.replace(seen, early=after), None
     oldest = state.n_blocks - len(state.history)
     rows = {oldest + place: one.first_row for place, one in enumerate(state.history)}
-    raised = harm.HarmAlarm(
-        change_block=alarm.change_block,
-        change_row=rows.get(alarm.change_block, event.first_row),
-        shift=alarm.shift,
-        accepted=alarm.accepted,
-        dispersion=alarm.dispersion,
-        log_evidence=alarm.log_evidence,
-    )
-    return entities.HarmState(alarm=after), raised
+    row = rows.get(alarm.change_block, event.first_row)
+    return entities.HarmState(alarm=after), alarmed.raised(alarm, row)
 
 
 def is_proved(
     state: entities.HarmState,
     event: entities.BlockLabelled,
-    found: harm.HarmAlarm,
+    found: alarmed.HarmAlarm,
     *,
     block: int,
 ) -> bool:

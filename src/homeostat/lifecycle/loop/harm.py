@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import structs
 
-from homeostat.lifecycle.loop import entities
+from homeostat.lifecycle.loop import alarmed, entities
 from homeostat.measures import accepted as normal
 from homeostat.measures import bounded, sequential, sureness
 
@@ -44,26 +44,9 @@ LONGEST_BASELINE = 1000
 """Blocks of normal error kept; older ones say nothing the newer ones do not."""
 
 
-class HarmAlarm(msgspec.Struct, frozen=True, kw_only=True):
-    """Harm was proved: how strongly, against what, and since which row.
-
-    `shift` is the rise that fits best: of the share of wrong answers, or of a bounded loss
-    in its standard deviations. `expected` is the share of wrong answers that was to be
-    expected of a block of answers as sure as these, where that proved it.
-    """
-
-    change_block: int
-    change_row: int
-    shift: float
-    accepted: float
-    dispersion: float
-    log_evidence: float
-    expected: float | None = None
-
-
 def observe(
     state: entities.HarmState, event: entities.BlockLabelled, *, block: int
-) -> tuple[entities.HarmState, HarmAlarm | None]:
+) -> tuple[entities.HarmState, alarmed.HarmAlarm | None]:
     """Add one block to the e-CUSUM of the served error; what is proved is suspected too.
 
     Parameters
@@ -105,7 +88,7 @@ def observe(
     return seen, None
 
 
-def _is_news(proved: HarmAlarm, alarm: sequential.AlarmState, *, block: int) -> bool:
+def _is_news(proved: alarmed.HarmAlarm, alarm: sequential.AlarmState, *, block: int) -> bool:
     """Say whether the loop acts on what is proved, and was not suspected.
 
     On a change since the last alarm, where rows do not err together: where they do, its own
@@ -117,14 +100,14 @@ def _is_news(proved: HarmAlarm, alarm: sequential.AlarmState, *, block: int) -> 
 
 def _suspect(
     state: entities.HarmState, event: entities.BlockLabelled, *, block: int
-) -> tuple[entities.HarmState, HarmAlarm | None]:
+) -> tuple[entities.HarmState, alarmed.HarmAlarm | None]:
     alarm, found = sequential.observe_error(
         state.alarm, event.error, block=block, n_rows=event.n_rows, settings=SETTINGS
     )
     alarm = structs.replace(alarm, baseline=alarm.baseline[-LONGEST_BASELINE:])
     if found is not None:
         row = _change_row(state, event, found.change_block, state.alarm.starts, block=block)
-        return entities.HarmState(alarm=alarm), _raised(found, row)
+        return entities.HarmState(alarm=alarm), alarmed.raised(found, row)
     alarm = _settled(alarm)
     rows = _start_rows(state, event, alarm.starts, block=block)
     return entities.HarmState(alarm=alarm, start_rows=rows), None
@@ -148,7 +131,7 @@ def _settled(alarm: sequential.AlarmState) -> sequential.AlarmState:
 
 def prove(
     state: entities.HarmState, event: entities.BlockLabelled, *, block: int
-) -> tuple[sequential.AlarmState | msgspec.UnsetType, bool]:
+) -> tuple[sequential.AlarmState | msgspec.UnsetType, alarmed.HarmAlarm | None]:
     """Add one block to the patient alarm, which tells people of what `observe` suspects.
 
     Parameters
@@ -159,11 +142,11 @@ def prove(
     Returns
     -------
     tuple
-        The next `HarmState.proof`, and whether harm is proved on this block. Of bounded
-        losses the one alarm is suspicion and proof.
+        The next `HarmState.proof`, and the alarm where harm is proved on this block. Of
+        bounded losses the one alarm is suspicion and proof.
     """
     proof, _, found = _proved(state, event, block=block)
-    return proof, found is not None
+    return proof, found
 
 
 def _proved(
@@ -171,7 +154,7 @@ def _proved(
 ) -> tuple[
     sequential.AlarmState | msgspec.UnsetType,
     tuple[int, ...] | msgspec.UnsetType,
-    HarmAlarm | None,
+    alarmed.HarmAlarm | None,
 ]:
     """Return the next `HarmState.proof` and `proof_rows`, and the alarm once harm is proved."""
     if event.losses is not msgspec.UNSET:
@@ -187,7 +170,7 @@ def _watched(
 ) -> tuple[
     sequential.AlarmState | msgspec.UnsetType,
     tuple[int, ...] | msgspec.UnsetType,
-    HarmAlarm | None,
+    alarmed.HarmAlarm | None,
 ]:
     """Do for what the members said what `_proved` does for the answers.
 
@@ -200,7 +183,7 @@ def _watched(
         known, rows = state.proof, state.proof_rows
     tally = event.sureness if tally is msgspec.UNSET else tally
     assert tally is not msgspec.UNSET, "who was corrected is two classes, which are counted"
-    error = of_members(event)
+    error = alarmed.of_members(event)
     return _patient(known, rows, event, error=error, sure=tally, block=block, settings=WATCH)
 
 
@@ -216,7 +199,7 @@ def _patient(
 ) -> tuple[
     sequential.AlarmState | msgspec.UnsetType,
     tuple[int, ...] | msgspec.UnsetType,
-    HarmAlarm | None,
+    alarmed.HarmAlarm | None,
 ]:
     before = sequential.quiet_alarm(PROOF) if known is msgspec.UNSET else known
     is_sure = sure is not None or before.known is not msgspec.UNSET
@@ -241,56 +224,12 @@ def _patient(
     row = event.first_row
     if found.change_block < block and found.change_block in before.starts[: len(firsts)]:
         row = firsts[before.starts.index(found.change_block)]
-    return after, rows, _raised(found, row)
-
-
-def _raised(found: sequential.Alarm, row: int) -> HarmAlarm:
-    return HarmAlarm(
-        change_block=found.change_block,
-        change_row=row,
-        shift=found.shift,
-        accepted=found.accepted,
-        dispersion=found.dispersion,
-        log_evidence=found.log_evidence,
-        expected=found.expected,
-    )
+    return after, rows, alarmed.raised(found, row)
 
 
 def is_proved(state: entities.HarmState, *, block: int) -> bool:
     """Say whether harm was proved on this block or a few before it."""
     return state.proof is msgspec.UNSET or state.proof.hold > block
-
-
-def told_proof(event: entities.BlockLabelled) -> entities.Verdict:
-    """Return the verdict that tells people of harm that was suspected, and has lasted."""
-    return entities.Verdict(
-        kind="none",
-        sentence=f"harm is proved: {event.error:.1%} of the answers are wrong",
-        evidence={"error": event.error, "threshold": PROOF.log_threshold},
-        acts=(entities.OpenAlert(alert="harm"),),
-    )
-
-
-def of_members(event: entities.BlockLabelled) -> float:
-    """Return the share of answers that were wrong, or would have been without the corrector.
-
-    That makes up for a part of what the members do not know yet, and would hide that there is
-    something to learn. People are told of what was answered only.
-    """
-    told = event.uncorrected
-    return event.error if told is msgspec.UNSET else sum(told.wrong) / sum(told.rows)
-
-
-def told(event: entities.BlockLabelled, accepted: float) -> str:
-    """Say what a block lost, and what is accepted."""
-    if event.uncorrected is not msgspec.UNSET:
-        return (
-            f"{event.error:.1%} of the answers are wrong, {of_members(event):.1%} without the "
-            f"corrector, where {accepted:.1%} is accepted"
-        )
-    if event.losses is msgspec.UNSET:
-        return f"{event.error:.1%} of the answers are wrong where {accepted:.1%} is accepted"
-    return f"the answers' mean loss is {event.error:.4f} where {accepted:.4f} is accepted"
 
 
 def _observe_losses(
@@ -299,7 +238,7 @@ def _observe_losses(
     losses: tuple[float, ...],
     *,
     block: int,
-) -> tuple[entities.HarmState, HarmAlarm | None]:
+) -> tuple[entities.HarmState, alarmed.HarmAlarm | None]:
     before = bounded.quiet(BOUNDED) if state.bounded is msgspec.UNSET else state.bounded
     after, found = bounded.observe(before, losses, block=block, settings=BOUNDED)
     after = structs.replace(
@@ -309,7 +248,7 @@ def _observe_losses(
     )
     if found is not None:
         row = _change_row(state, event, found.change_block, before.starts, block=block)
-        raised = HarmAlarm(
+        raised = alarmed.HarmAlarm(
             change_block=found.change_block,
             change_row=row,
             shift=found.rise,

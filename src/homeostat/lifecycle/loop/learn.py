@@ -9,6 +9,7 @@ import msgspec
 from msgspec import structs
 
 from homeostat.lifecycle.loop import (
+    alarmed,
     asked,
     cooling,
     correcting,
@@ -184,13 +185,13 @@ def _judge_harm(
     if state.broken_columns:
         return state, ()
     block = state.n_blocks - 1
-    proof, is_new = harm.prove(state.harm, event, block=block)
+    proof, proved = harm.prove(state.harm, event, block=block)
     seen, found = early.observe(state, event, block=block)
     state = structs.replace(state, harm=structs.replace(seen, proof=proof))
     if found is None:
-        if not is_new:
+        if proved is None:
             return _calm(state)
-        return structs.replace(state, harm_alert=True), (harm.told_proof(event),)
+        return structs.replace(state, harm_alert=True), (alarmed.told_proof(event, proved),)
     how = policy.retraining
     plan = rhythm.burst(how.budget, change_block=found.change_block, block=block)
     cause = event.cause or entities.SeenCause(kind="concept-change")
@@ -210,17 +211,11 @@ def _judge_harm(
     verdict = entities.Verdict(
         kind="retrain" if may_fit else "investigate",
         sentence=(
-            f"harm: {harm.told(event, found.accepted)} (ln e {found.log_evidence:.1f}); "
+            f"harm: {alarmed.told(event, found, proved)} (ln e {found.log_evidence:.1f}); "
             f"it began near row {found.change_row}{asked_for}"
         ),
         evidence={
-            "log_e": found.log_evidence,
-            "threshold": harm.SETTINGS.log_threshold,
-            "error": event.error,
-            "accepted": found.accepted,
-            "shift": found.shift,
-            "overdispersion": found.dispersion,
-            "change_row": found.change_row,
+            **alarmed.evidence(event, found, proved, threshold=harm.SETTINGS.log_threshold),
             "cause": cause.kind,
             "column": cause.column,
             "cause_sentence": cause.sentence,

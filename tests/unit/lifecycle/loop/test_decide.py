@@ -144,7 +144,7 @@ def test_people_are_told_of_harm_once_it_is_proved():
     (suspected,) = acts(told, entities.OpenAlert)
     assert (suspected.cause, suspected.is_proved) == ("concept-change", False)
     assert acts(told, entities.StartFit), "the loop does not wait for the proof"
-    _, told = live(state, [block(22, error=0.3)])
+    _, told = live(state, [block(22, error=0.3), block(23, error=0.3)])
     assert acts(told, entities.OpenAlert) == [entities.OpenAlert(alert="harm")]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from msgspec import structs
 
-from homeostat.lifecycle.loop import entities, harm
+from homeostat.lifecycle.loop import alarmed, entities, harm
 from homeostat.measures import sureness
 
 BLOCK, CALM = 200, 50
@@ -33,11 +33,11 @@ def _lived(events):
     """Judge each block as the loop does; return the alarms with their block, and the state."""
     state, found = entities.HarmState(), []
     for block, event in enumerate(events):
-        proof, is_new = harm.prove(state, event, block=block)
+        proof, proved = harm.prove(state, event, block=block)
         seen, alarm = harm.observe(state, event, block=block)
         state = structs.replace(seen, proof=proof)
         if alarm is not None:
-            found.append((block, alarm, is_new))
+            found.append((block, alarm, proved is not None))
     return state, found
 
 
@@ -81,7 +81,7 @@ def test_what_a_corrector_makes_up_for_is_learned_anew_and_not_told():
         assert CALM <= block <= CALM + 4
         assert abs(alarm.change_row - events[CALM].first_row) <= 2 * BLOCK
         assert not harm.is_proved(state, block=block)
-        assert "without the corrector" in harm.told(events[block], alarm.accepted)
+        assert "without the corrector" in alarmed.told(events[block], alarm)
         bare = [structs.replace(event, uncorrected=msgspec.UNSET) for event in events]
         assert not _lived(bare)[1]
 
@@ -127,3 +127,23 @@ def test_a_state_survives_its_bytes():
     )
     assert b"known" not in msgspec.json.encode(bare)
     assert not any(name in msgspec.json.encode(bare) for name in (b"proof_rows", b"watch"))
+
+
+def test_people_read_how_wrong_answers_as_sure_are():
+    events = list(_events(np.random.default_rng(3)))
+    (block, found, _), *_ = _lived(events)[1]
+    event = events[block]
+    assert found.expected is not None
+    told = alarmed.told(event, found, found)
+    n_wrong, n_expected = round(event.error * BLOCK), round(found.expected * BLOCK)
+    assert n_wrong > n_expected + 5
+    assert told.endswith(
+        f"accepted; {n_wrong} of 200 were wrong, of answers as sure {n_expected} are"
+    )
+    verdict = alarmed.told_proof(event, found)
+    assert verdict.sentence.endswith(told.split("accepted")[1])
+    seen = alarmed.evidence(event, found, threshold=7.0)
+    assert verdict.evidence["expected"] == seen["expected"] == found.expected
+    bare = structs.replace(found, expected=None)
+    assert alarmed.told(event, bare).endswith("accepted")
+    assert "expected" not in alarmed.told_proof(event, bare).evidence
