@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from homeostat.foundation import access, lineage
+from homeostat.foundation import access, errors, lineage
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.alerting import actions, watching
 from homeostat.lifecycle.alerting.entities import Silence
+from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.monitoring import alerts
 from homeostat.lifecycle.monitoring.entities import Alert
 from homeostat.lifecycle.serving import actions as serving
 
 OWN_UPSTREAM = (*watching.FEED, watching.NO_DATA)
 """Kinds that explain drift of the same deployment."""
+EXPLAINED = (*watching.DRIFT, "multivariate-drift", "attribution-drift", "prior-shift")
+"""Kinds that are no news where a feed of the same deployment is broken."""
+DATASET, SNAPSHOT = "dataset:", "snapshot:"
 
 
 def silence_of(tx: Transaction, alert: Alert) -> Silence | None:
@@ -71,7 +75,7 @@ def upstream_of(tx: Transaction, actor: access.Actor, alert: Alert) -> Alert | N
     ]
     if not others:
         return None
-    if alert.kind in watching.DRIFT:
+    if alert.kind in EXPLAINED:
         for one in others:
             if one.deployment == alert.deployment and one.kind in OWN_UPSTREAM:
                 return _root(one, others, alert)
@@ -80,7 +84,7 @@ def upstream_of(tx: Transaction, actor: access.Actor, alert: Alert) -> Alert | N
         return None
     depends_on = _upstream(tx, actor, alert.deployment)
     for one in reversed(elsewhere):
-        if _reference(one.deployment) in depends_on:
+        if _is_among(tx, actor, _reference(one.deployment), depends_on):
             root = _root(one, others, alert)
             if root is not None and listeners(tx, actor, root.deployment):
                 return root
@@ -106,15 +110,37 @@ def listeners(
     found = {}
     for one in serving.list_deployments(tx, actor, limit=1000):
         policy = serving.get_policy(one).alerts
-        if policy.tell and deployment in _upstream(tx, actor, one.name):
+        if policy.tell and _is_among(tx, actor, deployment, _upstream(tx, actor, one.name)):
             found[one.name] = policy
     return found
 
 
-def _upstream(tx: Transaction, actor: access.Actor, deployment: str) -> set[str]:
+def _upstream(tx: Transaction, actor: access.Actor, deployment: str) -> list[str]:
+    """Return what a policy names, and what lineage knows, the newest first."""
     named = watching.policy_of(tx, actor, deployment).upstream
     made_of = lineage.ancestors(tx, _reference(deployment))
-    return {*named, *(edge.source for edge in made_of)}
+    return list(dict.fromkeys([*named, *(edge.source for edge in reversed(made_of))]))
+
+
+def _is_among(
+    tx: Transaction, actor: access.Actor, reference: str, upstream: list[str]
+) -> bool:
+    """Say whether something is upstream; lineage knows a data set by its snapshots."""
+    if reference in upstream:
+        return True
+    if not reference.startswith(DATASET):
+        return False
+    name = reference.removeprefix(DATASET)
+    snapshots = (one for one in upstream if one.startswith(SNAPSHOT))
+    return any(_dataset_of(tx, actor, one) == name for one in snapshots)
+
+
+def _dataset_of(tx: Transaction, actor: access.Actor, snapshot: str) -> str:
+    """Return the name of a snapshot's data set; empty where it is forgotten."""
+    try:
+        return data.find_snapshot(tx, actor, snapshot).dataset
+    except errors.NotFoundError:
+        return ""
 
 
 def _root(one: Alert, others: list[Alert], alert: Alert) -> Alert | None:

@@ -8,6 +8,8 @@ import pytest
 
 from homeostat.foundation import access, errors, lineage
 from homeostat.lifecycle.alerting import actions, telling, watching
+from homeostat.lifecycle.data import intake
+from homeostat.lifecycle.data.inspection import Offer
 from homeostat.lifecycle.monitoring import alerts, baseline, judge
 
 MAIL = 'email.team = ["team@example.org"]\nemail.boss = ["boss@example.org"]\n'
@@ -145,10 +147,20 @@ def test_a_broken_upstream_mutes_its_children(watch, how):
     assert len([told for told, *_ in watch.told() if told == "confirmed"]) == 2
 
 
-def test_of_a_source_those_are_told_that_depend_on_it(watch):
+@pytest.mark.parametrize("how", ["policy", "lineage"])
+def test_of_a_source_those_are_told_that_depend_on_it(watch, how):
     watch = watch()
-    watch.deploy("credit", TELL + 'upstream = ["dataset:orders"]\n')
+    watch.deploy("credit", TELL + 'upstream = ["dataset:orders"]\n' * (how == "policy"))
     watch.deploy("fraud", TELL)
+    if how == "lineage":
+        offer = Offer(data=b"a\n1\n", format="csv")
+        orders = intake.add(watch.house, access.system("worker"), "orders", offer).reference
+        for source in (orders, "snapshot:forgotten"):
+            watch.house.write(
+                lambda tx, s=source: lineage.connect(
+                    tx, source=s, target="deployment:credit", kind="x"
+                )
+            )
     watch.say("late", deployment="dataset:orders", cause="feed")
     watch.say()
     assert [(one.deployment, one.cause) for one in watch.deliveries()] == [("credit", "feed")]
