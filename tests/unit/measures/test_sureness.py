@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import signal, special
 
 from homeostat.lifecycle.loop import harm
 from homeostat.measures import sequential, sureness
@@ -117,6 +118,23 @@ def test_false_alarms_are_at_most_as_stated():
     assert alarms <= n_runs * n_blocks * math.exp(-harm.SURE_PROOF.log_threshold)
 
 
+def _together(rng, n_blocks, memory):
+    """Answers that are wrong together, beyond what their cases and scores say."""
+    size = n_blocks * BLOCK
+    steps = rng.normal(size=(size + 300, 2)) * math.sqrt(1 - memory**2)
+    cases, luck = signal.lfilter([1.0], [1.0, -memory], steps, axis=0)[300:].T
+    told = special.expit(-2.5 * np.abs(1.3 * cases - 1.3))
+    wrong = special.ndtr(luck) < told
+    return zip(told.reshape(n_blocks, BLOCK), wrong.reshape(n_blocks, BLOCK), strict=True)
+
+
+def test_where_rows_err_together_beyond_their_cases_false_alarms_keep_their_rate():
+    rng = np.random.default_rng(16)
+    n_runs, n_blocks = 15, 150
+    alarms = sum(len(_run(_together(rng, n_blocks, 0.95))[1]) for _ in range(n_runs))
+    assert alarms <= n_runs * n_blocks * math.exp(-harm.SURE_PROOF.log_threshold)
+
+
 def test_with_few_wrong_answers_the_error_rate_alone_counts():
     known = sureness.Known(n_blocks=1, rows=(100.0,) * sureness.N_GROUPS)
     seen = sureness.tally(np.array([0.001, 0.3]), np.array([False, True]))
@@ -150,10 +168,10 @@ def test_a_state_of_before_goes_on_with_blocks_that_tell_more():
 
 
 def test_the_first_block_judged_counts_by_how_much_those_before_it_varied():
-    """Rows err together here: of 200 answers a block had 5 or 35 wrong ones."""
+    """Rows err together here: a fifth as often as they were said to, or twice, or thrice."""
     rng = np.random.default_rng(15)
     state = sequential.quiet_alarm(harm.SURE_PROOF)
-    for block, often in enumerate([0.2, 1.8] * 4 + [1.8]):  # rows that err together
+    for block, often in enumerate([0.2, 1.8] * 4 + [3.0]):
         told = rng.uniform(0.01, 0.2, size=200)
         wrong = rng.random(200) < often * told
         state, alarm = sequential.observe_error(
