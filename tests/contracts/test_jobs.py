@@ -168,7 +168,7 @@ def test_workers_at_once_never_take_the_same_job(database, actor):
     def work(name):
         while True:
             with database.write() as tx:
-                job = take(tx, name)
+                job = take(tx, name, lease_s=600)
             if job is None:
                 return
             taken.append(job.id)
