@@ -57,11 +57,11 @@ def judge(
 
 def _of_alerts(alerts: Sequence[Alert], *, is_suspected: bool) -> Health | None:
     open_ones = [one for one in alerts if one.state == "open"]
-    if burning := next((one for one in open_ones if one.kind == FAST), None):
-        return Health("bad", "budget burns", burning.sentence)
     harms = [one for one in alerts if one.kind == HARM]
     if proved := next((one for one in harms if one.confirmed_at is not None), None):
         return Health("bad", "harm", proved.sentence)
+    if burning := next((one for one in open_ones if one.kind == FAST), None):
+        return Health("bad", "budget burns", burning.sentence)
     if harms or is_suspected:
         sentence = harms[0].sentence if harms else "answers may be worse than accepted"
         return Health("warn", "harm suspected", sentence)

@@ -39,8 +39,9 @@ def test_only_proved_harm_and_a_budget_that_burns_fast_are_grave():
     assert health.judge(state, [drift, feed])[:2] == ("warn", "feed")
     suspected = alert("harm", cause="concept-change", confirmed_at=None)
     assert health.judge(state, [slow, suspected])[:2] == ("warn", "harm suspected")
-    assert health.judge(state, [drift, alert("harm")])[:2] == ("bad", "harm")
-    assert health.judge(state, [drift, alert("budget-fast")])[:2] == ("bad", "budget burns")
+    burning = alert("budget-fast")
+    assert health.judge(state, [drift, burning])[:2] == ("bad", "budget burns")
+    assert health.judge(state, [burning, alert("harm")])[:2] == ("bad", "harm")
 
 
 def test_rows_that_wait_for_labels_a_while_are_no_news():
