@@ -287,7 +287,7 @@ assert store.get(key, small.digest) == b"small"
 def test_a_disk_without_room_is_one_sentence_and_leaves_nothing(tmp_path, way):
     folder = tmp_path / "blobs"
     command = [sys.executable, "-c", FILL, str(folder), way]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    told = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     assert told.stdout.startswith(f"the blob store {folder} does not answer as it should: ")
     assert told.stdout.count("\n") == 1
     assert "disk is not full" in told.stdout

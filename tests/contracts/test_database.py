@@ -143,7 +143,7 @@ def test_upgrading_again_does_nothing(database):
 def test_processes_that_start_together_migrate_once(empty_database_url):
     command = [sys.executable, "-c", UPGRADE, empty_database_url]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    answers = [process.communicate(timeout=60)[0].strip() for process in running]
+    answers = [process.communicate(timeout=240)[0].strip() for process in running]
     assert answers == [migrate.known_versions()[-1]] * 2
 
 

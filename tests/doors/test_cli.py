@@ -27,7 +27,7 @@ from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import frames
 
-WAIT_S = 60
+WAIT_S = 240
 FOLDER = Path(__file__).parent
 SEGMENT = "5e9"
 
