@@ -33,7 +33,7 @@ from homeostat.lifecycle.predictions import read
 
 NAME = "credit"
 HOST = "127.0.0.1"
-LONG_S = 90.0
+LONG_S = 180.0
 READY = b"worker is ready"
 OWNER = access.local_owner("ada")
 

@@ -28,7 +28,7 @@ from homeostat.foundation import settings
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 HOST = "127.0.0.1"
-READY_S = 60
+READY_S = 120
 PLAYED_S = 600
 
 

@@ -25,7 +25,7 @@ from homeostat.lifecycle.predictions import read
 from homeostat.lifecycle.registry import files as trees
 from homeostat.lifecycle.registry import format as folder
 
-WAIT_S = 90
+WAIT_S = 180
 POLICY = """
 [model]
 name = "credit"
