@@ -29,7 +29,6 @@ from homeostat.lifecycle.corrections.entities import (
 )
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.evaluation import exam, gates
-from homeostat.lifecycle.loop import selecting
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import frames, read
 from homeostat.lifecycle.registry import files as trees
@@ -414,11 +413,9 @@ def test_explored_keys_are_those_of_the_draw_and_the_log_knows_their_chance(
     asking.until(0, min(drawn))
 
     def chances():
-        with house.open_house(stage.settings) as opened:
-            rows = opened.read(lambda tx: read.predictions(opened, tx, "credit"))
-            rows = rows.filter(pl.col("key").is_in(keys), pl.col("answer") == "1")
-            told = opened.read(lambda tx: selecting.drawn(tx, rows))
-        return dict(told.select("key", selecting.CHANCE).iter_rows()) or None
+        rows = client.predictions.read("credit", with_labels=True)
+        told = rows.filter(pl.col("key").is_in(keys), pl.col("answer") == "1")
+        return dict(told.select("key", "answer_propensity").iter_rows()) or None
 
     assert processes.until(chances) == dict.fromkeys(drawn, 0.4)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
+import polars as pl
 from starlette.responses import Response, StreamingResponse
 
 from homeostat.doors.api import routing
 from homeostat.foundation.blobs import flow
+from homeostat.lifecycle.loop import selecting
 from homeostat.lifecycle.predictions import scan
 
 Instant = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -69,12 +73,25 @@ async def read(call: routing.Call) -> Response:
     else:
         schema = await call.work(lambda: found.schema(call.house))
         frames = found.batches(call.house, schema)
+    if asked.with_labels and not asked.columns:
+        frames, schema = _with_chances(call, frames), _and_chance(schema)
     pieces = scan.written(frames, schema, form=asked.format)
     kind = MEDIA[asked.format]
     data = await flow.give(pieces, on_thread=call.work)
     if isinstance(data, bytes):
         return Response(data, media_type=kind)
     return StreamingResponse(data, media_type=kind)
+
+
+def _with_chances(call: routing.Call, frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Say beside each label with which chance the row got its answer; see `selecting`."""
+    for frame in frames:
+        look = functools.partial(selecting.drawn, rows=frame)
+        yield call.house.read(look, project=call.project)
+
+
+def _and_chance(schema: pl.Schema) -> pl.Schema:
+    return pl.Schema({**schema, selecting.CHANCE: pl.Float64()})
 
 
 ROUTES = (

@@ -1,8 +1,9 @@
-"""`homeostat loop`: how a loop stands, a fit that a person asks for, its signed reports."""
+"""`homeostat loop`: how it stands, a fit a person asks for, its policy, its signed reports."""
 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -64,6 +65,28 @@ def run(*, deployment: str, why: str, snapshot: str, timeout: float, as_json: bo
                 )
             time.sleep(LOOK_S)
     output.emit(last, as_json=as_json, show=lambda: f"{made.sentence}\n{last.sentence}")
+
+
+@loop.command()
+@click.argument("deployment")
+@click.option(
+    "--policy",
+    "path",
+    type=click.Path(path_type=Path),
+    default=Path("homeostat.toml"),
+    show_default=True,
+    help="What must hold.",
+)
+@output.option
+def policy(*, deployment: str, path: Path, as_json: bool) -> None:
+    """Let DEPLOYMENT live under a homeostat.toml as it is now; later decisions name it."""
+    from homeostat.lifecycle import policy as policies
+
+    policies.read(path)  # whose errors name the file
+    with session.client() as client:
+        made = client.deployments.set_policy(deployment, path)
+    said = f"{deployment} lives under {path} from now on (policy {made.policy_digest[:12]})"
+    output.emit(made, as_json=as_json, show=lambda: said)
 
 
 @loop.command()

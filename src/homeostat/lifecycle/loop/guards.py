@@ -5,8 +5,10 @@ whose mean is how much worse the canary does there than what answers now: *expel
 proved that the mean is above the margin, *sound* when it is proved that it is below. Both keep
 their level however often one looks [2]_. The k-th guard of a canary is given the share
 ``1 / (k (k + 1))`` of `rollout.error`, so that all guards together expel a canary that is worse
-nowhere by more than the margin with chance at most `rollout.error`. To be let on needs every
-guard, each at `rollout.error`: an intersection-union test needs no correction [3]_.
+nowhere by more than the margin with chance at most `rollout.error`. One whose own evidence
+stands above ``1 / rollout.error`` holds the canary where it is, until that is enough for the
+share it was given, or gone. To be let on by *prove* needs every guard, each at
+`rollout.error`: an intersection-union test needs no correction [3]_.
 
 References
 ----------
@@ -44,9 +46,10 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judged(NamedTuple):
-    """What guards say: who expels the canary, in words, and which do not let it on yet."""
+    """What guards say: who expels the canary, in words, who suspects it, who is open."""
 
     expels: str
+    suspects: tuple[str, ...]
     open: tuple[str, ...]
 
 
@@ -94,14 +97,16 @@ def judge(known: Mapping[str, Guard], rules: Rollout) -> Judged:
     rules
         Error, and how many labels it takes to let a canary on.
     """
-    expels, waits = "", []
+    expels, suspects, waits = "", [], []
     for name, one in known.items():
         needed = math.log(one.number * (one.number + 1) / rules.error)
         if not expels and one.worse.log_peak >= needed:
             expels = _too_slow(one) if name == LATENCY else _worse(name, one, rules)
+        if one.worse.log_e >= -math.log(rules.error):
+            suspects.append(name)
         if one.worse.n >= rules.minimum_labels and one.sound.log_peak < -math.log(rules.error):
             waits.append(name)
-    return Judged(expels, tuple(waits))
+    return Judged(expels, tuple(suspects), tuple(waits))
 
 
 def margin(name: str, rules: Rollout) -> float:

@@ -129,14 +129,24 @@ def _course(  # noqa: PLR0911 - one return for each reason
     if limit is not None and slow is not None and slow > LATENCY_FACTOR * limit:
         return "rollback", f"the canary takes {slow:.1f} ms where {limit:.1f} ms is the gate"
     sound = seen.sound.log_peak >= needed and seen.worse.n >= policy.rollout.minimum_labels
-    if sound and said.open and policy.rollout.guards == "prove":
-        return "continue", f"not proved yet to be no worse: {', '.join(said.open)}"
+    held = _held(said, policy.rollout)
+    if sound and held:
+        return "continue", held
     in_shadow = not seen.share  # asked of nobody's row; unset where no share was kept
     if seen.share is msgspec.UNSET:
         in_shadow = policy.rollout.strategy == "shadow" and seen.step == 0
     if sound and (in_shadow or seen.n_answered_step >= MIN_ANSWERED):
         return "advance", "the canary is proved not to be worse on the same rows"
     return "continue", "not enough evidence yet"
+
+
+def _held(said: guards.Judged, rules: policies.Rollout) -> str:
+    """Say why guards keep a canary from its next step; empty where they do not."""
+    if said.suspects:
+        return f"held by guards that suspect it: {', '.join(said.suspects)}"
+    if said.open and rules.guards == "prove":
+        return f"not proved yet to be no worse: {', '.join(said.open)}"
+    return ""
 
 
 def _evidence(

@@ -91,7 +91,8 @@ def need_free(tx: Transaction, name: str) -> None:
     if tx.execute(records.FIND, _which(tx, name)).first() is not None:
         raise errors.ConflictError(
             f"deployment {name!r} exists already",
-            hint="change its plan with --switch, or choose another name with --name",
+            hint="change its plan with --switch, its policy with homeostat loop policy, or "
+            "choose another name with --name",
             name=name,
         )
 

@@ -99,6 +99,19 @@ def test_a_canary_that_is_surely_too_slow_is_expelled_and_a_quick_one_is_not():
     assert watch([quick] * 5).course == "continue"
 
 
+def test_a_canary_that_one_guard_suspects_is_held_until_it_is_proved_or_cleared():
+    parity = {f"loss of {at}": (0.0,) for at in range(6)}  # guards share the error
+    slow = entities.RolloutObserved(guarded={**parity, guards.LATENCY: (1.0,) * 8})
+    held = watch([slow, block(), block()])
+    assert (held.course, held.sentence) == (
+        "continue",
+        "held by guards that suspect it: latency",
+    )
+    quick = entities.RolloutObserved(guarded={guards.LATENCY: (0.0,) * 2000})
+    assert watch([slow, quick, block(), block()]).course == "advance"
+    assert watch([slow, slow]).course == "rollback"
+
+
 def test_what_a_prediction_server_counted_of_a_canary_is_read_by_its_plan():
     counted = meters.Meters()
     counted.of_canary("credit", 6).observe(0.2)
