@@ -349,6 +349,10 @@ def test_a_deployment_is_checked_beside_its_windows(client, at_home, reference, 
     work(at_home)
     strange = answers(1, seed=5, income=1e6, first=9000)
     client.monitoring.send("scores", predictions=strange)
+    (told,) = client.alerts.list(deployment="scores")
+    assert (told.kind, told.column) == ("unexpected-decision", "income")
+    assert "the answer to k9000 is not backed by the training: its income is" in told.sentence
+    client.alerts.resolve(told.id)
     rare = {one.key: one for one in client.monitoring.unusual("scores", limit=20)}
     assert next(iter(rare["k9000"].reasons)) == "income"
     found = {one.name: one for one in client.monitoring.check("scores")}

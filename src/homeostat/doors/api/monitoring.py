@@ -12,7 +12,14 @@ from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake
 from homeostat.lifecycle.data.entities import Snapshot
-from homeostat.lifecycle.loop import attaching, causes, checking, performing, summarising
+from homeostat.lifecycle.loop import (
+    attaching,
+    causes,
+    checking,
+    elsewhere,
+    performing,
+    summarising,
+)
 from homeostat.lifecycle.monitoring import actions, stored
 from homeostat.lifecycle.monitoring.checks import Check, Performance
 from homeostat.lifecycle.monitoring.entities import Blamed, Window
@@ -219,6 +226,11 @@ async def observe(call: routing.Call) -> observed.Taken:
 
     sealed = await call.work(seal)
     kept = await call.write(lambda tx: correcting.accept_segment(tx, call.actor, sealed))
+    told = await call.work(
+        lambda: elsewhere.find(call.house, deployment, version, body.rows, project=call.project)
+    )
+    if told is not None:
+        await call.write(lambda tx: elsewhere.tell(tx, told))
     lacking = observed.lacking(
         body.rows,
         features=[column.name for column in version.schema.columns],

@@ -256,30 +256,19 @@ class Guard:
             at, found = reference.rarest(table, n)
         if found.p_value > level:
             return
-        told = {
-            name: _short(column[at])
-            for name, column in zip(reference.names, table, strict=True)
-        }
-        what = (
-            f"its {found.column} is {told[found.column]}"
-            if found.column
-            else "its values do not go together as they did"
-        )
         which, key, version = [
             (p.frame.ids[i], p.frame.keys[i], p.frame.version)
             for p in parts
             for i in range(p.first, p.end)
         ][at]
+        values = {name: column[at] for name, column in zip(reference.names, table, strict=True)}
+        sentence, evidence = words(found, values, key=key, level=level)
         self._warn(
             known,
             "unexpected-decision",
             found.column,
-            sentence=f"the answer to {key} is not backed by the training: {what}",
-            evidence=(
-                f"prediction {which}, key {key}, version {version}",
-                f"such a row has a chance of {found.p_value:.2g}; {level:.2g} is told",
-                *_shown(told, found.column),
-            ),
+            sentence=sentence,
+            evidence=(f"prediction {which}, key {key}, version {version}", *evidence),
         )
 
     def _compare_with_others(self, part: _Part) -> None:
@@ -350,6 +339,34 @@ class Guard:
                 evidence=(*evidence, query),
             )
         )
+
+
+def words(
+    found: rarity.Row, values: Mapping[str, Any], *, key: str, level: float
+) -> tuple[str, tuple[str, ...]]:
+    """Return a sentence about a row that training did not expect, and what it rests on.
+
+    Parameters
+    ----------
+    found
+        How rare it is, by `rarity`.
+    values
+        Of the row, by column.
+    key
+        What its label will be joined by.
+    level
+        Chance of a false alarm that a row may have.
+    """
+    told = {name: _short(value) for name, value in values.items()}
+    what = (
+        f"its {found.column} is {told[found.column]}"
+        if found.column
+        else "its values do not go together as they did"
+    )
+    return f"the answer to {key} is not backed by the training: {what}", (
+        f"such a row has a chance of {found.p_value:.2g}; {level:.2g} is told",
+        *_shown(told, found.column),
+    )
 
 
 def _digest(document: entities.PlanDocument) -> str:
