@@ -168,6 +168,9 @@ def test_slack_and_e_mail_say_the_same(watch, receiver, serving):
     (letter,) = mail.letters
     assert (letter["Subject"], letter["To"]) == (told["text"], "ada@example.org")
     assert alert.id in letter.get_payload()
+    watch.say("volume", cause="unknown")
+    watch.work(later_s=1)
+    assert mail.letters[-1]["Subject"] == "[ALERT] credit: volume"
     assert {one.state for one in watch.deliveries()} == {"sent"}
 
 
