@@ -61,7 +61,7 @@ def ask(method, path, **given):
         headers["Authorization"] = f"Bearer {token}"
     name = os.environ.get("MLFLOW_TRACKING_USERNAME")
     auth = (name, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if name else None
-    return requests.request(method, URL + path, timeout=30, headers=headers, auth=auth, **given)
+    return requests.request(method, URL + path, timeout=99, headers=headers, auth=auth, **given)
 
 
 def turned_away(answer, status, code):

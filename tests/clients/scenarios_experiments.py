@@ -8,9 +8,9 @@ from asking import URL, an_experiment, ask, client, fresh, refused, turned_away
 
 
 def the_server_says_that_it_is_there_and_which_level_it_speaks():
-    health = requests.get(f"{URL}/health", timeout=10)
+    health = requests.get(f"{URL}/health", timeout=180)
     assert (health.status_code, health.text) == (200, "OK")
-    version = requests.get(f"{URL}/version", timeout=10)
+    version = requests.get(f"{URL}/version", timeout=180)
     assert version.status_code == 200
     assert int(version.text.split(".")[0]) >= 3
     told = ask("GET", "/api/3.0/mlflow/server-info").json()

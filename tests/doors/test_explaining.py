@@ -81,7 +81,7 @@ class Door:
         self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self.thread.start()
         assert self.begun.wait(60)
-        self.http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=180, trust_env=False)
 
     def version(self, number):
         named = {}

@@ -20,7 +20,7 @@ def ask(module_server):
             headers={"Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=180) as answer:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as refused:
             with refused:

@@ -92,7 +92,7 @@ class Door:
         self.thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self.thread.start()
         assert self.begun.wait(60)
-        self.http = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=self.url, timeout=180, trust_env=False)
 
     async def _serve(self):
         self.log = spool.Spool(self.home, limits=spool.Limits(max_age_s=3600))

@@ -43,7 +43,7 @@ class Watch:
 
 @pytest.fixture
 def ask(module_server):
-    connection = http.client.HTTPConnection("127.0.0.1", module_server.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", module_server.port, timeout=180)
 
     def asking(method, path, body=None, **headers):
         connection.request(method, path, body=body, headers=headers)

@@ -349,7 +349,7 @@ def test_a_full_disk_of_the_log_is_said_and_predictions_resume(home, make_disk):
     disk = make_disk(home / "predict")
     with (
         processes.Household(home) as stage,
-        httpx.Client(timeout=60, trust_env=False) as asking_,
+        httpx.Client(timeout=180, trust_env=False) as asking_,
     ):
         stage.start()
         callers = processes.Callers(stage, processes.Applicants((2000, {})))
@@ -405,7 +405,7 @@ def test_a_full_disk_of_the_database_is_said_and_everything_goes_on(home, make_d
     }
     with (
         processes.Household(home, **told) as stage,
-        httpx.Client(timeout=60, trust_env=False) as asking_,
+        httpx.Client(timeout=180, trust_env=False) as asking_,
     ):
         stage.start()
         callers = processes.Callers(stage, processes.Applicants((2000, {})))

@@ -128,7 +128,7 @@ def log_by_hand(url, rows, *, pickled):
     model = fitted(rows)
     data = cloudpickle.dumps(model) if pickled else skops.io.dumps(model)
     files = {"MLmodel": yaml.safe_dump(about).encode(), file: data}
-    with httpx.Client(base_url=f"{url}/api/2.0", trust_env=False, timeout=60) as http:
+    with httpx.Client(base_url=f"{url}/api/2.0", trust_env=False, timeout=180) as http:
 
         def call(verb, path, body):
             answer = http.request(verb, f"/mlflow/{path}", json=body)
@@ -255,7 +255,7 @@ def answers_and_is_watched(household, bank, version, *, name="credit"):
     """What the estimator answers is what callers get, in both protocols; a window is judged."""
     rows = bank.applications(200).select(lender.FEATURES)
     expected = estimator(household, version).predict_proba(rows.to_pandas())
-    with httpx.Client(base_url=household.predict_url, trust_env=False, timeout=60) as http:
+    with httpx.Client(base_url=household.predict_url, trust_env=False, timeout=180) as http:
         processes.until(
             lambda: http.get(f"/v2/models/{name}/ready").status_code == 200,
             told=household.serve.tell,

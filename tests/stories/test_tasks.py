@@ -124,7 +124,7 @@ class Yard:
     def __init__(self, stage):
         self.stage = stage
         self.client = local.connect(stage.url)
-        self.predict = httpx.Client(base_url=stage.predict_url, timeout=30)
+        self.predict = httpx.Client(base_url=stage.predict_url, timeout=180)
         self.wood = Wood()
 
     def close(self):
