@@ -19,7 +19,6 @@ from homeostat.lifecycle.tracking import (
     logged,
     logged_entities,
     logged_records,
-    places,
     records,
     runs,
 )
@@ -193,8 +192,3 @@ def put_logged_model(
             for item in metrics
         ]
         tx.run(logged_records.INSERT_POINTS, rows)
-
-
-def address_of_run(experiment_id: str, run_id: str) -> str:
-    """Return the address of a run whose files are kept here; see `places.of_run`."""
-    return places.of_run("", experiment_id, run_id)

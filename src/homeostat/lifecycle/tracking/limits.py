@@ -79,15 +79,6 @@ def check_length(what: str, text: str, *, longest: int) -> None:
         )
 
 
-def check_value(what: str, key: str, value: str) -> None:
-    """Refuse a text longer than 8,000 characters."""
-    if len(value) > LONGEST_VALUE:
-        raise errors.InvalidInputError(
-            f"{what} {key!r} has {len(value)} characters; at most {LONGEST_VALUE} are kept",
-            hint="log long texts as artifacts",
-        )
-
-
 def check_experiment_name(name: str, *, place: str = "name") -> None:
     """Refuse an experiment's name that is empty or longer than 500 characters."""
     if not name:

@@ -238,11 +238,6 @@ RUN_PARAMS = Prepared(
     .where(params.c.project == IN_PROJECT, params.c.run_id == IN_RUN)
     .order_by(params.c.key)
 )
-RUN_TAGS = Prepared(
-    sa.select(tags.c.key, tags.c.value)
-    .where(tags.c.project == IN_PROJECT, tags.c.run_id == IN_RUN)
-    .order_by(tags.c.key)
-)
 STANDING = Prepared(
     sa.select(runs.c.experiment_id, runs.c.status, runs.c.lifecycle_stage).where(
         runs.c.project == IN_PROJECT, runs.c.id == IN_RUN
@@ -262,9 +257,6 @@ DELETE_TAG = Prepared(
         tags.c.run_id == IN_RUN,
         tags.c.key == sa.bindparam("in_key"),
     )
-)
-PARAMS_OF_RUN = sa.select(params.c.key, params.c.value).where(
-    params.c.project == IN_PROJECT, params.c.run_id == IN_RUN
 )
 INPUTS_OF_RUN = (
     sa.select(inputs)
