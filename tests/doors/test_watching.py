@@ -96,6 +96,7 @@ def test_a_broken_feed_of_a_model_served_elsewhere_is_found(
     told = at_home
     made = client.monitoring.attach("scores", reference=reference, policy=POLICY)
     assert (made.kind, made.key) == ("watched", "id")
+    assert client.data.get("scores.reference").key == "id"  # what is served is compared by it
     good, broken = answers(400, seed=1), answers(200, seed=2, income=100.0, first=400)
     rows = pl.concat([good, broken])
     assert client.monitoring.send("scores", predictions=rows)[:2] == (600, 0)
@@ -279,6 +280,9 @@ def test_what_cannot_be_watched_is_refused_with_a_sentence(client, reference):
     attach("scores", reference=reference, policy=POLICY)
     with pytest.raises(errors.ConflictError, match="exists already"):
         attach("scores", reference=reference, policy=POLICY)
+    twice = pl.concat([reference, reference])
+    attach("twice", reference=twice, policy=POLICY.replace('"scores"', '"twice"'))
+    assert client.data.get("twice.reference").key is None
     row = {"features": {"z": 1.0}, "score": 0.5}
     with pytest.raises(errors.InvalidInputError, match="score"):
         client.monitoring.observe("scores", [{**row, "score": 1.5}])

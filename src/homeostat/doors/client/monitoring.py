@@ -122,8 +122,15 @@ class Monitoring:
         table = telling.table_of(reference)
         for column in () if policy else told.data.protected:
             tables.need_column(table.columns, column, role="protected")
+        by = told.model.key if told.model.key in table.columns else None
+        if by and (table[by].null_count() or table[by].is_duplicated().any()):
+            by = None  # rows are not to be told apart: what was served cannot be compared
         snapshot = data.Data(self._transport).add(
-            table, f"{name}.reference", source=f"reference of {name}", allow_schema_change=True
+            table,
+            f"{name}.reference",
+            key=by,
+            source=f"reference of {name}",
+            allow_schema_change=True,
         )
         body = {"name": name, "policy": text, "snapshot": snapshot.reference}
         return self._transport.call("POST", "/api/watched", body=body, answer=Deployment)
