@@ -86,6 +86,16 @@ def test_a_silent_workers_job_goes_to_another_and_the_first_can_do_no_harm(at, a
         assert jobs.complete(tx, theirs).state is jobs.State.DONE
 
 
+def test_a_lease_dated_far_ahead_by_a_clock_that_was_set_back_is_free(at, actor):
+    with at() as tx:
+        jobs.enqueue(tx, actor, "fit", payload={})
+    with at(7 * 24 * 3600) as tx:
+        assert take(tx, "w1") is not None
+    with at() as tx:
+        assert jobs.is_due(tx, kinds=["fit"])
+        assert take(tx, "w2").attempts == 2
+
+
 def test_an_extended_lease_is_kept(at, actor):
     with at() as tx:
         jobs.enqueue(tx, actor, "fit", payload={})

@@ -124,7 +124,7 @@ def lease(tx: Transaction, worker: str, *, kinds: Sequence[str], lease_s: float)
     Job or None
         None when nothing is due.
     """
-    asked = {"in_project": tx.project, "now": tx.at, "kinds": list(kinds)}
+    asked = _asked(tx, kinds)
     found: sa.RowMapping | None = None
     for row in tx.execute(records.LEFT_BEHIND, asked).mappings().all():
         if row["attempts"] < row["max_attempts"]:
@@ -152,11 +152,16 @@ def is_due(tx: Transaction, *, kinds: Sequence[str]) -> bool:
     kinds
         What the worker can do.
     """
-    asked = {"in_project": tx.project, "now": tx.at, "kinds": list(kinds)}
+    asked = _asked(tx, kinds)
     return any(
         tx.execute(statement, asked).first() is not None
         for statement in (records.DUE, records.LEFT_BEHIND)
     )
+
+
+def _asked(tx: Transaction, kinds: Sequence[str]) -> dict[str, Any]:
+    too_late = tx.at + records.LONGEST_LEASE_MS
+    return {"in_project": tx.project, "now": tx.at, "kinds": list(kinds), "too_late": too_late}
 
 
 def extend(tx: Transaction, job: Job, *, lease_s: float) -> Job:

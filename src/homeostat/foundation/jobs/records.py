@@ -80,13 +80,18 @@ DUE = (
     .order_by(jobs.c.run_after_at, jobs.c.created_at, jobs.c.id)
     .limit(1)
 )
+LONGEST_LEASE_MS = 3_600_000
+"""Leases are a minute, and extended; one that ends later is of a clock set back since."""
 # Its worker went silent: the lease ran out.
 LEFT_BEHIND = (
     sa.select(jobs)
     .where(
         jobs.c.project == IN_PROJECT,
         jobs.c.state == State.RUNNING.value,
-        jobs.c.lease_until_at < NOW,
+        sa.or_(
+            jobs.c.lease_until_at < NOW,
+            jobs.c.lease_until_at > sa.bindparam("too_late", type_=sa.BigInteger),
+        ),
         OF_KINDS,
     )
     .order_by(jobs.c.lease_until_at, jobs.c.id)
