@@ -11,6 +11,7 @@ import click
 import pytest
 
 from homeostat.doors import cli
+from homeostat.doors.api import routes as api
 from homeostat.doors.mlflow import routes
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,16 @@ def test_every_command_a_page_names_exists(page):
 
 
 PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+
+
+def test_every_address_of_the_api_that_a_page_names_is_answered():
+    parts = re.compile(r"\{[^/]*\}|[A-Z]+")  # what a path leaves open, there and here
+    known = {(one.method, parts.sub("*", one.path)) for one in api.TABLE}
+    for page in PAGES:
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for method, path in re.findall(r"\b(GET|POST|PUT|DELETE) (/api/[\w/{}-]+)", text):
+            is_mlflow = path.startswith("/api/2.0")
+            assert is_mlflow or (method, parts.sub("*", path)) in known, (page, method, path)
 
 
 @pytest.mark.parametrize("page", PAGES)
