@@ -86,7 +86,8 @@ def make(packages: Sequence[str], folder: Path, *, timeout_s: float = LIMIT_S) -
             "the run recorded no environment, so none can be made",
             hint="use the present one: --environment present",
         )
-    uv = shutil.which("uv")
+    # Also the one beside this Python: its folder is on no path unless somebody put it there.
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
     interpreter = folder / "bin" / "python"
     listed = folder.with_name(f"{folder.name}.txt")
     listed.write_text("\n".join(requirements(packages)) + "\n", encoding="utf-8")
