@@ -275,7 +275,7 @@ def _instant(text: str) -> int:
 
 def _proposed(made: Any) -> str:
     return (
-        f"{made.reference} is proposed, a {made.kind} of deployment {made.deployment}; "
+        f"{made.reference} is proposed for deployment {made.deployment}; "
         f"to let it work: homeostat correction approve {made.id}"
     )
 
