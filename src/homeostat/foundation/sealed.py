@@ -1,12 +1,13 @@
 """Reports that nobody can change afterwards: digest and Ed25519 signature; pure.
 
-Called for reports of the gates and of envelopes.
+Called for reports of the gates and of envelopes: frozen structs that have, besides what they
+say, `id`, and the texts `digest`, `signature` and `public_key`, which are empty before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -34,30 +35,10 @@ class Kind(NamedTuple):
     later: frozenset[str] = frozenset()
 
 
-class Report(Protocol):
-    """A frozen struct with these fields besides its own."""
-
-    @property
-    def id(self) -> str:
-        """Identifier of the report."""
-
-    @property
-    def digest(self) -> str:
-        """BLAKE3 of all else, hexadecimal; empty before it is sealed."""
-
-    @property
-    def signature(self) -> str:
-        """Ed25519 over the digest, hexadecimal."""
-
-    @property
-    def public_key(self) -> str:
-        """Key that verifies the signature, hexadecimal."""
+ReportT = TypeVar("ReportT", bound=msgspec.Struct)
 
 
-ReportT = TypeVar("ReportT", bound=Report)
-
-
-def digest(report: Report, kind: Kind) -> str:
+def digest(report: msgspec.Struct, kind: Kind) -> str:
     """Return the digest of what a report says.
 
     Parameters
@@ -105,7 +86,7 @@ def seal(
     )
 
 
-def flaw(report: Report, kind: Kind, *, public_key: bytes | None = None) -> str:
+def flaw(report: msgspec.Struct, kind: Kind, *, public_key: bytes | None = None) -> str:
     """Return what is wrong with a stored report.
 
     Parameters
@@ -122,16 +103,17 @@ def flaw(report: Report, kind: Kind, *, public_key: bytes | None = None) -> str:
     str
         Empty when digest and signature hold.
     """
-    name = f"{kind.word}:{report.id}"
-    if digest(report, kind) != report.digest:
+    told = msgspec.structs.asdict(report)
+    name = f"{kind.word}:{told['id']}"
+    if digest(report, kind) != told["digest"]:
         return f"{name} was changed: its digest does not match"
-    if public_key is not None and public_key.hex() != report.public_key:
+    if public_key is not None and public_key.hex() != told["public_key"]:
         return f"{name} is signed by another key than this installation's"
     try:
-        signature, key = bytes.fromhex(report.signature), bytes.fromhex(report.public_key)
+        signature, key = bytes.fromhex(told["signature"]), bytes.fromhex(told["public_key"])
     except ValueError:
         signature, key = b"", b""
-    said = kind.purpose + bytes.fromhex(report.digest)
+    said = kind.purpose + bytes.fromhex(told["digest"])
     if not signing.is_signed(said, signature=signature, public_key=key):
         return f"{name} carries no valid signature"
     return ""
