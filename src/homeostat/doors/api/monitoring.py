@@ -8,7 +8,6 @@ import msgspec
 
 from homeostat.doors.api import routing
 from homeostat.foundation.database import Transaction
-from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import actions as data
 from homeostat.lifecycle.data import intake
 from homeostat.lifecycle.data.entities import Snapshot
@@ -27,7 +26,7 @@ from homeostat.lifecycle.monitoring.stored import SummaryWindow
 from homeostat.lifecycle.monitoring.unusual import UnusualRow
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import observed
-from homeostat.lifecycle.predictions.entities import Sealed
+from homeostat.lifecycle.predictions.entities import Sealed, Segment
 from homeostat.lifecycle.registry.entities import Version
 from homeostat.lifecycle.serving import actions as serving
 from homeostat.lifecycle.serving import classes, correcting, watching
@@ -225,16 +224,20 @@ async def observe(call: routing.Call) -> observed.Taken:
         )
 
     sealed = await call.work(seal)
-    kept = await call.write(lambda tx: correcting.accept_segment(tx, call.actor, sealed))
     told = await call.work(
         lambda: elsewhere.find(call.house, deployment, version, body.rows, project=call.project)
     )
-    if told is not None:
-        await call.write(lambda tx: elsewhere.tell(tx, told))
+
+    def keep(tx: Transaction) -> Segment:
+        if told is not None:
+            elsewhere.tell(tx, told)
+        return correcting.accept_segment(tx, call.actor, sealed)
+
+    kept = await call.write(keep)
     lacking = observed.lacking(
         body.rows,
         features=[column.name for column in version.schema.columns],
-        protected=policies.parse(deployment.policy).data.protected,
+        protected=serving.get_policy(deployment).data.protected,
     )
     return observed.Taken(**msgspec.structs.asdict(kept), lacking=lacking)
 

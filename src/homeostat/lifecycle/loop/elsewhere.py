@@ -58,7 +58,7 @@ def find(
     version
         That answered; its baseline says what is usual.
     rows
-        As handed over and kept, one or more.
+        As handed over and not yet kept, one or more.
     project
         Namespace.
 
@@ -134,7 +134,7 @@ def _level(tx: Transaction, deployment: Deployment, rows: Sequence[Observation])
     """Return the chance of a false alarm that one row may have, at the rate of the log."""
     since = min(deployment.created_at, *(row.at for row in rows if row.at is not None), tx.at)
     seconds = max(LEAST_S, (tx.at - since) / 1000)
-    n_rows = predictions.get_log(tx, SYSTEM, deployment.name).n_rows
+    n_rows = predictions.get_log(tx, SYSTEM, deployment.name).n_rows + len(rows)
     a_year = max(LEAST_A_YEAR, n_rows / seconds * guarding.YEAR_S)
     alarms = serving.get_policy(deployment).monitoring.false_alarms_per_year
     return alarms * guarding.SHARE / a_year

@@ -77,8 +77,10 @@ def _groups(rows: pl.DataFrame, deployment: str) -> list[checks.Check]:
     text = observing.as_text(rows["answer"])
     given = text.ne_missing(ABSTAINED)
     right = text.eq_missing(observing.as_text(rows[observing.LABEL]))
-    sides = right.to_numpy(), given.to_numpy()
-    return _compared(rows, *sides, treated="answered rightly", deployment=deployment)
+    told = "answered rightly"
+    return _compared(
+        rows, right.to_numpy(), given.to_numpy(), treated=told, deployment=deployment
+    )
 
 
 def _close_groups(rows: pl.DataFrame, outcomes: Floats, deployment: str) -> list[checks.Check]:

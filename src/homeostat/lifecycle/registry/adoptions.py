@@ -126,12 +126,8 @@ def trust_own(tx: Transaction, actor: access.Actor, version: Version) -> None:
     access.require(actor, "model.trust")
     if not own.is_own(file.path for file in version.files):
         return
-    _say(
-        *(tx, actor, version),
-        place=1,
-        is_trusted=True,
-        reason=f"made here by the project's own pipeline in run:{version.run_id}",
-    )
+    reason = f"made here by the project's own pipeline in run:{version.run_id}"
+    _say(tx, actor, version, place=1, is_trusted=True, reason=reason)
 
 
 def attach(tx: Transaction, actor: access.Actor, adoption: Adoption) -> Adoption:

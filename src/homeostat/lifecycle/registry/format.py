@@ -275,10 +275,10 @@ def _written(estimator: Any, *, is_made_here: bool) -> _Written:
             hint="build it from scikit-learn's own estimators and numpy functions",
         ) from error
     types = tuple(trust.types(data))
+    if not is_made_here:
+        trust.loads(data)  # refuses by name what is not allowed
     if not trust.refused(data):
         return _Written("skops", MODEL, data, types)
-    if not is_made_here:
-        trust.loads(data)  # refuses it by name
     try:
         trust.loads(data, any_type=True)
     except Exception:  # noqa: BLE001 - a lambda is written by a name that nobody can look up
