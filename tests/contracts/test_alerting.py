@@ -51,11 +51,22 @@ def test_what_is_watched_silenced_and_sent_is_kept(house):
         ]
     )
     assert made[0].id == made[1].id
+    over = house.write(lambda tx: telling.deliver(tx, LOOP, held, "resolved", receiver=TEAM))
+    assert house.write(lambda tx: sending.begin(tx, LOOP, made[0].id))[1] is None
+    # An attempt is under way: what comes now is a message of its own, and the end comes last.
+    more = house.write(
+        lambda tx: telling.deliver(tx, LOOP, _say(tx, "c"), "confirmed", receiver=TEAM)
+    )
+    assert more.id != made[0].id
+    assert house.write(lambda tx: sending.begin(tx, LOOP, over.id))[1] is not None
     later = house.write(lambda tx: sending.note(tx, LOOP, made[0].id, Outcome("no answer")))
     assert later == {"state": "waiting"}
-    house.write(lambda tx: sending.note(tx, LOOP, made[0].id, Outcome()))
-    (sent,) = house.read(lambda tx: actions.list_deliveries(tx, ADA))
+    house.write(lambda tx: sending.begin(tx, LOOP, made[0].id))
+    house.write(lambda tx: sending.note(tx, LOOP, made[0].id, Outcome(remark="not bob")))
+    assert house.write(lambda tx: sending.begin(tx, LOOP, over.id))[1] is None
+    *_, sent = house.read(lambda tx: actions.list_deliveries(tx, ADA))
     assert (sent.state, sent.attempts, len(sent.alerts)) == ("sent", 2, 2)
+    assert sent.last_error == "not bob"
     assert 'receiver="team",state="sent"} 1' in house.read(lambda tx: counting.expose(tx, ADA))
     house.write(
         lambda tx: watching.clear(tx, LOOP, deployment="credit", kind="covariate-drift")

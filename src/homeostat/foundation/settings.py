@@ -72,6 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     alert_secrets
         What receivers of alerts need to know, by their names in policies, as
         ``oncall=whsec_...,team=https://hooks.slack.com/...``.
+    public_url
+        Address by which people reach the pages, for links in messages; where the server
+        listens when empty.
     allow_private_webhooks
         Whether alerts may go to addresses that only this network reaches, and unencrypted.
     smtp_host, smtp_port, smtp_user, smtp_password, smtp_from
@@ -106,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = "owner"
     master_key: str = ""
     alert_secrets: str = ""
+    public_url: str = ""
     allow_private_webhooks: bool = False
     smtp_host: str = ""
     smtp_port: int = 587
@@ -213,7 +217,7 @@ def check(settings: Settings) -> None:
         number = getattr(settings, name)
         if not 0 <= number <= most:
             raise errors.InvalidInputError(f"{name} is {number}; it is 0 to {most}")
-    for name in ("url", "predict_url"):
+    for name in ("url", "predict_url", "public_url"):
         address = getattr(settings, name)
         if address and not _ADDRESS.match(address):
             raise errors.InvalidInputError(

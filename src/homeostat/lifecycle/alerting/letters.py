@@ -13,9 +13,12 @@ import hmac
 from collections.abc import Sequence
 from email.message import EmailMessage
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
+from homeostat.foundation import clock
+from homeostat.lifecycle.alerting import advice
 from homeostat.lifecycle.alerting.entities import Delivery, Told
 from homeostat.lifecycle.monitoring.entities import Alert
 
@@ -24,6 +27,9 @@ JSON = "application/json; charset=utf-8"
 _PREFIX = "whsec_"
 _LEAST_SECRET_BYTES = 24
 _SHOWN = 20
+_NAMED = 3
+_FACTS = 12
+_HEADING, _LONG, _BLOCK = 200, 400, 3000
 UNKNOWN = "unknown"
 _WORDS: dict[Told, str] = {
     "confirmed": "ALERT",
@@ -32,9 +38,15 @@ _WORDS: dict[Told, str] = {
     "escalated": "STILL OPEN",
     "no-data": "NO DATA",
 }
+_PREFACES: dict[Told, str] = {
+    "flapping": "It comes and goes; it stays open, and its turns are told to nobody until it "
+    "has settled.",
+    "escalated": "Nobody has acknowledged it yet, so you are told.",
+    "no-data": "Nothing is seen of it any more: it is neither right nor over.",
+}
 
 
-def cloud_event(delivery: Delivery, alerts: Sequence[Alert]) -> bytes:
+def cloud_event(delivery: Delivery, alerts: Sequence[Alert], *, pages: str = "") -> bytes:
     """Return a delivery as a CloudEvent in structured JSON.
 
     Parameters
@@ -43,6 +55,8 @@ def cloud_event(delivery: Delivery, alerts: Sequence[Alert]) -> bytes:
         Its id is the event's.
     alerts
         Of the delivery, in its order.
+    pages
+        Address of the server whose pages show the alerts; no links without it.
 
     References
     ----------
@@ -52,7 +66,7 @@ def cloud_event(delivery: Delivery, alerts: Sequence[Alert]) -> bytes:
     told = {
         "specversion": "1.0",
         "id": delivery.id,
-        "source": f"/homeostat/deployments/{delivery.deployment}",
+        "source": f"/homeostat/deployments/{quote(delivery.deployment, safe=':')}",
         "type": f"homeostat.alert.{delivery.told.replace('-', '_')}",
         "subject": f"deployment:{delivery.deployment}",
         "time": made.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -61,60 +75,90 @@ def cloud_event(delivery: Delivery, alerts: Sequence[Alert]) -> bytes:
             "deployment": delivery.deployment,
             "cause": delivery.cause,
             "told": delivery.told,
-            "alerts": [_alert(one) for one in alerts],
+            "headline": headline(delivery, alerts),
+            "alerts": [_alert(one, delivery.told, pages) for one in alerts],
         },
     }
     return msgspec.json.encode(told)
 
 
-def slack(delivery: Delivery, alerts: Sequence[Alert]) -> bytes:
+def slack(delivery: Delivery, alerts: Sequence[Alert], *, pages: str = "") -> bytes:
     """Return a delivery as Slack's incoming webhooks take it, and what understands them.
 
     Parameters
     ----------
-    delivery, alerts
+    delivery, alerts, pages
         As for `cloud_event`.
+
+    Notes
+    -----
+    A block with more than 3,000 characters is refused as a whole, so that lines which would
+    go beyond are counted instead.
     """
-    lines = [f"• {_escaped(line)}" for line in _lines(alerts)]
-    heading = f"*{_escaped(headline(delivery, alerts))}*"
-    section = {
-        "type": "section",
-        "text": {"type": "mrkdwn", "text": "\n".join([heading, *lines])},
-    }
-    return msgspec.json.encode(
-        {"text": _escaped(headline(delivery, alerts)), "blocks": [section]}
-    )
+    line = _escaped(_cut(headline(delivery, alerts), _HEADING))
+    lines = [f"*{line}*", *(_escaped(one) for one in _preface(delivery))]
+    left = _BLOCK - sum(len(one) + 1 for one in lines) - len("and 1000 more: homeostat alerts")
+    for n, one in enumerate(alerts):
+        told = _bullet(one, delivery.told, pages)
+        left -= len(told) + 1
+        if left < 0 or n == _SHOWN:
+            lines.append(f"and {len(alerts) - n} more: homeostat alerts")
+            break
+        lines.append(told)
+    section = {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(lines)}}
+    return msgspec.json.encode({"text": line, "blocks": [section]})
 
 
 def mail(
-    delivery: Delivery, alerts: Sequence[Alert], *, sender: str, to: Sequence[str]
+    delivery: Delivery,
+    alerts: Sequence[Alert],
+    *,
+    sender: str,
+    to: Sequence[str],
+    pages: str = "",
 ) -> EmailMessage:
     """Return a delivery as e-mail.
 
     Parameters
     ----------
-    delivery, alerts
+    delivery, alerts, pages
         As for `cloud_event`.
     sender, to
         Addresses.
     """
     letter = EmailMessage()
-    letter["Subject"] = headline(delivery, alerts)
+    letter["Subject"] = _cut(headline(delivery, alerts), _HEADING)
     letter["From"] = sender
     letter["To"] = ", ".join(to)
     letter["Message-ID"] = f"<{delivery.id}@homeostat>"
     letter["Date"] = dt.datetime.fromtimestamp(delivery.made_at / 1000, tz=dt.UTC)
     letter["Auto-Submitted"] = "auto-generated"
-    letter.set_content("\n".join([headline(delivery, alerts), "", *_lines(alerts), ""]))
+    lines = [headline(delivery, alerts), *_preface(delivery)]
+    for one in alerts[:_SHOWN]:
+        lines += ["", *_paragraph(one, delivery.told, pages)]
+    if len(alerts) > _SHOWN:
+        lines += ["", f"and {len(alerts) - _SHOWN} more: homeostat alerts"]
+    letter.set_content("\n".join([*lines, ""]))
     return letter
 
 
 def headline(delivery: Delivery, alerts: Sequence[Alert]) -> str:
-    """Return one line that says what is new: its cause, or what was found without one."""
-    kinds = dict.fromkeys(one.kind for one in alerts)
-    what = delivery.cause if delivery.cause != UNKNOWN else ", ".join(kinds) or UNKNOWN
-    more = f" ({len(delivery.alerts)} alerts)" if len(delivery.alerts) > 1 else ""
-    told = f"[{_WORDS[delivery.told]}] {delivery.deployment}: {what}{more}"
+    """Return one line that says what is new: of whom, what was seen, where, and its cause.
+
+    Parameters
+    ----------
+    delivery, alerts
+        As for `cloud_event`.
+    """
+    kinds = list(dict.fromkeys(one.kind for one in alerts))
+    columns = list(dict.fromkeys(one.column for one in alerts if one.column))
+    what = ", ".join(kinds[:_NAMED]) or UNKNOWN
+    if columns:
+        more = len(columns) - _NAMED
+        what += f" of {', '.join(columns[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
+    if delivery.cause not in {UNKNOWN, *kinds}:
+        what += f" (cause: {delivery.cause})"
+    told = f"[{_WORDS[delivery.told]}] {delivery.deployment}: {what}"
     return " ".join(told.split())  # a header of e-mail has no second line
 
 
@@ -166,8 +210,8 @@ def signed(delivery: str, body: bytes, *, secret: str, at_s: int) -> dict[str, s
     }
 
 
-def _alert(one: Alert) -> dict[str, Any]:
-    return {
+def _alert(one: Alert, told: Told, pages: str) -> dict[str, Any]:
+    fields = {
         "id": one.id,
         "deployment": one.deployment,
         "kind": one.kind,
@@ -175,16 +219,66 @@ def _alert(one: Alert) -> dict[str, Any]:
         "column": one.column,
         "sentence": one.sentence,
         "opened_at": one.opened_at,
+        "why": advice.why(one),
+        "first": advice.first(one),
+        "page": _page(one, pages),
         "evidence": one.evidence,
     }
+    # What may change while a message waits is in none but that which tells of it.
+    return {**fields, "resolved_at": one.resolved_at} if told == "resolved" else fields
 
 
-def _lines(alerts: Sequence[Alert]) -> list[str]:
-    lines = []
-    for one in alerts[:_SHOWN]:
-        where = f" of {one.column}" if one.column else ""
-        lines.append(f"{one.kind}{where}: {one.sentence} (alert {one.id})")
-    return lines if len(alerts) <= _SHOWN else [*lines, f"and {len(alerts) - _SHOWN} more"]
+def _preface(delivery: Delivery) -> list[str]:
+    said = _PREFACES.get(delivery.told, "")
+    return [said] if said else []
+
+
+def _paragraph(one: Alert, told: Told, pages: str) -> list[str]:
+    """Return what e-mail says of one alert: what, since when, why, what to do, where."""
+    lines = [one.sentence, f"  since     {clock.short(one.opened_at)} UTC"]
+    if told == "resolved":
+        lines.append(f"  over      {_over(one)}")
+    lines.append(f"  cause     {advice.why(one)}")
+    if told != "resolved":
+        lines.append(f"  first     {advice.first(one)}")
+        lines += [f"  evidence  {fact}" for fact in advice.facts(one)[:_FACTS]]
+    if pages:
+        lines.append(f"  page      {_page(one, pages)}")
+    lines.append(f"  or        homeostat alerts show {one.id}")
+    if told != "resolved":
+        lines.append(f"            homeostat alerts ack {one.id}")
+    return [" ".join(line.splitlines()) for line in lines]
+
+
+def _bullet(one: Alert, told: Told, pages: str) -> str:
+    """Return what Slack says of one alert."""
+    page = _page(one, pages)
+    link = f"<{page}|alert {one.id}>" if page else f"alert {one.id}"
+    if told == "resolved":
+        since = f"since {clock.short(one.opened_at)} UTC, over {_over(one)}"
+        return f"• {_escaped(_cut(one.sentence, _LONG))}\n    {since}; {link}"
+    return (
+        f"• {_escaped(_cut(one.sentence, _LONG))}\n"
+        f"    since {clock.short(one.opened_at)} UTC; "
+        f"cause: {_escaped(_cut(advice.why(one), _LONG))}\n"
+        f"    first: {_escaped(_cut(advice.first(one), _LONG))}\n    {link}"
+    )
+
+
+def _over(one: Alert) -> str:
+    if one.resolved_at is None:
+        return UNKNOWN
+    lasted = advice.span(max(0, one.resolved_at - one.opened_at))
+    return f"{clock.short(one.resolved_at)} UTC, after {lasted}"
+
+
+def _page(one: Alert, pages: str) -> str:
+    return f"{pages.rstrip('/')}/alerts/{quote(one.id)}" if pages else ""
+
+
+def _cut(text: str, most: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def _escaped(text: str) -> str:

@@ -7,12 +7,14 @@ no proxy of the environment is asked.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import smtplib
 import socket
 import ssl
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -20,21 +22,27 @@ from urllib.parse import urlsplit
 from homeostat.foundation import settings
 
 TIMEOUT_S = 15.0
+WHOLE_S = 30.0
+"""How long a whole answer may take; one that trickles in byte by byte is cut off."""
 _ANSWER_BYTES = 4096
 _SENTENCE = 200
 _OK, _GONE = range(200, 300), 410
+_NEVER = 500
+_TRIED = 3
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Outcome(NamedTuple):
     """What came of one attempt; `error` is empty when it went well.
 
-    `is_final` says that trying again would be wrong, `wait_s` that the receiver asked for time.
+    `is_final` says that trying again would be wrong, `wait_s` that the receiver asked for time,
+    `remark` what was not quite well with one that went out.
     """
 
     error: str = ""
     is_final: bool = False
     wait_s: int = 0
+    remark: str = ""
 
 
 def is_public(address: str) -> bool:
@@ -89,15 +97,20 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, allow_private: bo
         return Outcome(str(error), is_final=True)
     except OSError as error:
         return Outcome(_told(error))
+    ending = threading.Timer(WHOLE_S, connection.cut)
+    ending.daemon = True
+    ending.start()
     try:
         connection.request("POST", path, body=body, headers=dict(headers))
         answer = connection.getresponse()
         answer.read(_ANSWER_BYTES)
-    except UnicodeError:
+    except (UnicodeError, http.client.InvalidURL):  # whose words would tell the path
         return Outcome("the path of the address is not plain ASCII", is_final=True)
     except (OSError, http.client.HTTPException) as error:
-        return Outcome(_told(error))
+        slow = f"no whole answer within {WHOLE_S:g} s"
+        return Outcome(slow if connection.is_cut else _told(error))
     finally:
+        ending.cancel()
         connection.close()
     if answer.status in _OK:
         return Outcome()
@@ -139,30 +152,49 @@ def send_mail(letter: EmailMessage, told: settings.Settings) -> Outcome:
                 server.starttls(context=trust)
             if told.smtp_user:
                 server.login(told.smtp_user, told.smtp_password)
-            server.send_message(letter)
+            refused = server.send_message(letter)
+    except smtplib.SMTPRecipientsRefused as error:
+        is_final = all(code >= _NEVER for code, _ in error.recipients.values())
+        return Outcome(f"the mail server refused {_refused(error.recipients)}", is_final)
     except smtplib.SMTPResponseException as error:
         return Outcome(f"the mail server answered {error.smtp_code}")
     except UnicodeError:
         return Outcome("the mail server takes plain ASCII alone", is_final=True)
     except (OSError, smtplib.SMTPException) as error:
         return Outcome(_told(error))
-    return Outcome()
+    remark = f"the mail server refused {_refused(refused)}" if refused else ""
+    return Outcome(remark=remark)
 
 
 class _Pinned(http.client.HTTPConnection):
     """A connection to an address that was judged, under the name it was asked by."""
 
     def __init__(
-        self, host: str, port: int, *, address: str, trust: ssl.SSLContext | None
+        self, host: str, port: int, *, addresses: Sequence[str], trust: ssl.SSLContext | None
     ) -> None:
         super().__init__(host, port, timeout=TIMEOUT_S)
-        self._address = address
+        self._addresses = addresses
         self._trust = trust
+        self.is_cut = False
 
     def connect(self) -> None:
-        self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        self.sock = self._reach()
         if self._trust is not None:
             self.sock = self._trust.wrap_socket(self.sock, server_hostname=self.host)
+
+    def cut(self) -> None:
+        """End it from another thread, whoever waits for what."""
+        self.is_cut = True
+        with contextlib.suppress(AttributeError, OSError):  # not there yet, or gone already
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+    def _reach(self) -> socket.socket:
+        """Connect to the first address that takes it: a name may have some that do not."""
+        *others, last = self._addresses
+        for address in others:
+            with contextlib.suppress(OSError):
+                return socket.create_connection((address, self.port), TIMEOUT_S / 3)
+        return socket.create_connection((last, self.port), self.timeout)
 
 
 def _connection(url: str, *, allow_private: bool) -> tuple[_Pinned, str]:
@@ -175,7 +207,7 @@ def _connection(url: str, *, allow_private: bool) -> tuple[_Pinned, str]:
         raise ValueError("messages go out encrypted: https, not http")
     port = parts.port or (443 if is_tls else 80)
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(one[4][0]) for one in found]
+    addresses = list(dict.fromkeys(str(one[4][0]) for one in found))
     if not allow_private:
         private = [address for address in addresses if not is_public(address)]
         if private:
@@ -185,7 +217,12 @@ def _connection(url: str, *, allow_private: bool) -> tuple[_Pinned, str]:
             )
     trust = ssl.create_default_context() if is_tls else None
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return _Pinned(host, port, address=addresses[0], trust=trust), path
+    return _Pinned(host, port, addresses=addresses[:_TRIED], trust=trust), path
+
+
+def _refused(recipients: Mapping[str, tuple[int, bytes]]) -> str:
+    told = (f"{address} ({code})" for address, (code, _) in recipients.items())
+    return ", ".join(told)[:_SENTENCE]
 
 
 def _told(error: Exception) -> str:

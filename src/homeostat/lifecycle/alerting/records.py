@@ -120,6 +120,21 @@ _CHANGE = deliveries.update().where(
     deliveries.c.project == _bound("project"), deliveries.c.id == _bound("id")
 )
 JOIN_DELIVERY = _CHANGE.values(alerts=sa.bindparam("to_alerts"))
+BEGIN = _CHANGE.values(attempts=sa.bindparam("to_attempts"))
+POSTPONE = _CHANGE.values(next_at=sa.bindparam("to_next_at"))
+# What a receiver waits for, of those made before; messages about one alert keep their order.
+WAITING_BEFORE = (
+    sa.select(deliveries)
+    .where(
+        deliveries.c.project == _bound("project"),
+        deliveries.c.deployment == _bound("deployment"),
+        deliveries.c.cause == _bound("cause"),
+        deliveries.c.receiver == _bound("receiver"),
+        deliveries.c.state == "waiting",
+        deliveries.c.id < sa.bindparam("before_id"),
+    )
+    .order_by(deliveries.c.id.desc())
+)
 TRIED = _CHANGE.values(
     state=sa.bindparam("to_state"),
     attempts=sa.bindparam("to_attempts"),

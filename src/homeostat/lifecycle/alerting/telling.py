@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from homeostat.foundation import access, errors, events, ids, jobs
+from homeostat.foundation import access, clock, errors, events, ids, jobs
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.alerting import actions, holding, records, watching
@@ -72,8 +72,10 @@ def tell(tx: Transaction, actor: access.Actor, alert: Alert, told: Told) -> list
                 watching.record(tx, actor, "alert.held", alert, held_by=by)
             return []
         marks.note(tx, actor, alert, held_by="", told_at=tx.at)
-    elif alert.told_at is None or holding.silence_of(tx, alert) is not None:
+    elif alert.told_at is None:
         return []  # nobody knows of it, so nobody is told that it is over
+    elif told != "resolved" and holding.silence_of(tx, alert) is not None:
+        return []  # that it is over is told whoever knows of it: they would go on waiting
     made = []
     asked = _approvers(tx, actor, alert)
     listening = holding.listeners(tx, actor, alert.deployment)
@@ -190,17 +192,25 @@ def _look_for_data(
         watching.clear(tx, actor, deployment=deployment, kind=watching.NO_DATA)
         return since + after_ms
     if not holding.is_downtime(tx, deployment):
-        watching.lose_sight(tx, actor, deployment)
+        blind = watching.lose_sight(tx, actor, deployment)
         watching.open_alert(
             tx,
             actor,
             deployment=deployment,
             kind=watching.NO_DATA,
             cause="infrastructure",
-            sentence=f"nothing was asked of {deployment} for {policy.no_data_after}",
-            evidence=(f"last_served_at: {since}",),
+            sentence=f"nothing was asked of {deployment} for {policy.no_data_after} or more, "
+            f"since {clock.short(since)} UTC{_blinded(blind)}",
+            evidence=(f"last_served_at: {since}", *blind),
         )
     return tx.at + AGAIN_MS
+
+
+def _blinded(blind: list[str]) -> str:
+    if not blind:
+        return ""
+    what = "another alert of it is" if len(blind) == 1 else f"{len(blind)} other alerts are"
+    return f"; {what} neither right nor over until rows come again"
 
 
 def _last_served_at(tx: Transaction, actor: access.Actor, deployment: str) -> int:
@@ -295,6 +305,8 @@ def _new(tx: Transaction, actor: access.Actor, event: events.Event, *, told: Tol
     alert = alerts.get_alert(tx, actor, event.subject.removeprefix("alert:"))
     if told != "resolved" and alert.state == "resolved":
         return
+    if told == "no-data" and watching.standing(tx, actor, alert.deployment, watching.NO_DATA):
+        return  # that one is told, and names the others
     tell(tx, actor, alert, told)
     if told == "confirmed":
         alert = alerts.get_alert(tx, actor, alert.id)

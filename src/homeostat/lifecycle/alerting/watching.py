@@ -214,7 +214,7 @@ def see_window(
             _observe(tx, actor, found, "good", policy=policy, alert=standing)
 
 
-def lose_sight(tx: Transaction, actor: access.Actor, deployment: str) -> None:
+def lose_sight(tx: Transaction, actor: access.Actor, deployment: str) -> list[str]:
     """Note that nothing is seen of a deployment: its alerts are neither right nor over.
 
     Parameters
@@ -223,13 +223,21 @@ def lose_sight(tx: Transaction, actor: access.Actor, deployment: str) -> None:
         Needs the action ``alert.write``.
     deployment
         Its name.
+
+    Returns
+    -------
+    list
+        References of these alerts.
     """
     access.require(actor, "alert.write")
     policy = policy_of(tx, actor, deployment)
+    blind = []
     for alert in _unresolved(tx, actor, deployment):
         if alert.kind != NO_DATA:
             found = _in_step(_find(tx, _place(alert)), alert)
             _observe(tx, actor, found, "none", policy=policy, alert=alert)
+            blind.append(f"alert:{alert.id}")
+    return blind
 
 
 def lose_sight_of(tx: Transaction, actor: access.Actor, alert: Alert) -> None:

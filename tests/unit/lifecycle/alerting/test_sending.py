@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import email
 import hashlib
@@ -71,6 +72,9 @@ class _Smtp(socketserver.StreamRequestHandler):
         self.wfile.write(b"220 here\r\n")
         for line in self.rfile:
             word = line[:4].upper().strip()
+            if word == b"RCPT" and b"nobody@" in line:
+                self.wfile.write(b"550 no such user\r\n")
+                continue
             if word == b"DATA":
                 self.wfile.write(b"354 go on\r\n")
                 letter = b"".join(iter(self.rfile.readline, b".\r\n"))
@@ -163,7 +167,7 @@ def test_slack_and_e_mail_say_the_same(watch, receiver, serving):
     alert = watch.say()
     watch.work(later_s=1)
     told = json.loads(receiver.taken[0][2])
-    assert told["text"] == "[ALERT] credit: concept-change"
+    assert told["text"] == "[ALERT] credit: harm (cause: concept-change)"
     assert "harm &lt;of credit&gt;" in told["blocks"][0]["text"]["text"]
     (letter,) = mail.letters
     assert (letter["Subject"], letter["To"]) == (told["text"], "ada@example.org")
@@ -172,6 +176,46 @@ def test_slack_and_e_mail_say_the_same(watch, receiver, serving):
     watch.work(later_s=1)
     assert mail.letters[-1]["Subject"] == "[ALERT] credit: volume"
     assert {one.state for one in watch.deliveries()} == {"sent"}
+
+
+def test_who_is_refused_by_the_mail_server_is_named_and_the_others_are_told_once(
+    watch, serving
+):
+    mail = serving(MailServer())
+    told = {"smtp_port": mail.server_address[1], "smtp_security": "off"}
+    watch = watch(smtp_host="127.0.0.1", **told)
+    watch.deploy(
+        policy='email.ada = ["ada@b", "nobody@b"]\nemail.bob = ["nobody@c"]\n'
+        'tell = ["ada", "bob"]\n'
+    )
+    watch.say()
+    watch.work(later_s=60)
+    bob, ada = watch.deliveries()
+    assert (ada.state, ada.last_error) == ("sent", "the mail server refused nobody@b (550)")
+    assert (bob.state, bob.last_error) == ("given-up", "the mail server refused nobody@c (550)")
+    assert len(mail.letters) == 1
+
+
+def test_what_trickles_in_is_cut_off(serving, monkeypatch):
+    class Slow(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.request.settimeout(60)
+            with contextlib.suppress(OSError):
+                while self.request.recv(1024):
+                    self.wfile.write(b"HTTP/1.1 2")
+
+    monkeypatch.setattr(posting, "WHOLE_S", 0.2)
+    server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Slow)
+    server.daemon_threads = True
+    url = f"http://127.0.0.1:{serving(server).server_address[1]}/secret"
+    outcome = posting.post(url, b"{}", {}, allow_private=True)
+    assert outcome == posting.Outcome("no whole answer within 0.2 s")
+
+
+def test_an_address_that_cannot_be_asked_for_is_not_repeated(receiver):
+    outcome = posting.post(f"{receiver.url}/secret x", b"", {}, allow_private=True)
+    assert outcome.is_final
+    assert "secret" not in outcome.error
 
 
 @pytest.fixture
