@@ -24,6 +24,7 @@ from homeostat.doors.cli import ports, supervision
 from homeostat.foundation import access, errors, house, ids, settings
 from homeostat.lifecycle import policy
 from homeostat.lifecycle.loop import actions as loop
+from homeostat.lifecycle.monitoring import alerts
 from homeostat.lifecycle.predictions import actions as predictions
 from homeostat.lifecycle.predictions import frames
 
@@ -266,6 +267,13 @@ def test_status_tells_the_health_of_every_deployment(furnished, capsys):
     assert whole.startswith("HOMEOSTAT CRITICAL - 1 deployment, ")
     assert credit.startswith("CRITICAL - credit: harm: ")
     assert credit.partition(" | ")[2].startswith("'credit_open_alerts'=")
+    # Harm is worse than not to know, but without it a model that nobody can ask is not well.
+    assert "nobody answers predictions at" in whole
+    owner = access.local_owner("ada")
+    for one in furnished.read(lambda tx: alerts.list_alerts(tx, owner, limit=1000)):
+        furnished.write(lambda tx, which=one.id: alerts.resolve_alert(tx, owner, which))
+    assert cli.invoke(["status"]) == 3
+    assert "not known" in capsys.readouterr().out
 
 
 def test_status_is_unknown_to_nagios_when_nobody_answers(here, capsys, monkeypatch):

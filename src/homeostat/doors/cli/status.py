@@ -6,6 +6,7 @@ It leaves with the exit codes of a plugin of Nagios and speaks its language when
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -13,13 +14,14 @@ import msgspec
 
 from homeostat.doors.cli import output, ports, session
 from homeostat.doors.client import Client
-from homeostat.foundation import addresses, errors, settings
+from homeostat.foundation import addresses, clock, errors, jobs, settings
 from homeostat.lifecycle.loop import health
 from homeostat.lifecycle.loop.entities import LoopState
 from homeostat.lifecycle.serving.entities import Deployment
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+LEFT_MS = 15 * 60_000
 _CODES = {"good": OK, "calm": OK, "warn": WARNING, "bad": CRITICAL}
 # What counts for the whole: what is broken before what is not known, and that before a warning.
 _WORST_FIRST = (CRITICAL, UNKNOWN, WARNING, OK)
@@ -48,6 +50,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
     log_is_whole: bool
     waiting_jobs: int
     deployments: tuple[Condition, ...]
+    away: tuple[str, ...] = ()
+    """Who does not answer though something is served: nobody knows how that is doing."""
 
 
 @click.command()
@@ -59,7 +63,7 @@ def status(*, is_plugin: bool, as_json: bool) -> int:
     """Show the health of everything here, at a glance.
 
     Exit codes: 0 all is well; 1 a warning; 2 critical: a model does harm, or the log is broken;
-    3 unknown: nobody answers.
+    3 unknown: nobody answers, though something is served.
     """
     try:
         told = session.load()
@@ -89,6 +93,8 @@ def code(found: Overview) -> int:
     codes = {_CODES.get(one.tone, UNKNOWN) for one in found.deployments}
     if not found.log_is_whole:
         codes.add(CRITICAL)
+    if found.away:
+        codes.add(UNKNOWN)
     return next((one for one in _WORST_FIRST if one in codes), OK)
 
 
@@ -105,6 +111,7 @@ def plugin_text(found: Overview) -> str:
     words += [f"{one.deployment}: {one.health}" for one in found.deployments if _is_news(one)]
     if not found.log_is_whole:
         words.append("the audit log is broken")
+    words += found.away
     numbers = f"open_alerts={n_open};;;0 waiting_jobs={found.waiting_jobs};;;0"
     lines = [f"HOMEOSTAT {WORDS[code(found)]} - {_plain('; '.join(words))} | {numbers}"]
     for one in found.deployments:
@@ -141,16 +148,35 @@ def look(client: Client, told: settings.Settings) -> Overview:
         Where the servers listen.
     """
     log = client.audit.verify()
-    waiting = [job for job in client.jobs.newest() if job.state in ("queued", "running")]
+    waiting = [
+        job for job in client.jobs.newest(limit=1000) if job.state in ("queued", "running")
+    ]
+    served = client.deployments.list()
+    at_server, at_predictions = addresses.server(told), addresses.predictions(told)
+    is_up, is_answering = ports.answers(at_server), ports.answers(at_predictions)
+    away = []
+    if served and not is_up:
+        away.append(f"the server does not answer at {at_server}: homeostat up")
+    if not is_answering and any(one.kind == "served" for one in served):
+        away.append(f"nobody answers predictions at {at_predictions}: homeostat up")
+    if served and _is_left(waiting):
+        away.append(f"jobs wait for more than {LEFT_MS // 60_000} min: is a worker running?")
     return Overview(
         home=str(told.home),
-        server=ports.answers(addresses.server(told)),
-        predictions=ports.answers(addresses.predictions(told)),
+        server=is_up,
+        predictions=is_answering,
         events=log.n_events,
         log_is_whole=log.ok,
         waiting_jobs=len(waiting),
-        deployments=tuple(_condition(client, one) for one in client.deployments.list()),
+        deployments=tuple(_condition(client, one) for one in served),
+        away=tuple(away),
     )
+
+
+def _is_left(waiting: Sequence[jobs.Job]) -> bool:
+    """Say whether something is due for so long that nobody can be doing it."""
+    since = clock.now_ms() - LEFT_MS
+    return any(max(one.run_after_at, one.lease_until_at or 0) < since for one in waiting)
 
 
 def _condition(client: Client, one: Deployment) -> Condition:
@@ -193,6 +219,7 @@ def _told(found: Overview) -> Any:
         f"predictions      {up[found.predictions]}",
         f"audit log        {found.events} events, {whole}",
         f"jobs waiting     {found.waiting_jobs}",
+        *(f"not known        {one}" for one in found.away),
         "",
     ]
     rows = [
