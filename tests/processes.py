@@ -22,6 +22,7 @@ import httpx
 import polars as pl
 
 import listening
+import nursery
 from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.doors.cli.demo import lender, traffic
@@ -47,8 +48,23 @@ def until(what, *, told="it", timeout_s=LONG_S, look_s=0.01):
     return found
 
 
+def _as_users_do(words, *, environment, folder, stdout, stderr):
+    return subprocess.Popen(
+        [sys.executable, "-m", nursery.CHILD, str(os.getpid()), *words],
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        start_new_session=True,
+    )
+
+
 class Process:
-    """A command of ours as a process of its own, its lines in a file beside the home."""
+    """A command of ours as a process of its own, its lines in a file beside the home.
+
+    `up` is started as a user starts it, and it starts the others so.
+    """
 
     def __init__(self, command, environment, *, port=None):
         self.command = command
@@ -57,21 +73,16 @@ class Process:
         self.environment = environment
         self.lines = Path(environment["HOMEOSTAT_HOME"]).parent / f"{command}.log"
         self.process = None
+        self.sessions = set()
         self._said = 0
 
     def start(self):
-        arguments = [sys.executable, "-m", "homeostat.doors.cli.child", str(os.getpid())]
+        how = {"environment": self.environment, "folder": self.environment["HOMEOSTAT_CODE"]}
+        begin = _as_users_do if self.command == "up" else nursery.start
         with self.lines.open("ab") as told:
             self._said = told.tell()
-            self.process = subprocess.Popen(
-                [*arguments, self.command],
-                env=self.environment,
-                cwd=self.environment["HOMEOSTAT_CODE"],
-                stdin=subprocess.DEVNULL,
-                stdout=told,
-                stderr=told,
-                start_new_session=True,
-            )
+            self.process = begin([self.command], **how, stdout=told, stderr=told)
+        self.sessions.add(self.process.pid)
         return self
 
     def wait(self):
@@ -107,6 +118,15 @@ class Process:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(LONG_S)
+
+
+def _words(file):
+    return file.read_bytes().split(b"\0")
+
+
+def _stat(folder):
+    """State, parent, group and session of a process, and what follows."""
+    return (folder / "stat").read_text().rpartition(")")[2].split()
 
 
 class Household:
@@ -176,12 +196,16 @@ class Household:
             if not folder.name.isdigit() or int(folder.name) == os.getpid():
                 continue
             with contextlib.suppress(OSError):
-                if mine in (folder / "environ").read_bytes().split(b"\0"):
-                    line = (folder / "cmdline").read_bytes().split(b"\0")
-                    words = [part.decode() for part in line if part]
+                if self._has_started(folder) or mine in _words(folder / "environ"):
+                    words = [part.decode() for part in _words(folder / "cmdline") if part]
                     if not command or words[-1:] == [command]:
                         found[int(folder.name)] = words
         return found
+
+    def _has_started(self, folder):
+        """Whether a process is of a session begun here: a fork's environment is not told."""
+        state, _, _, session = _stat(folder)[:4]
+        return state != "Z" and int(session) in set().union(*(one.sessions for one in self.all))
 
     def catch_up(self):
         """Wait until no backlog is left of the time the server was away."""

@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from typing import NamedTuple
 import pytest
 
 import listening
+import nursery
 from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.foundation import settings
@@ -73,11 +73,10 @@ class Server:
             "HOMEOSTAT_HOME": str(self._told.home),
             "HOMEOSTAT_SIGN_IN": "keys" if sign_in else "off",
         }
-        arguments = [str(os.getpid()), "server", "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "homeostat.doors.cli.child", *arguments],
-            env=known,
-            cwd=place,
+        self.process = nursery.start(
+            ["server", "--port", str(self.port)],
+            environment=known,
+            folder=place,
             stderr=subprocess.DEVNULL,
         )
 

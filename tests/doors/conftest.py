@@ -6,13 +6,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 import listening
+import nursery
 from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.foundation import access, events, house, settings
@@ -87,11 +87,10 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("HOMEOSTAT_")}
         environment["HOMEOSTAT_HOME"] = str(home)
-        arguments = [str(os.getpid()), "server", "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "homeostat.doors.cli.child", *arguments],
-            env=environment,
-            cwd=home.parent,
+        self.process = nursery.start(
+            ["server", "--port", str(self.port)],
+            environment=environment,
+            folder=home.parent,
             stderr=subprocess.PIPE,
         )
 

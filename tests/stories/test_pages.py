@@ -10,8 +10,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from urllib.parse import urljoin
 
@@ -21,6 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 import listening
+import nursery
 from doors import furnishing
 from homeostat.doors.cli import ports
 from homeostat.doors.web import rendering, site
@@ -29,7 +28,6 @@ from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.monitoring import alerts
 from homeostat.lifecycle.tracking import actions as tracking
 
-CHILD = (sys.executable, "-m", "homeostat.doors.cli.child")
 HOST = "127.0.0.1"
 READY_S = 90
 PATIENCE_MS = 60_000
@@ -79,10 +77,10 @@ def url(home, opened):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HOMEOSTAT_")}
     told = home.parent / "server.log"
     with told.open("wb") as lines:
-        process = subprocess.Popen(
-            [*CHILD, str(os.getpid()), "server", "--port", str(port)],
-            env={**environment, "HOMEOSTAT_HOME": str(home)},
-            cwd=home.parent,
+        process = nursery.start(
+            ["server", "--port", str(port)],
+            environment={**environment, "HOMEOSTAT_HOME": str(home)},
+            folder=home.parent,
             stderr=lines,
         )
     deadline = time.monotonic() + READY_S
