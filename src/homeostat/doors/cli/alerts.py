@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import click
 
 from homeostat.doors.cli import output, session
 from homeostat.foundation import clock, errors
+from homeostat.lifecycle.alerting import advice
+from homeostat.lifecycle.monitoring.entities import Alert
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(min|h|d)")
 _MS = {"min": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -67,38 +70,49 @@ def show(*, alert: str, as_json: bool) -> None:
     """Show an ALERT with its evidence, by its id."""
     with session.client() as client:
         found = client.alerts.get(alert)
-    told = "nobody yet" if found.told_at is None else output.instant(found.told_at)
+    told = "nobody yet" if found.told_at is None else _utc(found.told_at)
     lines = [
         f"{found.sentence}",
         f"state       {_state(found)}",
+        f"what        {found.kind}{f' of {found.column}' if found.column else ''}",
         f"deployment  {found.deployment}",
-        f"cause       {found.cause}",
-        f"opened      {output.instant(found.opened_at)}",
+        f"since       {_utc(found.opened_at)}{_until(found)}",
+        f"cause       {advice.why(found)}",
+        *((f"first       {advice.first(found)}",) if found.state != "resolved" else ()),
         f"told        {told}{f', held back by {found.held_by}' if found.held_by else ''}",
         f"seen by     {found.acknowledged_by or 'nobody yet'}",
-        *(f"            {one}" for one in found.evidence),
+        *(f"evidence    {one}" for one in advice.facts(found)),
     ]
     output.emit(found, as_json=as_json, show=lambda: "\n".join(lines))
 
 
 @alerts.command()
-@click.argument("alert")
+@click.argument("alert", nargs=-1, required=True)
 @output.option
-def ack(*, alert: str, as_json: bool) -> None:
-    """Say that you have seen an ALERT, by its id; nobody else is told of it then."""
+def ack(*, alert: tuple[str, ...], as_json: bool) -> None:
+    """Say that you have seen an ALERT or several, by id; nobody else is told of them then."""
     with session.client() as client:
-        seen = client.alerts.acknowledge(alert)
-    output.emit(seen, as_json=as_json, show=lambda: f"acknowledged: {seen.sentence}")
+        _answered("acknowledged", alert, client.alerts.acknowledge, as_json=as_json)
 
 
 @alerts.command()
-@click.argument("alert")
+@click.argument("alert", nargs=-1, required=True)
 @output.option
-def resolve(*, alert: str, as_json: bool) -> None:
-    """Say that what an ALERT tells of is over, by its id."""
+def resolve(*, alert: tuple[str, ...], as_json: bool) -> None:
+    """Say that what an ALERT or several tell of is over, by id."""
     with session.client() as client:
-        done = client.alerts.resolve(alert)
-    output.emit(done, as_json=as_json, show=lambda: f"resolved: {done.sentence}")
+        _answered("resolved", alert, client.alerts.resolve, as_json=as_json)
+
+
+def _answered(
+    word: str, ids: tuple[str, ...], answer: Callable[[str], Alert], *, as_json: bool
+) -> None:
+    done = [answer(one) for one in ids]
+    output.emit(
+        done[0] if len(done) == 1 else done,
+        as_json=as_json,
+        show=lambda: "\n".join(f"{word}: {one.sentence}" for one in done),
+    )
 
 
 @alerts.command()
@@ -216,6 +230,17 @@ def rules(*, path: Path | None, as_json: bool) -> None:
         raise errors.InvalidInputError(f"cannot write {path}: {error.strerror}") from error
     written = {"path": str(path), "rules": sum(len(one["rules"]) for one in told["groups"])}
     output.emit(written, as_json=as_json, show=lambda: f"{written['rules']} rules in {path}")
+
+
+def _utc(at: int) -> str:
+    return f"{output.instant(at)} UTC"
+
+
+def _until(alert: Alert) -> str:
+    if alert.resolved_at is None:
+        return ""
+    lasted = advice.span(max(0, alert.resolved_at - alert.opened_at))
+    return f", over {_utc(alert.resolved_at)} after {lasted}"
 
 
 def _state(alert: Any) -> str:

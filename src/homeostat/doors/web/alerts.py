@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from typing import Any, get_args
 
 from starlette.responses import RedirectResponse, Response
@@ -12,9 +11,10 @@ from homeostat.doors.web import home, rendering, visit
 from homeostat.foundation import clock, errors
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.alerting import actions as alerting
+from homeostat.lifecycle.alerting import advice
 from homeostat.lifecycle.loop import actions as loop
 from homeostat.lifecycle.monitoring import alerts as monitoring
-from homeostat.lifecycle.monitoring.entities import AlertState
+from homeostat.lifecycle.monitoring.entities import Alert, AlertState
 
 ROWS = 50
 HERE = "/alerts"
@@ -38,10 +38,19 @@ async def alerts(call: visit.Visit) -> Response:
             tx, call.actor, states=wanted, before=before, limit=ROWS
         )
     )
+    now = clock.now_ms()
+    silences = await call.read(
+        lambda tx: [
+            one
+            for one in alerting.list_silences(tx, call.actor, limit=ROWS)
+            if one.ended_at is None and one.until_at > now
+        ]
+    )
     following = found[-1].id if len(found) == ROWS else ""
     return visit.show(
         call,
         "alerts.html",
+        silences=silences,
         here=HERE,
         alerts=found,
         state=state,
@@ -67,25 +76,28 @@ async def alert(call: visit.Visit) -> Response:
         done = [one for one in reversed(decided) if one.at >= found.opened_at]
         kind, _, which = found.held_by.partition(":")
         by = alerting.get_silence(tx, call.actor, which) if kind == "silence" else None
-        return {"alert": found, "done": done, "silence": by}
+        messages = alerting.deliveries_of(tx, call.actor, found)
+        return {"alert": found, "done": done, "silence": by, "messages": messages}
 
     shown = await call.read(fetch)
-    facts, links = _evidence(shown["alert"].evidence)
-    return visit.show(call, "alert.html", here=HERE, facts=facts, links=links, **shown)
+    found = shown["alert"]
+    facts, links = _evidence(found)
+    said = {"why": advice.why(found), "first": advice.first(found)}
+    return visit.show(call, "alert.html", here=HERE, facts=facts, links=links, **said, **shown)
 
 
-def _evidence(told: Sequence[str]) -> tuple[list[tuple[str, str]], list[str]]:
+def _evidence(found: Alert) -> tuple[list[tuple[str, Any]], list[str]]:
     """Split evidence into named facts worth showing, and the rest: references, sentences."""
-    facts, rest = [], []
-    for one in told:
+    named, rest = [], []
+    for one in advice.facts(found):
         name, _, value = one.partition(": ")
         if not value:
             rest.append(one)
-        elif value != "None":
+        else:
             with contextlib.suppress(ValueError):
                 value = rendering.number(float(value))
-            facts.append((name.replace("_", " "), value))
-    return facts, rest
+            named.append((name, value))
+    return named, rest
 
 
 async def acknowledge(call: visit.Visit) -> Response:
@@ -102,6 +114,12 @@ async def resolve(call: visit.Visit) -> Response:
         lambda tx: monitoring.resolve_alert(tx, call.actor, call.path_params["id"])
     )
     return RedirectResponse(f"/alerts/{found.id}", status_code=SEE_OTHER)
+
+
+async def end_silence(call: visit.Visit) -> Response:
+    """End a silence before its time, and go back to the alerts."""
+    await call.write(lambda tx: alerting.end_silence(tx, call.actor, call.path_params["id"]))
+    return RedirectResponse(HERE, status_code=SEE_OTHER)
 
 
 async def silence(call: visit.Visit) -> Response:
@@ -136,4 +154,5 @@ PAGES = (
     visit.Page("POST", "/alerts/{id}/acknowledge", "alert.acknowledge", acknowledge),
     visit.Page("POST", "/alerts/{id}/resolve", "alert.write", resolve),
     visit.Page("POST", "/alerts/{id}/silence", "alert.silence", silence),
+    visit.Page("POST", "/silences/{id}/end", "alert.silence", end_silence),
 )

@@ -10,9 +10,11 @@ from homeostat.foundation import access, errors, events, ids
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.alerting import records
 from homeostat.lifecycle.alerting.entities import Delivery, Silence
+from homeostat.lifecycle.monitoring.entities import Alert
 
 LONGEST_MS = 366 * 86_400_000
 LONGEST_REASON = 1000
+MOST_OF_ONE, LATE_MS = 1000, 86_400_000
 _AFTER_ALL_IDS = "g"  # ids are hexadecimal
 
 
@@ -163,6 +165,28 @@ def list_deliveries(
     """
     rows = _page(tx, actor, records.DELIVERIES, before=before, limit=limit)
     return [delivery(row) for row in rows]
+
+
+def deliveries_of(tx: Transaction, actor: access.Actor, alert: Alert) -> list[Delivery]:
+    """Return who was told of an alert, the latest first; up to 1,000 messages of its cause.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs the action ``alert.read``.
+    alert
+        Told of, or not.
+    """
+    access.require(actor, "alert.read")
+    asked = {
+        "in_project": tx.project,
+        "in_cause": alert.cause,
+        "since": alert.opened_at,
+        "until": (alert.resolved_at or tx.at) + LATE_MS,
+        "n": MOST_OF_ONE,
+    }
+    rows = tx.execute(records.DELIVERIES_SINCE, asked).mappings()
+    return [one for one in map(delivery, rows) if alert.id in one.alerts]
 
 
 def standing_silences(tx: Transaction) -> list[Silence]:

@@ -98,13 +98,16 @@ def slack(delivery: Delivery, alerts: Sequence[Alert], *, pages: str = "") -> by
     line = _escaped(_cut(headline(delivery, alerts), _HEADING))
     lines = [f"*{line}*", *(_escaped(one) for one in _preface(delivery))]
     left = _BLOCK - sum(len(one) + 1 for one in lines) - len("and 1000 more: homeostat alerts")
-    for n, one in enumerate(alerts):
-        told = _bullet(one, delivery.told, pages)
+    n_left = len(alerts)
+    for same in _alike(alerts)[:_SHOWN]:
+        told = _bullet(same, delivery.told, pages)
         left -= len(told) + 1
-        if left < 0 or n == _SHOWN:
-            lines.append(f"and {len(alerts) - n} more: homeostat alerts")
+        if left < 0:
             break
         lines.append(told)
+        n_left -= len(same)
+    if n_left:
+        lines.append(f"and {n_left} more: homeostat alerts")
     section = {"type": "section", "text": {"type": "mrkdwn", "text": "\n".join(lines)}}
     return msgspec.json.encode({"text": line, "blocks": [section]})
 
@@ -134,10 +137,12 @@ def mail(
     letter["Date"] = dt.datetime.fromtimestamp(delivery.made_at / 1000, tz=dt.UTC)
     letter["Auto-Submitted"] = "auto-generated"
     lines = [headline(delivery, alerts), *_preface(delivery)]
-    for one in alerts[:_SHOWN]:
-        lines += ["", *_paragraph(one, delivery.told, pages)]
-    if len(alerts) > _SHOWN:
-        lines += ["", f"and {len(alerts) - _SHOWN} more: homeostat alerts"]
+    groups = _alike(alerts)
+    for same in groups[:_SHOWN]:
+        lines += ["", *_paragraph(same, delivery.told, pages)]
+    if len(groups) > _SHOWN:
+        n_left = sum(map(len, groups[_SHOWN:]))
+        lines += ["", f"and {n_left} more: homeostat alerts"]
     letter.set_content("\n".join([*lines, ""]))
     return letter
 
@@ -150,12 +155,8 @@ def headline(delivery: Delivery, alerts: Sequence[Alert]) -> str:
     delivery, alerts
         As for `cloud_event`.
     """
-    kinds = list(dict.fromkeys(one.kind for one in alerts))
-    columns = list(dict.fromkeys(one.column for one in alerts if one.column))
-    what = ", ".join(kinds[:_NAMED]) or UNKNOWN
-    if columns:
-        more = len(columns) - _NAMED
-        what += f" of {', '.join(columns[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
+    kinds = dict.fromkeys(one.kind for one in alerts)
+    what = _where(alerts)
     if delivery.cause not in {UNKNOWN, *kinds}:
         what += f" (cause: {delivery.cause})"
     told = f"[{_WORDS[delivery.told]}] {delivery.deployment}: {what}"
@@ -233,9 +234,32 @@ def _preface(delivery: Delivery) -> list[str]:
     return [said] if said else []
 
 
-def _paragraph(one: Alert, told: Told, pages: str) -> list[str]:
-    """Return what e-mail says of one alert: what, since when, why, what to do, where."""
-    lines = [one.sentence, f"  since     {clock.short(one.opened_at)} UTC"]
+def _where(alerts: Sequence[Alert]) -> str:
+    """Return kinds and columns in a few words."""
+    kinds = list(dict.fromkeys(one.kind for one in alerts))
+    columns = list(dict.fromkeys(one.column for one in alerts if one.column))
+    what = ", ".join(kinds[:_NAMED]) or UNKNOWN
+    if columns:
+        more = len(columns) - _NAMED
+        what += f" of {', '.join(columns[:_NAMED])}{f' and {more} more' if more > 0 else ''}"
+    return what
+
+
+def _alike(alerts: Sequence[Alert]) -> list[list[Alert]]:
+    """Gather those that say the same of different columns, which is one thing to a person."""
+    groups: dict[tuple[object, ...], list[Alert]] = {}
+    for one in alerts:
+        ended_at = one.resolved_at and one.resolved_at // 1000
+        said = (one.sentence, one.evidence, one.opened_at // 1000, ended_at, advice.first(one))
+        groups.setdefault(said, []).append(one)
+    return list(groups.values())
+
+
+def _paragraph(same: Sequence[Alert], told: Told, pages: str) -> list[str]:
+    """Return what e-mail says of alerts alike: what, since when, why, what to do, where."""
+    one = same[0]
+    lines = [one.sentence, f"  what      {_where(same)} on {one.deployment}"]
+    lines.append(f"  since     {clock.short(one.opened_at)} UTC")
     if told == "resolved":
         lines.append(f"  over      {_over(one)}")
     lines.append(f"  cause     {advice.why(one)}")
@@ -243,26 +267,32 @@ def _paragraph(one: Alert, told: Told, pages: str) -> list[str]:
         lines.append(f"  first     {advice.first(one)}")
         lines += [f"  evidence  {fact}" for fact in advice.facts(one)[:_FACTS]]
     if pages:
-        lines.append(f"  page      {_page(one, pages)}")
+        lines += [f"  page      {_page(other, pages)}" for other in same[:_SHOWN]]
+    if len(same) > _SHOWN:
+        lines.append(f"            and {len(same) - _SHOWN} more: homeostat alerts")
     lines.append(f"  or        homeostat alerts show {one.id}")
     if told != "resolved":
-        lines.append(f"            homeostat alerts ack {one.id}")
-    return [" ".join(line.splitlines()) for line in lines]
+        ids = " ".join(other.id for other in same[:_SHOWN])
+        lines.append(f"  seen it?  homeostat alerts ack {ids}")
+    return ["  ".join(line.splitlines()) for line in lines]
 
 
-def _bullet(one: Alert, told: Told, pages: str) -> str:
-    """Return what Slack says of one alert."""
+def _bullet(same: Sequence[Alert], told: Told, pages: str) -> str:
+    """Return what Slack says of alerts alike."""
+    one = same[0]
     page = _page(one, pages)
     link = f"<{page}|alert {one.id}>" if page else f"alert {one.id}"
+    more = f" and {len(same) - 1} more alike" if len(same) > 1 else ""
+    lines = [
+        f"• {_escaped(_cut(one.sentence, _LONG))}",
+        f"{_escaped(_cut(_where(same), _LONG))}; since {clock.short(one.opened_at)} UTC",
+    ]
     if told == "resolved":
-        since = f"since {clock.short(one.opened_at)} UTC, over {_over(one)}"
-        return f"• {_escaped(_cut(one.sentence, _LONG))}\n    {since}; {link}"
-    return (
-        f"• {_escaped(_cut(one.sentence, _LONG))}\n"
-        f"    since {clock.short(one.opened_at)} UTC; "
-        f"cause: {_escaped(_cut(advice.why(one), _LONG))}\n"
-        f"    first: {_escaped(_cut(advice.first(one), _LONG))}\n    {link}"
-    )
+        lines[1] += f", over {_over(one)}"
+    else:
+        lines.append(f"cause: {_escaped(_cut(advice.why(one), _LONG))}")
+        lines.append(f"first: {_escaped(_cut(advice.first(one), _LONG))}")
+    return "\n    ".join([*lines, f"{link}{more}"])
 
 
 def _over(one: Alert) -> str:

@@ -69,6 +69,7 @@ _WATCH = (
     watches.c.cause == _bound("cause"),
     watches.c.column_name == _bound("column"),
 )
+WATCH = sa.select(watches).where(*_WATCH)
 INSERT_WATCH = watches.insert()
 UPDATE_WATCH = watches.update().where(*_WATCH).values(watch=sa.bindparam("to_watch"))
 DELETE_WATCH = watches.delete().where(*_WATCH)
@@ -152,6 +153,18 @@ DELIVERIES = (
     sa.select(deliveries)
     .where(
         deliveries.c.project == _bound("project"), deliveries.c.id < sa.bindparam("before_id")
+    )
+    .order_by(deliveries.c.id.desc())
+    .limit(sa.bindparam("n"))
+)
+# Of a cause since an alert was opened; which of them tell of it is asked in Python.
+DELIVERIES_SINCE = (
+    sa.select(deliveries)
+    .where(
+        deliveries.c.project == _bound("project"),
+        deliveries.c.cause == _bound("cause"),
+        deliveries.c.made_at >= sa.bindparam("since", type_=sa.BigInteger),
+        deliveries.c.made_at <= sa.bindparam("until", type_=sa.BigInteger),
     )
     .order_by(deliveries.c.id.desc())
     .limit(sa.bindparam("n"))

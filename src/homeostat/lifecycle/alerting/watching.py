@@ -202,16 +202,35 @@ def see_window(
     if not watched:
         return
     policy = policy_of(tx, actor, deployment)
+    standing_at = {_place(alert): alert for alert in _unresolved(tx, actor, deployment)}
     for one in watched:
-        standing = _alert_at(tx, actor, one.place)
+        standing = standing_at.get(one.place)
         found = _in_step(one, standing)
         is_bad = _is_in(one.place, judgement)
-        if standing is not None and is_bad:
+        if is_bad and standing is None and one.watch.is_open:
+            _reopen(tx, actor, one.place, judgement)
+        elif standing is not None and is_bad:
             told = msgspec.structs.replace(found.watch, is_cleared=False)
             found = msgspec.structs.replace(found, watch=told)
             _observe(tx, actor, found, "bad", policy=policy, alert=standing)
         elif not is_bad and (standing is None or found.watch.is_cleared):
             _observe(tx, actor, found, "good", policy=policy, alert=standing)
+
+
+def _reopen(tx: Transaction, actor: access.Actor, place: Place, judgement: Judgement) -> None:
+    """Open an alert anew that a person has resolved, though the next window is as bad."""
+    said = [one.sentence for one in judgement.causes if one.column == place.column]
+    said += [one.sentence for one in judgement.findings if one.column == place.column]
+    open_alert(
+        tx,
+        actor,
+        deployment=place.deployment,
+        kind=place.kind,
+        cause=place.cause,
+        column=place.column,
+        sentence=f"a person said that it was over, and it is not: {(said or [place.kind])[0]}",
+        evidence=(f"first_row: {judgement.first_row}", f"end_row: {judgement.end_row}"),
+    )
 
 
 def lose_sight(tx: Transaction, actor: access.Actor, deployment: str) -> list[str]:
@@ -325,36 +344,41 @@ def _unresolved(tx: Transaction, actor: access.Actor, deployment: str) -> list[A
 
 
 def _alert_at(tx: Transaction, actor: access.Actor, place: Place) -> Alert | None:
-    standing = _unresolved(tx, actor, place.deployment)
-    return next((alert for alert in standing if _place(alert) == place), None)
+    return alerts.standing_at(
+        tx, actor, place.deployment, kind=place.kind, cause=place.cause, column=place.column
+    )
 
 
 def _watches(tx: Transaction, deployment: str) -> list[Watched]:
     asked = {"in_project": tx.project, "in_deployment": deployment}
-    return [
-        Watched(
-            Place(row["deployment"], row["kind"], row["cause"], row["column_name"] or None),
-            msgspec.json.decode(row["watch"], type=machine.Watch),
-        )
-        for row in tx.execute(records.WATCHES, asked).mappings()
-    ]
+    return [_watched(row) for row in tx.execute(records.WATCHES, asked).mappings()]
 
 
 def _find(tx: Transaction, place: Place) -> Watched:
-    known = _watches(tx, place.deployment)
-    new = Watched(place, machine.Watch(), is_stored=False)
-    return next((one for one in known if one.place == place), new)
+    row = tx.execute(records.WATCH, _key(tx, place)).mappings().first()
+    return Watched(place, machine.Watch(), is_stored=False) if row is None else _watched(row)
 
 
-def _keep(tx: Transaction, found: Watched) -> None:
-    place, watch = found.place, found.watch
-    asked = {
+def _watched(row: Any) -> Watched:
+    return Watched(
+        Place(row["deployment"], row["kind"], row["cause"], row["column_name"] or None),
+        msgspec.json.decode(row["watch"], type=machine.Watch),
+    )
+
+
+def _key(tx: Transaction, place: Place) -> dict[str, str]:
+    return {
         "in_project": tx.project,
         "in_deployment": place.deployment,
         "in_kind": place.kind,
         "in_cause": place.cause,
         "in_column": place.column or "",
     }
+
+
+def _keep(tx: Transaction, found: Watched) -> None:
+    place, watch = found.place, found.watch
+    asked = _key(tx, place)
     is_dull = not watch.is_open and (
         place.kind not in WINDOWED or watch.history == "o" * machine.HISTORY
     )

@@ -189,6 +189,28 @@ def get_alert(tx: Transaction, actor: access.Actor, alert: str) -> entities.Aler
     return _get(tx, alert)
 
 
+def standing_at(
+    tx: Transaction,
+    actor: access.Actor,
+    deployment: str,
+    *,
+    kind: str,
+    cause: str,
+    column: str | None,
+) -> entities.Alert | None:
+    """Return the alert of a place that is not over; None without.
+
+    Parameters
+    ----------
+    tx, actor
+        Needs the action ``alert.read``.
+    deployment, kind, cause, column
+        The place.
+    """
+    access.require(actor, "alert.read")
+    return _unresolved(tx, deployment=deployment, kind=kind, cause=cause, column=column)
+
+
 def list_alerts(
     tx: Transaction,
     actor: access.Actor,

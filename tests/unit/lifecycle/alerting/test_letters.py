@@ -81,7 +81,9 @@ def test_whoever_is_told_next_is_told_why():
 
 def test_many_columns_are_one_message_that_every_channel_takes():
     many = [
-        msgspec.structs.replace(INCOME, id=f"{n:04x}", column=f"c{n}", sentence="<" * 900)
+        msgspec.structs.replace(
+            INCOME, id=f"{n:04x}", column=f"c{n}", sentence=f"{n}{'<' * 900}"
+        )
         for n in range(500)
     ]
     letter = _mail(DELIVERY, *many)
@@ -90,6 +92,18 @@ def test_many_columns_are_one_message_that_every_channel_takes():
     (block,) = json.loads(letters.slack(DELIVERY, many, pages=PAGES))["blocks"]
     assert len(block["text"]["text"]) <= 3000  # Slack refuses the whole message beyond
     assert re.search(r"and 49\d more", block["text"]["text"])
+
+
+def test_what_is_said_alike_of_many_columns_is_said_once():
+    many = [
+        msgspec.structs.replace(INCOME, id=f"{n:04x}", column=name)
+        for n, name in enumerate(("age", "income", "debt"))
+    ]
+    text = _mail(DELIVERY, *many).get_content()
+    assert text.count("240 rows are kept out") == 1
+    assert "feed of age, income, debt on credit" in text
+    assert "homeostat alerts ack 0000 0001 0002" in text
+    assert "and 2 more alike" in letters.slack(DELIVERY, many).decode()
 
 
 def test_words_of_others_make_no_header_no_line_and_no_link():

@@ -61,6 +61,35 @@ def test_drift_is_told_when_it_lasts_and_over_when_windows_are_fine(watch):
     assert watch.told()[1:] == [("resolved", "team", 1)]
 
 
+def test_what_a_person_calls_over_and_is_not_is_told_again(watch):
+    watch = watch()
+    watch.deploy(policy=TELL + 'confirm_after = 1\ngroup = "0s"\n')
+    _window(watch, 0, factor=2.0)
+    first = watch.say("covariate-drift", column="a")
+    watch.house.write(lambda tx: alerts.resolve_alert(tx, watch.actor, first.id))
+    _window(watch, 200, factor=2.0)
+    (again,) = watch.house.read(
+        lambda tx: alerts.list_alerts(tx, watch.actor, states=watching.UNRESOLVED)
+    )
+    assert again.id != first.id
+    assert again.sentence.startswith("a person said that it was over, and it is not: ")
+    watch.house.write(lambda tx: alerts.resolve_alert(tx, watch.actor, again.id))
+    _window(watch, 400)
+    _window(watch, 600, factor=2.0)  # what is new now the loop itself says
+    assert [kind for kind, *_ in watch.told()] == ["confirmed", "resolved"] * 2
+
+
+def test_that_it_is_over_is_told_in_a_silence_to_whoever_knew_of_it(watch):
+    watch = watch()
+    watch.deploy(policy=TELL)
+    watch.say()
+    watch.silence(deployment="credit")
+    watch.clear()
+    watch.say()
+    watch.clear()
+    assert watch.told() == [("confirmed", "team", 1), ("resolved", "team", 1)]
+
+
 def test_soft_drift_that_goes_is_told_to_nobody(watch):
     watch = watch()
     watch.deploy(policy=TELL)
@@ -224,6 +253,8 @@ def test_no_data_is_a_state_of_its_own_and_none_in_downtime(watch):
     assert "alert.blinded" in watch.kinds(harm)
     standing = watch.house.read(lambda tx: alerts.list_alerts(tx, watch.actor))
     assert [one.kind for one in standing if one.state == "open"] == ["no-data", "harm"]
+    assert f"alert:{harm.id}" in standing[0].evidence
+    assert "no-data" not in {told for told, *_ in watch.told()}  # one message says it of all
 
 
 def _look(tx):
