@@ -67,7 +67,9 @@ def test_what_a_person_calls_over_and_is_not_is_told_again(watch):
     _window(watch, 0, factor=2.0)
     first = watch.say("covariate-drift", column="a")
     watch.house.write(lambda tx: alerts.resolve_alert(tx, watch.actor, first.id))
+    watch.work(later_s=1)
     _window(watch, 200, factor=2.0)
+    watch.work(later_s=1)
     (again,) = watch.house.read(
         lambda tx: alerts.list_alerts(tx, watch.actor, states=watching.UNRESOLVED)
     )
@@ -75,6 +77,7 @@ def test_what_a_person_calls_over_and_is_not_is_told_again(watch):
     assert again.sentence.startswith("a person said that it was over, and it is not: ")
     watch.house.write(lambda tx: alerts.resolve_alert(tx, watch.actor, again.id))
     _window(watch, 400)
+    watch.work(later_s=1)
     _window(watch, 600, factor=2.0)  # what is new now the loop itself says
     assert [kind for kind, *_ in watch.told()] == ["confirmed", "resolved"] * 2
 
