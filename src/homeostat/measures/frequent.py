@@ -7,16 +7,21 @@ from __future__ import annotations
 
 import collections
 import heapq
+import secrets
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 ROOM = 8192
 """So many categories are counted exactly, beside those that are asked for by name."""
 _LISTED = 50
 _SLICE_ROWS = 32_768
 _FEW_ROWS = 5_000
+_SLICES_A_QUERY = 4
+_SLOTS = 1 << 16
+_MANY = 1 << 10
 
 
 class Tally:
@@ -121,11 +126,79 @@ def slices(values: pl.Series) -> Iterator[dict[str, int]]:
         few = collections.Counter(values.cast(pl.String).to_list())
         yield {name: count for name, count in few.items() if name is not None}
         return
+    if values.dtype == pl.String and len(values) > _SLICE_ROWS:
+        yield from _texts(values)
+        return
     for start in range(0, len(values), _SLICE_ROWS):
-        part = values.slice(start, _SLICE_ROWS).drop_nulls().rename("value")
-        counted = part.value_counts(name="n")
-        names = counted["value"].cast(pl.String).to_list()
-        yield dict(zip(names, counted["n"].to_list(), strict=True))
+        yield _counted(values.slice(start, _SLICE_ROWS).drop_nulls())
+
+
+def _counted(values: pl.Series) -> dict[str, int]:
+    found = values.rename("value").value_counts(name="n")
+    names = found["value"].cast(pl.String).to_list()
+    return dict(zip(names, found["n"].to_list(), strict=True))
+
+
+def _texts(values: pl.Series) -> Iterator[dict[str, int]]:
+    """Count texts as `slices` does, those met before by their hash."""
+    known = _Known()
+    for start in range(0, len(values), _SLICE_ROWS * _SLICES_A_QUERY):
+        parts = values.slice(start, _SLICE_ROWS * _SLICES_A_QUERY)
+        hashes = np.empty(0, dtype=np.uint64)
+        if not known.is_crowded:  # one query for several slices
+            hashes = parts.hash(known.seed).to_numpy()
+        for begin in range(0, len(parts), _SLICE_ROWS):
+            part = parts.slice(begin, _SLICE_ROWS)
+            keys = hashes[begin : begin + _SLICE_ROWS]
+            if part.null_count():
+                if len(keys):
+                    keys = keys[part.is_not_null().to_numpy()]
+                part = part.drop_nulls()
+            yield _counted(part) if known.is_crowded else known.count(part, keys)
+
+
+class _Known:
+    """Texts met before, one for each of the last 16 bits of a hash with a secret seed.
+
+    Another text would have to share all 64 bits with one of them to be taken for it.
+    """
+
+    def __init__(self) -> None:
+        self.seed = secrets.randbits(32)
+        self.is_crowded = False
+        self._names: dict[int, str] = {}
+        # What stands in a free place ends in other bits than what is looked for there.
+        self._hashes: NDArray[np.uint64] = np.arange(_SLOTS, dtype=np.uint64) ^ np.uint64(1)
+
+    def count(self, values: pl.Series, hashes: NDArray[np.uint64]) -> dict[str, int]:
+        """Count texts without nulls; `is_crowded` once too many differ for this to pay."""
+        places = (hashes & np.uint64(_SLOTS - 1)).astype(np.intp)
+        is_known = self._hashes[places] == hashes
+        new: dict[str, int] = {}
+        if not is_known.all():
+            rest = values.filter(pl.Series(~is_known))
+            new = _counted(rest)
+            places = places[is_known]
+            self._learn(list(new))
+        rows = np.bincount(places, minlength=1)
+        used = np.flatnonzero(rows)
+        found = {
+            self._names[i]: n for i, n in zip(used.tolist(), rows[used].tolist(), strict=True)
+        }
+        for name, n in new.items():
+            found[name] = found.get(name, 0) + n
+        return found
+
+    def _learn(self, names: list[str]) -> None:
+        """Give each text a free place, where there is one."""
+        if len(self._names) + len(names) > _MANY:
+            self.is_crowded = True
+            return
+        hashes = pl.Series(names, dtype=pl.String).hash(self.seed).to_numpy()
+        for name, key in zip(names, hashes.tolist(), strict=True):
+            if (place := key & (_SLOTS - 1)) not in self._names:
+                self._names[place] = name
+                self._hashes[place] = key
 
 
 def first(counted: dict[str, int], n: int) -> dict[str, int]:

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.measures import bins as frozen
-from homeostat.measures import distinct, frequent
+from homeostat.measures import cells, distinct, frequent
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -139,32 +139,28 @@ def summarise_numbers(
     if np.ndim(values) != 1 or nulls < 0:
         msg = f"need one dimension and nulls >= 0; got {np.ndim(values)} and {nulls}"
         raise ValueError(msg)
-    edges = bins.edge_values
-    below = np.zeros(len(edges), dtype=np.int64)
-    n_low = n_high = n_nan = 0
+    counter = cells.Counter(bins.edge_values, n=len(values), most=_SLICE_ROWS)
+    gone = np.zeros(3, dtype=np.int64)
     lows, highs = list[float](), list[float]()
     total = squares = 0.0
-    room = np.empty(min(len(values), _SLICE_ROWS))
+    room = np.empty(min(len(values), _SLICE_ROWS))  # one for all slices: no page is new
     for start in range(0, len(values), _SLICE_ROWS):
         taken = values[start : start + _SLICE_ROWS]
-        part = room[: len(taken)]  # one piece of memory for all slices: no page is new
-        part[:] = taken
-        part.sort()
-        below += part.searchsorted(edges)
-        left = int(part.searchsorted(-np.inf, side="right"))
-        right, known = (int(part.searchsorted(np.inf, side=s)) for s in ("left", "right"))
-        n_low, n_high, n_nan = n_low + left, n_high + known - right, n_nan + len(part) - known
-        if right > left:
-            lows.append(float(part[left]))
-            highs.append(float(part[right - 1]))
-            with np.errstate(over="ignore", invalid="ignore"):
-                finite = part[left:right]
-                finite -= bins.center
-                total += float(finite.sum())
-                # Not a dot product: its threads would wait for each other on a busy machine.
-                squares += float(np.square(finite, out=finite).sum())
+        finite, ends, others = (_as_it_is if counter.is_laid else _in_order)(taken, room)
+        gone += others
+        if not len(finite):
+            continue
+        (counter.add if counter.is_laid else counter.add_sorted)(finite)
+        lows.append(ends[0])
+        highs.append(ends[1])
+        with np.errstate(over="ignore", invalid="ignore"):
+            away = np.subtract(finite, bins.center, out=room[: len(finite)])
+            total += float(away.sum())
+            # Not a dot product: its threads would wait for each other on a busy machine.
+            squares += float(np.square(away, out=away).sum())
+    n_low, n_high, n_nan = gone.tolist()
     n_finite, step = len(values) - n_low - n_high - n_nan, bins.quantum
-    counts = np.diff(below - n_low, prepend=0, append=n_finite)
+    counts = np.diff(counter.below(), prepend=0, append=n_finite)
     return NumericSummary(
         bins_digest=bins.digest,
         n=len(values) + nulls,
@@ -179,6 +175,32 @@ def summarise_numbers(
         centered_squares=frozen.rounded(squares, step * step * frozen.QUANTA),
         counts=np.ascontiguousarray(counts, dtype="<i8").tobytes(),
     )
+
+
+_Slice = tuple[Floats, tuple[float, float], tuple[int, int, int]]
+
+
+def _in_order(values: Floats, room: Floats) -> _Slice:
+    """Sort a slice in `room`: finite values, their ends, how many of each other kind."""
+    part = room[: len(values)]
+    part[:] = values
+    part.sort()
+    left = int(part.searchsorted(-np.inf, side="right"))
+    right, known = (int(part.searchsorted(np.inf, side=s)) for s in ("left", "right"))
+    finite = part[left:right]
+    ends = (float(finite[0]), float(finite[-1])) if len(finite) else (np.nan, np.nan)
+    return finite, ends, (left, known - right, len(part) - known)
+
+
+def _as_it_is(values: Floats, room: Floats) -> _Slice:  # noqa: ARG001 - as `_in_order`
+    """Do what `_in_order` does without sorting."""
+    ends = (float(values.min()), float(values.max()))  # NaN where any value is
+    if np.isfinite(ends).all():
+        return values, ends, (0, 0, 0)
+    finite = values[np.isfinite(values)]
+    low, high = (int(np.count_nonzero(values == end)) for end in (-np.inf, np.inf))
+    ends = (float(finite.min()), float(finite.max())) if len(finite) else (np.nan, np.nan)
+    return finite, ends, (low, high, len(values) - len(finite) - low - high)
 
 
 def summarise_categories(values: pl.Series, bins: frozen.CategoryBins) -> CategorySummary:
