@@ -279,7 +279,7 @@ def _refuse_named(tables: dict[str, Any], source: _Source) -> None:
     for section in (*_TEXTS, *_NAMED):
         for name, inside in tables.get(section, {}).items():
             if section in _TEXTS:
-                if not isinstance(inside, str):
+                if not isinstance(inside, str) or not inside:
                     source.refuse(
                         section, name, f"[{section}] {name} needs some text, got {inside!r}"
                     )

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import cronsim
 import msgspec
@@ -62,6 +63,11 @@ def _about_promises(policy: Policy) -> Iterator[Problem]:
     ):
         yield from (Problem(*flaw) for flaw in found)
     yield from _about_slices(policy)
+    for name, one in policy.objectives.items():
+        if one.of == "fairness" and one.column and one.column not in policy.data.protected:
+            told = f"[objectives.{name}] column {one.column!r} is not protected"
+            known = ", ".join(policy.data.protected) or "none"
+            yield Problem("objectives", name, told, f"[data] protected names {known}")
 
 
 def _about_slices(policy: Policy) -> Iterator[Problem]:
@@ -223,9 +229,9 @@ def _about_alerts(alerts: entities.Alerts, asked: Sequence[str]) -> Iterator[Pro
 
 def _about_addresses(alerts: entities.Alerts) -> Iterator[Problem]:
     for name, url in alerts.webhooks.items():
-        if not url.startswith(("https://", "http://")) or any(map(str.isspace, url)):
+        if not _is_web(url):
             said = f"[alerts] webhooks: {name} needs an address of the web, got {url!r}"
-            yield Problem("alerts", "webhooks", said, "https://…")
+            yield Problem("alerts", "webhooks", said, "https://…, without user and password")
     for name, addresses in alerts.email.items():
         if not addresses or not all(_ADDRESS.fullmatch(one) for one in addresses):
             said = f"[alerts] email: {name} needs addresses, got {list(addresses)}"
@@ -234,6 +240,16 @@ def _about_addresses(alerts: entities.Alerts) -> Iterator[Problem]:
         if not all(reference.partition(":")):
             said = f"[alerts] upstream needs kind and name, got {reference!r}"
             yield Problem("alerts", "upstream", said, "deployment:features")
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_there = parts.port is None or parts.port > 0  # which raises beyond the last one
+    except ValueError:
+        return False
+    is_plain = url.isascii() and not any(map(str.isspace, url)) and parts.username is None
+    return parts.scheme in {"https", "http"} and bool(parts.hostname) and is_there and is_plain
 
 
 def _about_times(alerts: entities.Alerts) -> Iterator[Problem]:
