@@ -7,12 +7,15 @@ import zlib
 from importlib import resources
 
 import numpy as np
+import polars as pl
 
 from homeostat.foundation import access, house, ids
 from homeostat.foundation.database import Transaction
 from homeostat.lifecycle import policy
 from homeostat.lifecycle.corrections import reviewing
 from homeostat.lifecycle.corrections.entities import Abstain
+from homeostat.lifecycle.data import actions as data
+from homeostat.lifecycle.data import inspection, intake, tables
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.evaluation import actions as evaluation
 from homeostat.lifecycle.evaluation import exam, gates
@@ -59,12 +62,13 @@ SCHEMA = Schema(
 
 def furnish(opened: house.House) -> None:
     """Put two runs, three versions and a deployment in a canary into an open house."""
+    snapshots(opened)
     first = opened.write(lambda tx: run(tx, "first fit", n_points=60))
     second = opened.write(lambda tx: run(tx, "since the change", n_points=40))
     opened.write(broken_run)
     content = {"MLmodel": b"flavors: {}", "model.pkl": b"pickled"}
-    for data in content.values():
-        opened.put_blob("model:forest", data)
+    for each in content.values():
+        opened.put_blob("model:forest", each)
     parent, model = opened.write(lambda tx: logged_elsewhere(tx, content))
     keep(
         opened, artifacts.of_run(parent), {"plots/roc curve.png": picture(), "notes.txt": b"n"}
@@ -89,6 +93,37 @@ def furnish(opened: house.House) -> None:
     opened.write(lambda tx: serving.set_plan(tx, ADA, "credit", plan, reason=reason))
     opened.write(live)
     opened.write(correct)
+
+
+def snapshots(opened: house.House) -> None:
+    """Add two snapshots of loans; the second has a region more."""
+    rng = np.random.default_rng(5)
+    for regions in (("north", "east"), ("north", "east", "capital")):
+        n = 300 * len(regions)
+        table = pl.DataFrame(
+            {
+                "id": [f"loan-{len(regions)}-{i}" for i in range(n)],
+                "income": np.round(30_000 * np.exp(rng.normal(0, 0.5, n))),
+                "region": rng.choice(regions, n),
+                "years": rng.integers(0, 9, n),
+                "rate": np.where(rng.random(n) < 0.9, np.nan, 0.1),
+            }
+        )
+        offer = inspection.Offer(
+            data=tables.encode(table),
+            format="parquet",
+            source="loans <of> autumn.parquet",
+            key="id",
+            time=None,
+        )
+        made = intake.take(opened, ADA, "loans", offer, project="default")
+        kept = opened.write(lambda tx, made=made: data.add_snapshot(tx, ADA, "loans", made))
+    grown = inspection.Offer(
+        data=tables.encode(table.drop("rate")), format="parquet", source="", key="id", time=None
+    )
+    clean = intake.take(opened, ADA, "loans-clean", grown, project="default")
+    source = (kept.reference,)
+    opened.write(lambda tx: data.add_snapshot(tx, ADA, "loans-clean", clean, made_of=source))
 
 
 def correct(tx: Transaction) -> None:
@@ -251,8 +286,8 @@ def searched_elsewhere(tx: Transaction, parent: str) -> None:
 
 def keep(opened: house.House, holder: str, files: dict[str, bytes]) -> None:
     """Keep files with a run or a logged model."""
-    for path, data in files.items():
-        blob = opened.put_blob(holder, data)
+    for path, content in files.items():
+        blob = opened.put_blob(holder, content)
         told = {"path": path, "digest": blob.digest, "size_bytes": blob.size_bytes}
         opened.write(lambda tx, told=told: artifacts.keep(tx, ADA, holder, **told))
 

@@ -120,6 +120,9 @@ def every_page(ask):
         if path in found:
             continue
         reply = ask(path)
+        if reply.status_code == 303:  # what lineage names leads to its page
+            todo.append(reply.headers["location"])
+            continue
         assert reply.status_code == 200, f"{path}: {reply.text[:300]}"
         found[path] = Parsed(reply.text)
         for link in found[path].links:
@@ -135,6 +138,7 @@ def test_every_link_of_every_page_leads_somewhere(every_page):
 
 def test_every_kind_of_page_is_reached_by_links_alone(every_page):
     reached = {path.partition("?")[0] for path in every_page}
+    reached |= {link for page in every_page.values() for link in page.links}
     for page in site.Site.pages:
         if page.method != "GET" or page.path.startswith("/static"):
             continue
@@ -496,3 +500,40 @@ def test_links_that_mlflow_prints_are_followed_from_the_first_page_only(ask):
     assert "/static/mlflow.js" in ask("/").text
     assert "/static/mlflow.js" not in ask("/runs").text
     assert ask("/static/mlflow.js").headers["content-type"].startswith("text/javascript")
+
+
+def test_a_snapshot_shows_what_its_columns_hold(every_page):
+    text = every_page["/data/loans/2"].text
+    assert "loans, snapshot 2" in text
+    assert "north 3" in text  # a third of the rows
+    assert "loans <of> autumn.parquet" in text
+    drawn = [given for tag, given in every_page["/data/loans/2"].attributes if tag == "rect"]
+    assert len(drawn) >= 3 + 9 + 12  # regions, years, most of income's bars
+    spread = [
+        given["aria-label"]
+        for tag, given in every_page["/data/loans/2"].attributes
+        if tag == "svg" and given.get("class") == "spread"
+    ]
+    assert any(label.startswith("years: 0 to 8") for label in spread)
+
+
+def test_a_snapshot_says_how_it_differs_and_what_was_made_of_it(every_page):
+    assert "Other than the snapshot before" in every_page["/data/loans/2"].text
+    assert "made-of" in every_page["/data/loans/2"].text
+    assert "Made from" in every_page["/data/loans-clean/1"].text
+    assert "Made from" not in every_page["/data/loans/2"].text
+
+
+def test_a_reference_to_a_snapshot_leads_to_its_page(ask, furnished, every_page):
+    leading = [link for link in every_page["/data/loans/2"].links if "/snapshots/" in link]
+    assert leading
+    reply = ask(leading[0])
+    assert reply.status_code == 303
+    assert reply.headers["location"].startswith("/data/loans/")
+
+
+def test_data_that_is_not_there_is_a_page_too(ask):
+    for path in ("/data/nothing", "/data/loans/9", "/snapshots/0"):
+        reply = ask(path)
+        assert reply.status_code == 404, path
+        assert "<h1>" in reply.text

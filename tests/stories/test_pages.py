@@ -102,7 +102,9 @@ def addresses(url):
     }
     found: dict[str, str] = {"/": "/"}
     todo = ["/"]
-    with httpx.Client(base_url=url, headers={"accept": "text/html"}) as http:
+    with httpx.Client(
+        base_url=url, headers={"accept": "text/html"}, follow_redirects=True
+    ) as http:
         runs = http.get("/runs").text
         parent = re.search(r'href="/runs/(\w+)"><strong>ordinary-owl-7', runs)[1]
         far = re.search(r'href="(/runs/\w+)"><strong><span', runs)[1]

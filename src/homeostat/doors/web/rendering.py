@@ -15,6 +15,7 @@ from homeostat.foundation import clock
 
 NAVIGATION = (
     ("/", "Home"),
+    ("/data", "Data"),
     ("/runs", "Runs"),
     ("/models", "Models"),
     ("/deployments", "Deployments"),

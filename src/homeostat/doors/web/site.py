@@ -10,6 +10,7 @@ from homeostat.doors.web import (
     alerts,
     audit,
     corrections,
+    data,
     decisions,
     deployments,
     home,
@@ -29,6 +30,7 @@ from homeostat.foundation import errors
 
 SUBJECTS = (
     home,
+    data,
     runs,
     models,
     logged_models,
@@ -51,8 +53,8 @@ async def _static(call: visit.Visit) -> Response:
     found = rendering.static(name)
     if found is None:
         raise errors.NotFoundError(f"there is no file {name[:80]!r}")
-    data, kind = found
-    return Response(data, media_type=kind, headers={"cache-control": "no-cache"})
+    content, kind = found
+    return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
 
 
 class Site:

@@ -8,7 +8,7 @@ import msgspec
 
 from homeostat.lifecycle.data.entities import Column, Schema
 from homeostat.lifecycle.data.inspection import Summary
-from homeostat.measures import bins, quantile, summary, variety
+from homeostat.measures import bins, histogram, quantile, summary, variety
 
 _FREQUENT = 5
 
@@ -27,12 +27,14 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     median
         Estimated to the width of a bin.
     frequent
-        The most frequent categories with their number of rows.
+        The most frequent categories with their number of rows, 2 or more.
     n_different, different_error
         How many different values there are, and the relative standard error of that, 0 where
         it is exact; None where they were not counted.
     examples
         Up to five of the values, rare and frequent ones alike; none of a key.
+    histogram
+        How many values lie where; None without two different numbers.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ColumnProfile(msgspec.Struct, frozen=True, kw_only=True):
     n_different: int | None = None
     different_error: float | None = None
     examples: tuple[str, ...] = ()
+    histogram: histogram.Histogram | None = None
 
 
 def profile(found: Summary, schema: Schema) -> tuple[ColumnProfile, ...]:
@@ -97,11 +100,13 @@ def _describe(column: Column, found: Summary) -> ColumnProfile:
             mean=seen.mean if is_number else None,
             deviation=math.sqrt(variance) if is_number and variance is not None else None,
             median=quantile.of(seen, frozen, 0.5) if is_number else None,
+            histogram=histogram.of(seen, frozen, bars=_bars(column)) if is_number else None,
         )
     counted: dict[str, int] = {}
     if isinstance(seen, summary.CategorySummary) and isinstance(frozen, bins.CategoryBins):
         counted = dict(zip(frozen.categories, seen.counts, strict=False))
-    order = sorted(counted, key=lambda name: (-counted[name], name))[:_FREQUENT]
+    often = [name for name, n in counted.items() if n > 1]
+    order = sorted(often, key=lambda name: (-counted[name], name))[:_FREQUENT]
     return ColumnProfile(
         name=column.name,
         kind=column.kind,
@@ -109,3 +114,10 @@ def _describe(column: Column, found: Summary) -> ColumnProfile:
         n_missing=seen.nulls,
         frequent=tuple((name, counted[name]) for name in order),
     )
+
+
+def _bars(column: Column) -> int:
+    """Return how many bars there are: one for each of a few whole numbers."""
+    if column.kind != "integer" or column.minimum is None or column.maximum is None:
+        return histogram.BARS
+    return min(histogram.BARS, int(column.maximum - column.minimum) + 1)
