@@ -176,7 +176,10 @@ def look(client: Client, told: settings.Settings) -> Overview:
 def _is_left(waiting: Sequence[jobs.Job]) -> bool:
     """Say whether something is due for so long that nobody can be doing it."""
     since = clock.now_ms() - LEFT_MS
-    return any(max(one.run_after_at, one.lease_until_at or 0) < since for one in waiting)
+    return any(
+        max(one.created_at, one.run_after_at, one.lease_until_at or 0) < since
+        for one in waiting
+    )
 
 
 def _condition(client: Client, one: Deployment) -> Condition:

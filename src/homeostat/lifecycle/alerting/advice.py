@@ -5,6 +5,8 @@ Said alike by messages, command line and pages, which call it; pure.
 
 from __future__ import annotations
 
+import re
+
 from homeostat.foundation import clock
 from homeostat.lifecycle.monitoring.entities import Alert
 
@@ -58,6 +60,7 @@ FIRST: dict[str, str] = {
 _ELSE = "see what stands: homeostat alerts list {name}"
 _WHY = ("cause_sentence", "cause")
 _AT = "_at"
+_DIGEST, _SHORT = re.compile(r"[0-9a-f]{64}"), 12
 
 
 def first(alert: Alert) -> str:
@@ -151,4 +154,4 @@ def _named(one: str) -> tuple[str, str]:
 def _instant(name: str, value: str) -> str:
     if name.endswith(_AT) and value.isdigit() and clock.has_date(int(value)):
         return f"{clock.short(int(value))} UTC"
-    return value
+    return f"{value[:_SHORT]}…" if _DIGEST.fullmatch(value) else value

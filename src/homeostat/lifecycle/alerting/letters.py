@@ -262,7 +262,8 @@ def _paragraph(same: Sequence[Alert], told: Told, pages: str) -> list[str]:
     lines.append(f"  since     {clock.short(one.opened_at)} UTC")
     if told == "resolved":
         lines.append(f"  over      {_over(one)}")
-    lines.append(f"  cause     {advice.why(one)}")
+    if advice.why(one) != UNKNOWN:
+        lines.append(f"  cause     {advice.why(one)}")
     if told != "resolved":
         lines.append(f"  first     {advice.first(one)}")
         lines += [f"  evidence  {fact}" for fact in advice.facts(one)[:_FACTS]]
@@ -290,7 +291,8 @@ def _bullet(same: Sequence[Alert], told: Told, pages: str) -> str:
     if told == "resolved":
         lines[1] += f", over {_over(one)}"
     else:
-        lines.append(f"cause: {_escaped(_cut(advice.why(one), _LONG))}")
+        if advice.why(one) != UNKNOWN:
+            lines.append(f"cause: {_escaped(_cut(advice.why(one), _LONG))}")
         lines.append(f"first: {_escaped(_cut(advice.first(one), _LONG))}")
     return "\n    ".join([*lines, f"{link}{more}"])
 
