@@ -321,7 +321,7 @@ def _outcomes(
         )
         if described.task == "binary":  # one of several classes, against the rest
             return []
-        return realising.run(described, rows, waiting, deployment=deployment)
+        return realising.run(described, rows, waiting, level=level, deployment=deployment)
     truth = observing.positives(rows, scoring.positive_of(described)).astype(np.float64)
     old = performing.mature(rows, seen.policy, at=seen.at)
     happened = observing.positives(old, scoring.positive_of(described)).astype(np.float64)

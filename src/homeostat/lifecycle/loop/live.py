@@ -159,10 +159,17 @@ class Loop:
         seen, rows = self._house.read(look)
         if rows is None:
             return False
+        frozen = self._keeper.allowing(
+            deployment,
+            seen.deployment.model,
+            self._baseline(seen),
+            n_rows=rows.height,
+            at=int(rows["served_at"][-1]),
+        )
         judgement = observing.placed(
             judge.window(
                 observing.features(rows),
-                self._baseline(seen),
+                frozen,
                 first_row=0,
                 budget=observing.budget(seen.policy),
                 tolerance=seen.policy.monitoring.tolerance,

@@ -18,7 +18,12 @@ _NUMBERS = frozenset({"number", "integer"})
 
 
 def run(
-    described: Description, rows: pl.DataFrame, waiting: pl.DataFrame, *, deployment: str
+    described: Description,
+    rows: pl.DataFrame,
+    waiting: pl.DataFrame,
+    *,
+    level: float,
+    deployment: str,
 ) -> list[checks.Check]:
     """Return what can be said of answers that are no choice between two classes.
 
@@ -30,6 +35,8 @@ def run(
         Labelled rows of the log, in order; may be none.
     waiting
         Rows without a label, whose scores are finite.
+    level
+        Chance of a false finding of each question.
     deployment
         For the commands.
 
@@ -48,7 +55,11 @@ def run(
         right = (said.argmax(axis=1) == outcomes).astype(np.float64)
         return [
             *realised.of_classes(
-                said, outcomes.astype(np.intp), aim.classes, deployment=deployment
+                said,
+                outcomes.astype(np.intp),
+                aim.classes,
+                level=level,
+                deployment=deployment,
             ),
             realised.classes_without_labels(
                 waiting["score"].to_numpy(), said.max(axis=1), right, deployment=deployment
@@ -59,7 +70,7 @@ def run(
     said, outcomes, rows = said[known], outcomes[known], rows.filter(pl.Series(known))
     names = [one.name for one in described.schema.columns if one.kind in _NUMBERS]
     return [
-        *realised.of_numbers(said, outcomes, deployment=deployment),
+        *realised.of_numbers(said, outcomes, level=level, deployment=deployment),
         realised.numbers_without_labels(
             _numbers(rows, names),
             np.abs(said - outcomes),

@@ -11,7 +11,7 @@ from homeostat.foundation import access, errors, log
 from homeostat.foundation.database import Transaction
 from homeostat.foundation.house import House
 from homeostat.lifecycle.loop import newest, observing
-from homeostat.lifecycle.monitoring import baseline, slicing, stored
+from homeostat.lifecycle.monitoring import baseline, slicing, stored, wandering
 from homeostat.lifecycle.monitoring import report as reports
 from homeostat.lifecycle.policy import slices
 from homeostat.lifecycle.predictions import read
@@ -40,6 +40,7 @@ class Keeper:
         self._house = house
         self._actor = actor
         self._known: dict[str, baseline.Baseline] = {}
+        self._wandering: dict[str, tuple[int, dict[str, wandering.Wander]]] = {}
 
     def keep_up(self, deployment: str) -> bool:
         """Add the next rows of a deployment's log to its stored windows.
@@ -89,6 +90,56 @@ class Keeper:
         span = (first, int(rows["row"][-1]) + 1)
         self._house.write(lambda tx: stored.add(tx, self._actor, deployment, found, rows=span))
         return True
+
+    def allowing(
+        self, deployment: str, model: str, frozen: baseline.Baseline, *, n_rows: int, at: int
+    ) -> baseline.Baseline:
+        """Return a baseline that allows for what columns do by the hour and the day.
+
+        Parameters
+        ----------
+        deployment, model
+            Whose, and of which model.
+        frozen
+            Of the version that answers.
+        n_rows
+            Of the window that is to be judged.
+        at
+            Milliseconds UTC. What was served in the two weeks before is read anew when a day is
+            over.
+        """
+        day = at // wandering.DAY_MS
+        known = self._wandering.get(deployment)
+        if known is None or known[0] != day:
+            hours, days = (
+                self._served(deployment, model, grain=grain, day=day)
+                for grain in ("hour", "day")
+            )
+            known = self._wandering[deployment] = (day, wandering.measure(hours, days))
+        return wandering.widened(frozen, known[1], n_rows=n_rows)
+
+    def _served(
+        self, deployment: str, model: str, *, grain: stored.Grain, day: int
+    ) -> list[wandering.Seen]:
+        """Read the windows of the newest whole days."""
+        since, until = ((day - by) * wandering.DAY_MS for by in (wandering.DAYS, 0))
+        kept = self._house.read(
+            lambda tx: stored.latest(
+                tx,
+                self._actor,
+                deployment,
+                grain=grain,
+                since=since,
+                until=until,
+                limit=stored.MOST_WINDOWS,
+            )
+        )
+        return [
+            wandering.Seen(one.starts_at, one.version, table, frozen)
+            for one in kept
+            if (frozen := self.baseline(model, one.version)) is not None
+            and (table := stored.opened(one, frozen)) is not None
+        ]
 
     def baseline(self, model: str, version: str) -> baseline.Baseline | None:
         """Return the baseline of a version, of the first of several; None where it has none."""

@@ -83,12 +83,17 @@ def of_summary(
     Shift
         The same as of the rows.
     """
+    return of_counts(grouped(seen, reference), profile)
+
+
+def grouped(seen: summary.ColumnSummary, reference: summary.ColumnSummary) -> Counts:
+    """Return how many rows of a summary are in each group of the baseline, none missing."""
     if isinstance(seen, summary.CategorySummary):
-        return of_counts(np.array([*seen.counts, seen.others]), profile)
+        return np.array([*seen.counts, seen.others], dtype=np.int64)
+    assert isinstance(seen, summary.NumericSummary)
     assert isinstance(reference, summary.NumericSummary)
     groups = distances.group_bins(reference.count_values, groups=baseline.GROUPS)
-    grouped = np.bincount(groups, weights=seen.count_values)
-    return of_counts(grouped.astype(np.int64), profile)
+    return np.bincount(groups, weights=seen.count_values).astype(np.int64)
 
 
 def of_counts(current: NDArray[np.int64], profile: baseline.Profile) -> Shift:

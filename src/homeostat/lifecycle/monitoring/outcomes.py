@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from homeostat.lifecycle.evaluation.entities import Fairness
 from homeostat.lifecycle.monitoring.checks import Check, Number
-from homeostat.measures import calibration, estimation, prior
+from homeostat.measures import calibration, estimation, noise, prior
 
 Floats = NDArray[np.float64]
 
 REVIEW_DAYS: Final = {"high": 90, "medium": 180, "low": 365}
 """After how long a version of each tier is due for a review."""
 LEAST_PRIOR_CHANGE = 0.05
+GROUPS: Final = 10
 LEAST_ROWS = 30
 _SHOWN = ("accuracy", "roc_auc", "recall", "precision")
 LEAST_IMPACT = 0.8
@@ -72,12 +73,17 @@ def without_labels(
         return first, second
     split = int(len(known_scores) * (1 - RECENT))
     fitted = calibration.fit(known_scores[:split], known_truth[:split])
-    recent = calibration.check(fitted.apply(known_scores[split:]), known_truth[split:])
+    newest, happened = fitted.apply(known_scores[split:]), known_truth[split:]
+    series = calibration.in_time(newest, happened)
+    recent = calibration.check(newest, happened, series=series)
     found = estimation.estimate(scores, fitted, recent=recent)
     if found.verdict == "unknown":
         shift = Check(name="prior shift", verdict="unknown", sentence=found.reason, query=query)
         return _performance(found, query), shift
-    return _performance(found, query), _prior(scores, fitted, level, query)
+    series = max((_in_time(known_scores), _in_time(scores)), key=lambda one: one.largest)
+    return _performance(found, query), _prior(
+        scores, fitted, series=series, level=level, query=query
+    )
 
 
 def realised(
@@ -109,25 +115,29 @@ def realised(
     """
     query = f"homeostat monitor performance {deployment}"
     if len(scores) < LEAST_LABELS:
-        told = f"{len(scores):,} labelled rows; {LEAST_LABELS} are needed"
+        lacking = f"{len(scores):,} labelled rows; {LEAST_LABELS} are needed"
         first, second = (
-            Check(name=name, verdict="unknown", sentence=told, query=query)
+            Check(name=name, verdict="unknown", sentence=lacking, query=query)
             for name in ("performance", "calibration")
         )
         return first, second
     shown = ", ".join(
         f"{name} {one.value:.3f}" for name, one in metrics.items() if name in _SHOWN
     )
-    seen = calibration.check(scores, truth)
+    told = Check(
+        name="performance",
+        verdict="told",
+        sentence=f"{len(scores):,} labelled rows: {shown}",
+        numbers=metrics,
+        query=query,
+    )
+    if len(scores) < calibration.LEAST_IN_TIME:
+        few = f"{len(scores):,} labelled rows; {calibration.LEAST_IN_TIME} are needed"
+        return told, Check(name="calibration", verdict="unknown", sentence=few, query=query)
+    seen = calibration.check(scores, truth, series=calibration.in_time(scores, truth))
     is_found = seen.is_broken and seen.p_value < level
     return (
-        Check(
-            name="performance",
-            verdict="told",
-            sentence=f"{len(scores):,} labelled rows: {shown}",
-            numbers=metrics,
-            query=query,
-        ),
+        told,
         Check(
             name="calibration",
             verdict="found" if is_found else "fine",
@@ -166,7 +176,21 @@ def _performance(found: estimation.Performance, query: str) -> Check:
     return Check(name=name, verdict="told", sentence=sentence, numbers=numbers, query=query)
 
 
-def _prior(scores: Floats, fitted: calibration.Calibration, level: float, query: str) -> Check:
+def _in_time(values: Floats) -> noise.Design:
+    """Return how strongly values in time order depend on those before, in ten groups."""
+    cuts = np.unique(np.quantile(values, np.linspace(0.1, 0.9, GROUPS - 1)))
+    codes = np.searchsorted(cuts, values, side="right")
+    return noise.design(codes, n_groups=len(cuts) + 1)
+
+
+def _prior(
+    scores: Floats,
+    fitted: calibration.Calibration,
+    *,
+    series: noise.Design,
+    level: float,
+    query: str,
+) -> Check:
     """Compare the share of positives that the scores tell of with that of the labelled rows."""
     before = fitted.n_positive / fitted.n_rows
     if len(scores) < LEAST_ROWS:
@@ -175,7 +199,12 @@ def _prior(scores: Floats, fitted: calibration.Calibration, level: float, query:
             f"estimate how many of them are positive"
         )
         return Check(name="prior shift", verdict="unknown", sentence=told, query=query)
-    seen = prior.estimate(fitted.apply(scores), np.array([1 - before, before]))
+    seen = prior.estimate(
+        fitted.apply(scores),
+        np.array([1 - before, before]),
+        n_reference=fitted.n_rows // 2,  # the slope of the map is theirs too
+        series=series,
+    )
     now, error = seen.current[1], seen.standard_errors[1]
     low, high = max(0.0, now - 1.96 * error), min(1.0, now + 1.96 * error)
     is_large = abs(now - before) > LEAST_PRIOR_CHANGE

@@ -6,23 +6,38 @@ told too and decides nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from homeostat.lifecycle.monitoring.checks import Check, Number
-from homeostat.measures import calibration, direct, estimation, intervals
+from homeostat.measures import (
+    calibration,
+    direct,
+    distributions,
+    estimation,
+    intervals,
+    noise,
+)
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 
 RECENT = 0.25
 WITHOUT = "performance without labels"
+_TENTHS = 10
+_LEAST_BIAS = 0.1
 
 
 def of_classes(
-    chances: Floats, truth: Codes, names: Sequence[str], *, deployment: str = ""
+    chances: Floats,
+    truth: Codes,
+    names: Sequence[str],
+    *,
+    level: float,
+    deployment: str = "",
 ) -> list[Check]:
     """Say how well each class is found, on labelled rows.
 
@@ -34,6 +49,8 @@ def of_classes(
         Shape ``(n,)``: places of classes, -1 for one that nobody knows.
     names
         Of the k classes.
+    level
+        Chance of a false finding.
     deployment
         For the command.
 
@@ -67,26 +84,28 @@ def of_classes(
         numbers=numbers,
         query=query,
     )
-    return [shown, _calibrated(chances.max(axis=1), right, query)]
+    return [shown, _calibrated(chances.max(axis=1), right, level, query)]
 
 
-def _calibrated(sure: Floats, right: NDArray[np.bool_], query: str) -> Check:
+def _calibrated(sure: Floats, right: NDArray[np.bool_], level: float, query: str) -> Check:
     name = "calibration"
-    if len(sure) < estimation.LEAST_LABELS:
-        needed = f"{len(sure):,} labelled rows; {estimation.LEAST_LABELS} are needed"
+    if len(sure) < calibration.LEAST_IN_TIME:
+        needed = f"{len(sure):,} labelled rows; {calibration.LEAST_IN_TIME} are needed"
         return _unknown(name, needed, query)
-    seen = calibration.check(sure, right.astype(np.float64))
+    came = right.astype(np.float64)
+    seen = calibration.check(sure, came, series=calibration.in_time(sure, came))
     gap = float(right.mean() - sure.mean())
     word = "less" if gap < 0 else "more"
     return Check(
         name=name,
-        verdict="found" if seen.is_broken else "fine",
+        verdict="found" if seen.is_broken and seen.p_value < level else "fine",
         sentence=f"answers were right in {right.mean():.1%} and {sure.mean():.1%} sure: "
         f"{abs(gap):.1%} {word} often than said",
         numbers={
             "right": Number(float(right.mean())),
             "sure": Number(float(sure.mean())),
             "expected calibration error": Number(seen.error),
+            "p": Number(seen.p_value),
         },
         query=query,
     )
@@ -125,7 +144,8 @@ def classes_without_labels(
         return _unknown(WITHOUT, told, query)
     split = int(len(known_sure) * (1 - RECENT))
     fitted = calibration.fit(known_sure[:split], known_right[:split])
-    recent = calibration.check(fitted.apply(known_sure[split:]), known_right[split:])
+    newest, came = fitted.apply(known_sure[split:]), known_right[split:]
+    recent = calibration.check(newest, came, series=calibration.in_time(newest, came))
     found = estimation.estimate(sure, fitted, recent=recent)
     if found.verdict == "unknown":
         return _unknown(WITHOUT, found.reason, query)
@@ -142,13 +162,17 @@ def classes_without_labels(
     )
 
 
-def of_numbers(answered: Floats, truth: Floats, *, deployment: str = "") -> list[Check]:
+def of_numbers(
+    answered: Floats, truth: Floats, *, level: float, deployment: str = ""
+) -> list[Check]:
     """Say how far the answers of a regression are off, on labelled rows.
 
     Parameters
     ----------
     answered, truth
-        Shape ``(n,)``.
+        Shape ``(n,)``, in time order.
+    level
+        Chance of a false finding.
     deployment
         For the command.
 
@@ -156,7 +180,13 @@ def of_numbers(answered: Floats, truth: Floats, *, deployment: str = "") -> list
     -------
     list of Check
         Realised performance; and calibration: found where the answers are too high or too low
-        on average by more than its interval twice over and a tenth of the mean absolute error.
+        on average by more than a tenth of the mean absolute error, and not by chance; unknown
+        with fewer than 600 rows.
+
+    Notes
+    -----
+    The mean over its error has Student's distribution; its variance is as many times that of
+    independent rows as tenths of the errors vary together in time (`noise.design`).
     """
     query = _query(deployment)
     off = answered - truth
@@ -165,7 +195,9 @@ def of_numbers(answered: Floats, truth: Floats, *, deployment: str = "") -> list
         return [_unknown("performance", told, query), _unknown("calibration", told, query)]
     size = np.abs(off)
     mae, bias = float(size.mean()), float(off.mean())
-    half, noise = (1.96 * float(one.std(ddof=1)) / len(off) ** 0.5 for one in (size, off))
+    series = noise.design(_tenths(off), n_groups=_TENTHS)
+    each = (float(one.std(ddof=1)) / len(off) ** 0.5 for one in (size, off))
+    half, error = (1.96 * one * series.largest**0.5 for one in each)
     whole = float(truth.var())
     numbers = {"mae": Number(mae, max(0.0, mae - half), mae + half)}
     numbers["rmse"] = Number(float(np.sqrt((off**2).mean())))
@@ -178,16 +210,28 @@ def of_numbers(answered: Floats, truth: Floats, *, deployment: str = "") -> list
         numbers=numbers,
         query=query,
     )
-    is_found = abs(bias) > 2 * noise and abs(bias) > 0.1 * mae
+    if len(off) < calibration.LEAST_IN_TIME:
+        told = f"{len(off):,} labelled rows; {calibration.LEAST_IN_TIME} are needed"
+        return [shown, _unknown("calibration", told, query)]
+    freedom = float((series.n_blocks or len(off)) - 1)
+    far = 1.96 * abs(bias) / error if error > 0 else math.inf
+    chance = distributions.beta_share(freedom / (freedom + far * far), freedom / 2, 0.5)
+    is_found = bool(bias) and chance < level and abs(bias) > _LEAST_BIAS * mae
     word = "high" if bias > 0 else "low"
     calibrated = Check(
         name="calibration",
         verdict="found" if is_found else "fine",
         sentence=f"answers are too {word} by {abs(bias):.4g} on average",
-        numbers={"bias": Number(bias, bias - noise, bias + noise)},
+        numbers={"bias": Number(bias, bias - error, bias + error), "p": Number(chance)},
         query=query,
     )
     return [shown, calibrated]
+
+
+def _tenths(values: Floats) -> Codes:
+    """Return which tenth of all values each is in."""
+    cuts = np.quantile(values, np.linspace(0, 1, _TENTHS + 1)[1:-1])
+    return np.searchsorted(cuts, values, side="right").astype(np.intp)
 
 
 def numbers_without_labels(

@@ -346,6 +346,13 @@ def view(one: Stored, grain: Grain, frozen: baseline.Baseline) -> SummaryWindow:
     )
 
 
+def opened(one: Stored, frozen: baseline.Baseline) -> summary.TableSummary | None:
+    """Unpack a stored window; None where it was counted on other bins than the baseline's."""
+    data = zlib.decompress(one.summary)
+    own = {name: column.bins_digest for name, column in frozen.summary.columns.items()}
+    return windows.merge([data]) if windows.digests(data) == own else None
+
+
 def compare(kept: Sequence[Stored], frozen: baseline.Baseline) -> report.DriftReport | None:
     """Compare stored windows of one version, added up, with its baseline.
 
