@@ -106,6 +106,13 @@ def test_the_command_line_lists_alerts_the_latest_first(run, told_of):
     assert run("alerts", "ack", "nothing")[0] == errors.NotFoundError.exit_code
 
 
+@pytest.mark.parametrize("width", ["80", "120"])
+def test_ids_are_whole_however_narrow_the_terminal_is(run, told_of, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", width)
+    _, out = run("alerts")
+    assert all(one.id in out for one in told_of)
+
+
 def test_the_command_line_lists_windows_and_findings(run, told_of):
     assert len(json.loads(run("monitor", "windows", "credit", "--all", "--json")[1])) == 2
     (found,) = json.loads(run("monitor", "findings", "credit", "--json")[1])

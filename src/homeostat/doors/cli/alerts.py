@@ -45,16 +45,13 @@ def list_alerts(*, deployment: str, everything: bool, limit: int, as_json: bool)
         found,
         as_json=as_json,
         show=lambda: output.table(
-            ["opened (UTC)", "state", "deployment", "kind", "column", "in words", "id"],
+            ["id, since (UTC)", "state", "what", "in words"],
             [
                 (
-                    output.instant(one.opened_at),
+                    f"{one.id}\n{output.instant(one.opened_at)}",
                     _state(one),
-                    one.deployment,
-                    one.kind,
-                    one.column or "",
+                    f"{one.deployment}: {one.kind}{f' of {one.column}' if one.column else ''}",
                     one.sentence,
-                    one.id,
                 )
                 for one in found
             ],
@@ -192,7 +189,7 @@ def deliveries(*, limit: int, as_json: bool) -> None:
                 (
                     output.instant(one.made_at),
                     one.deployment,
-                    f"{one.told}: {one.cause}",
+                    one.told if one.cause == "unknown" else f"{one.told}: {one.cause}",
                     f"{one.receiver} ({one.channel})",
                     one.state,
                     one.attempts,

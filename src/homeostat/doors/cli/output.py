@@ -74,7 +74,13 @@ def table(
 
     made = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for name in columns:
-        made.add_column(name.lstrip("#"), justify="right" if name.startswith("#") else "left")
+        # Whatever is copied from here has to be whole: words give way, ids last of all.
+        made.add_column(
+            name.lstrip("#"),
+            justify="right" if name.startswith("#") else "left",
+            no_wrap=name.partition(",")[0] == "id",
+            overflow="fold",
+        )
     count = 0
     for row in rows:
         made.add_row(*[Text(NOTHING if cell is None else str(cell)) for cell in row])
