@@ -50,10 +50,10 @@ class Sent(NamedTuple):
         more = len(self.lacking) - _TOLD
         names = ", ".join(self.lacking[:_TOLD]) + (f" and {more} more" if more > 0 else "")
         return (
-            f"the predictions lack what the reference has or the policy protects: {names}. To "
-            "those who watch, a missing feature is a broken feed. Name columns that are no "
+            f"the predictions lack what the reference has or the policy protects: {names}. A "
+            "missing feature is a broken feed to those who watch: name columns that are no "
             "features with --protected, or leave them out of the reference, and attach it "
-            "under another name"
+            "under another name. Fairness by a protected column is not known without it"
         )
 
 

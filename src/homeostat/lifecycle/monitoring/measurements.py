@@ -156,14 +156,23 @@ def keep_checks(
 
 
 def latest(tx: Transaction, actor: access.Actor, deployment: str) -> list[Measured]:
-    """Return the newest numbers of every metric and indicator, in order of their names."""
+    """Return the newest numbers of every metric and indicator, in order of their names.
+
+    All parts of one are measured at once: a slice or version that was not among them the last
+    time is none of it any more.
+    """
     access.require(actor, "monitoring.read")
     kinds: tuple[Kind, ...] = ("kpi", "metric")
-    return [
+    found = [
         msgspec.json.decode(row.body, type=Measured)
         for kind in kinds
         for row in tx.execute(_LATEST, _which(tx, deployment, kind))
     ]
+    newest: dict[tuple[str, str], int] = {}
+    for one in found:
+        place = (one.kind, one.name)
+        newest[place] = max(newest.get(place, 0), one.at)
+    return [one for one in found if one.at == newest[one.kind, one.name]]
 
 
 def history(
