@@ -12,15 +12,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.measures import distinct, frequent, summary
+from homeostat.measures import compact, distinct, frequent, summary
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_VERSION = 2  # 1 had no registers, hashes and examples
+_VERSION = 3  # 2 had nothing in half a byte; 1 had no registers, hashes and examples
 _INTS, _FLOATS = 5, 5
-_RARE = 50  # at most one count in this many may be an exception to the width
-_WIDTHS = (1, 2, 4, 8)
+_OLD_PLACE = 4  # bytes, before the third version
 _UNKNOWN = 255  # no run of zeros is as long, and as the largest it stays when windows are added
 _NONE = 2**64 - 1  # in place of a hash where there are fewer examples
 
@@ -35,7 +34,10 @@ class _Shape(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Packed(msgspec.Struct, frozen=True, array_like=True):
-    """One window; what is long is a view, which is not copied when it is read."""
+    """One window; what is long is a view, which is not copied when it is read.
+
+    For what `compact` has packed see there.
+    """
 
     version: int
     n_rows: int
@@ -50,50 +52,56 @@ class _Packed(msgspec.Struct, frozen=True, array_like=True):
     registers: memoryview = memoryview(b"")
     hashes: bytes = b""
     examples: bytes = b""
+    register_width: int = 1
+    register_places: bytes = b""
+    register_rest: bytes = b""
+    place_widths: tuple[int, int] = (_OLD_PLACE, _OLD_PLACE)
+
+    def packed_counts(self) -> compact.Packed:
+        """Return the counts of all columns, one after the other."""
+        place = self.place_widths[0]
+        return compact.Packed(self.width, self.counts, self.places, self.rest, place)
+
+    def packed_registers(self) -> compact.Packed:
+        """Return the registers of all columns, one after the other."""
+        places, rest = self.register_places, self.register_rest
+        place = self.place_widths[1]
+        return compact.Packed(self.register_width, self.registers, places, rest, place)
 
 
-class _Values:
-    """Adds what windows say of the values of their `k` columns."""
+def _sketches(found: Sequence[_Packed], k: int) -> list[distinct.Sketch | None]:
+    """Add what windows say of the values of their `k` columns.
 
-    def __init__(self, k: int) -> None:
-        self._registers = np.zeros(k * distinct.REGISTERS, dtype=np.uint8)
-        self._hashes: list[NDArray[np.uint64]] = []
-        self._texts: list[bytes] = []
-        self._k = k
-
-    def add(self, window: _Packed) -> None:
-        """Add one window; one of the first version leaves the values of all unknown."""
-        if not window.registers:
-            self._registers[:] = _UNKNOWN
-            return
-        own = np.frombuffer(window.registers, dtype=np.uint8)
-        np.maximum(self._registers, own, out=self._registers)
-        self._hashes.append(np.frombuffer(window.hashes, dtype="<u8").reshape(self._k, -1))
-        self._texts.append(window.examples)
-
-    def sketches(self) -> list[distinct.Sketch | None]:
-        """Return the sketch of each column; None where a window did not know its values."""
-        registers = self._registers.reshape(self._k, -1)
-        if not self._hashes or not registers.size:
-            return [None] * self._k
-        hashes = np.stack(self._hashes, axis=1).reshape(self._k, -1)  # five of each window
-        unpacked: dict[int, list[list[str]]] = {}
-        found: list[distinct.Sketch | None] = []
-        for j, own in enumerate(hashes):
-            if registers[j, 0] == _UNKNOWN:
-                found.append(None)
-                continue
-            shown: list[tuple[int, str]] = []
-            for key, place in distinct.least(own, []):
-                if key == _NONE:
-                    break
-                w, i = divmod(place, distinct.EXAMPLES)
-                if w not in unpacked:
-                    texts = self._texts[w]
-                    unpacked[w] = msgspec.msgpack.decode(texts, type=list[list[str]])
-                shown.append((key, unpacked[w][j][i]))
-            found.append(distinct.Sketch(registers[j].tobytes(), tuple(shown)))
-        return found
+    None where a window did not know its values; one of the first version knew none.
+    """
+    if not k or any(window.version == 1 for window in found):
+        return [None] * k
+    packed = [window.packed_registers() for window in found]
+    registers = compact.largest(packed, k * distinct.REGISTERS).reshape(k, -1)
+    joined = np.frombuffer(b"".join(window.hashes for window in found), dtype="<u8")
+    hashes = joined.reshape(len(found), k, distinct.EXAMPLES)
+    # Only five are asked for: none is above the fifth of any window.
+    bounds = hashes[:, :, -1].min(axis=0)
+    of_columns = np.ascontiguousarray(hashes.swapaxes(0, 1)).reshape(k, -1)
+    unpacked: dict[int, list[list[str]]] = {}
+    sketches: list[distinct.Sketch | None] = []
+    for j, own in enumerate(of_columns):
+        if registers[j, 0] == _UNKNOWN:
+            sketches.append(None)
+            continue
+        shown: list[tuple[int, str]] = []
+        few = np.sort(own[own <= bounds[j]])
+        few = few[np.append(True, few[1:] != few[:-1])]
+        for key in few[: distinct.EXAMPLES].tolist():
+            if key == _NONE:
+                break
+            w, i = divmod(int((own == np.uint64(key)).argmax()), distinct.EXAMPLES)
+            if w not in unpacked:
+                texts = found[w].examples
+                unpacked[w] = msgspec.msgpack.decode(texts, type=list[list[str]])
+            shown.append((key, unpacked[w][j][i]))
+        sketches.append(distinct.Sketch(registers[j].tobytes(), tuple(shown)))
+    return sketches
 
 
 def pack(seen: summary.TableSummary) -> bytes:
@@ -107,7 +115,7 @@ def pack(seen: summary.TableSummary) -> bytes:
     Returns
     -------
     bytes
-        About one byte for each bin of each column while the window is small, two or four
+        About half a byte for each bin of each column while the window is small, one to four
         when it is large.
 
     Examples
@@ -129,30 +137,34 @@ def pack(seen: summary.TableSummary) -> bytes:
     )
     ints = np.array([_ints(column) for column in columns], dtype="<i8").reshape(-1, _INTS)
     floats = np.array([_floats(column) for column in columns], dtype="<f8").reshape(-1, _FLOATS)
-    flat = np.concatenate([np.zeros(0, dtype=np.int64), *counts])
-    width = next(w for w in _WIDTHS if _exceptions(flat, w).sum() * _RARE <= len(flat))
-    large = _exceptions(flat, width)
+    flat = compact.pack(np.concatenate([np.zeros(0, dtype=np.int64), *counts]))
     known = [column.values for column in columns]
+    joined = np.frombuffer(b"".join(map(_registers, known)), dtype=np.uint8)
+    registers = compact.pack(joined)
     packed = _Packed(
         version=_VERSION,
         n_rows=seen.n_rows,
         shape=msgspec.msgpack.encode(shape),
         ints=ints.tobytes(),
         floats=floats.tobytes(),
-        width=width,
-        counts=memoryview(np.where(large, 0, flat).astype(f"<u{width}").tobytes()),
-        places=np.flatnonzero(large).astype("<u4").tobytes(),
-        rest=flat[large].astype("<i8").tobytes(),
+        width=flat.width,
+        counts=memoryview(flat.dense),
+        places=flat.places,
+        rest=flat.rest,
         unseen={
             name: column.unseen
             for name, column in seen.columns.items()
             if isinstance(column, summary.CategorySummary) and column.unseen
         },
-        registers=memoryview(b"".join(map(_registers, known))),
+        registers=memoryview(registers.dense),
         hashes=b"".join(map(_hashes, known)),
         examples=msgspec.msgpack.encode(
             [[text for _, text in each.examples] if each else [] for each in known]
         ),
+        register_width=registers.width,
+        register_places=registers.places,
+        register_rest=registers.rest,
+        place_widths=(flat.place_width, registers.place_width),
     )
     return msgspec.msgpack.encode(packed)
 
@@ -166,10 +178,6 @@ def _hashes(known: distinct.Sketch | None) -> bytes:
     if known is not None:
         found[: len(known.examples)] = [key for key, _ in known.examples]
     return found.tobytes()
-
-
-def _exceptions(flat: Counts, width: int) -> NDArray[np.bool_]:
-    return flat >= 1 << min(8 * width, 63)
 
 
 def _counts(column: summary.ColumnSummary) -> Counts:
@@ -215,46 +223,35 @@ def merge(packed: Sequence[bytes]) -> summary.TableSummary:
     if not packed:
         msg = "need one window or more; got none"
         raise ValueError(msg)
-    first = _decode(packed[0])
-    shape = msgspec.msgpack.decode(first.shape, type=_Shape)
+    found = [_decode(each) for each in packed]
+    if any(window.shape != found[0].shape for window in found):
+        msg = "windows of different columns or bins do not add"
+        raise ValueError(msg)
+    shape = msgspec.msgpack.decode(found[0].shape, type=_Shape)
     k = len(shape.names)
-    counts = np.zeros(sum(shape.lengths), dtype=np.int64)
-    ints = np.zeros((k, _INTS), dtype=np.int64)
-    sums = np.zeros((k, 2))
-    low, high = np.full(k, np.nan), np.full(k, np.nan)
-    n_rows, unseen = 0, {name: Counter[str]() for name in shape.names}
-    values = _Values(k)
-    centers = np.frombuffer(first.floats, dtype="<f8").reshape(k, _FLOATS)[:, 2]
-    for each in packed:
-        window = _decode(each)
-        if window.shape != first.shape:
-            msg = "windows of different columns or bins do not add"
-            raise ValueError(msg)
-        n_rows += window.n_rows
-        counts += np.frombuffer(window.counts, dtype=f"<u{window.width}")
-        if window.places:
-            places = np.frombuffer(window.places, dtype="<u4")
-            counts[places] += np.frombuffer(window.rest, dtype="<i8")
-        ints += np.frombuffer(window.ints, dtype="<i8").reshape(k, _INTS)
-        floats = np.frombuffer(window.floats, dtype="<f8").reshape(k, _FLOATS)
-        np.fmin(low, floats[:, 0], out=low)
-        np.fmax(high, floats[:, 1], out=high)
-        sums += floats[:, 3:]
+    counts = compact.added([window.packed_counts() for window in found], sum(shape.lengths))
+    joined = b"".join(window.ints for window in found)
+    ints = np.frombuffer(joined, dtype="<i8").reshape(-1, k, _INTS).sum(axis=0)
+    joined = b"".join(window.floats for window in found)
+    floats = np.frombuffer(joined, dtype="<f8").reshape(-1, k, _FLOATS)
+    low, high = np.fmin.reduce(floats[:, :, 0]), np.fmax.reduce(floats[:, :, 1])
+    sums = floats[:, :, 3:].sum(axis=0)
+    unseen = {name: Counter[str]() for name in shape.names}
+    for window in found:
         for name, counted in window.unseen.items():
             unseen[name].update(counted)
-        values.add(window)
     ends = np.cumsum([0, *shape.lengths])
     columns: dict[str, summary.ColumnSummary] = {}
-    for j, (name, sketch) in enumerate(zip(shape.names, values.sketches(), strict=True)):
+    for j, (name, sketch) in enumerate(zip(shape.names, _sketches(found, k), strict=True)):
         own = counts[ends[j] : ends[j + 1]]
         whole = ints[j].tolist()
         if shape.is_number[j]:
-            floats = np.array([low[j], high[j], centers[j], *sums[j]])
-            found: summary.ColumnSummary = _number(shape.digests[j], whole, floats, own)
+            told = np.array([low[j], high[j], floats[0, j, 2], *sums[j]])
+            column: summary.ColumnSummary = _number(shape.digests[j], whole, told, own)
         else:
-            found = _category(shape.digests[j], whole, unseen[name], own)
-        columns[name] = msgspec.structs.replace(found, values=sketch)
-    return summary.TableSummary(n_rows, columns)
+            column = _category(shape.digests[j], whole, unseen[name], own)
+        columns[name] = msgspec.structs.replace(column, values=sketch)
+    return summary.TableSummary(sum(window.n_rows for window in found), columns)
 
 
 def _category(
@@ -297,26 +294,35 @@ def _number(
     )
 
 
-def digests(packed: bytes) -> dict[str, str]:
-    """Return which bins each column of a window was counted on, without reading the counts.
+def counted_on(packed: Sequence[bytes], digests: dict[str, str]) -> list[bytes]:
+    """Return the windows that were counted on some bins, without reading their counts.
 
     Parameters
     ----------
     packed
         From `pack`.
+    digests
+        Of the bins of each column.
 
     Returns
     -------
-    dict
-        Column to the digest of its bins.
+    list of bytes
+        Those windows that have these columns and no others, on these bins.
 
     Raises
     ------
     ValueError
-        When the bytes hold no window.
+        When bytes hold no window.
     """
-    shape = msgspec.msgpack.decode(_decode(packed).shape, type=_Shape)
-    return dict(zip(shape.names, shape.digests, strict=True))
+    known: dict[bytes, bool] = {}  # hundreds of windows share a shape
+    found = []
+    for each in packed:
+        if (own := _decode(each).shape) not in known:
+            shape = msgspec.msgpack.decode(own, type=_Shape)
+            known[own] = dict(zip(shape.names, shape.digests, strict=True)) == digests
+        if known[own]:
+            found.append(each)
+    return found
 
 
 def _decode(packed: bytes) -> _Packed:

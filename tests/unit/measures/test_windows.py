@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from homeostat.measures import bins, distinct, merging, summary, variety, windows
+from homeostat.measures import bins, compact, distinct, merging, summary, variety, windows
 
 REFERENCE = pl.DataFrame(
     {
@@ -100,6 +100,33 @@ def test_a_name_is_counted_once_and_numbers_by_their_value():
     assert round(distinct.estimate(big)) == pytest.approx(200, rel=0.08)
 
 
+@settings(deadline=None, max_examples=60)
+@given(
+    st.tuples(st.integers(1, 40), st.integers(0, 9)),
+    st.sampled_from([1, 15, 16, 255, 256, 70_000, 2**40]),
+    st.floats(0, 1),
+    st.integers(0, 2**32),
+)
+def test_small_numbers_are_packed_added_and_compared_exactly(shape, most, zeros, seed):
+    rng, n = np.random.default_rng(seed), shape[1]
+    rows = rng.integers(0, most + 1, shape) * (rng.random(shape) >= zeros)
+    rows[::3] = np.minimum(rows[::3], 9)  # several widths at once
+    packed = [compact.pack(row) for row in rows]
+    assert compact.added(packed, n).tolist() == rows.sum(axis=0).tolist()
+    assert compact.added(packed[:1], n).tolist() == rows[0].tolist()
+    few = np.minimum(rows, 255)
+    largest = compact.largest([compact.pack(row) for row in few], n)
+    assert largest.tolist() == few.max(axis=0).tolist()
+
+
+def test_what_is_packed_takes_the_room_its_numbers_need():
+    rng = np.random.default_rng(0)
+    for mean, bytes_each in ((0.01, 0.08), (3, 0.53), (60, 1.02), (3000, 2.0)):
+        packed = compact.pack(rng.poisson(mean, 40_000))
+        room = len(packed.dense) + len(packed.places) + len(packed.rest)
+        assert room <= bytes_each * 40_000
+
+
 numbers = st.lists(st.one_of(st.integers(-9, 9), st.floats(-1e9, 1e9)), max_size=20)
 
 
@@ -135,17 +162,57 @@ def test_a_windows_values_survive_storage_and_are_told():
     assert all(text.startswith("2026-01-") for text in told["when"].examples)
 
 
+def _as_before(seen, version):
+    """Pack a window as the second version of the format did, or the first."""
+    shape = msgspec.msgpack.decode(msgspec.msgpack.decode(windows.pack(seen))[2])
+    columns = list(seen.columns.values())
+    numbers = [isinstance(each, summary.NumericSummary) for each in columns]
+    flat = np.concatenate(
+        [each.count_values if is_number else each.counts
+         for each, is_number in zip(columns, numbers, strict=True)]
+    ).astype(np.int64)  # fmt: skip
+    large = flat > 255
+    packed = msgspec.msgpack.decode(windows.pack(seen))
+    packed[0] = version
+    packed[5:9] = (
+        1,
+        np.where(large, 0, flat).astype("u1").tobytes(),
+        np.flatnonzero(large).astype("<u4").tobytes(),
+        flat[large].astype("<i8").tobytes(),
+    )
+    packed[10] = b"".join(
+        each.values.registers if each.values else bytes([255]) * 1024 for each in columns
+    )
+    assert shape[1] == numbers
+    return msgspec.msgpack.encode(packed[: 10 if version == 1 else 13])
+
+
+def test_windows_kept_before_they_were_small_are_read_and_add():
+    seen = [summary.summarise_table(part, KEPT) for part in (REFERENCE[:50], REFERENCE[50:])]
+    old, new = (
+        [pack(each) for each in seen] for pack in (lambda s: _as_before(s, 2), windows.pack)
+    )
+    assert [windows.merge([each]) for each in old] == seen
+    whole = windows.merge(new)
+    assert windows.merge(old) == windows.merge([old[0], new[1]]) == whole
+    large = summary.summarise_table(REFERENCE.sample(9000, with_replacement=True, seed=2), KEPT)
+    assert windows.merge([_as_before(large, 2), new[0]]) == merging.tables(large, seen[0])
+
+
 def test_windows_kept_before_values_were_counted_are_read_and_their_values_are_unknown():
-    # As the first version of the format has them: ten fields, the last of them `unseen`.
-    new = windows.pack(summary.summarise_table(REFERENCE[:50], KEPT))
-    old = msgspec.msgpack.encode([1, *msgspec.msgpack.decode(new)[1:10]])
+    seen = summary.summarise_table(REFERENCE[:50], KEPT)
+    new, old = windows.pack(seen), _as_before(seen, 1)
     for packed in ([old], [old, new], [new, old]):
         seen = windows.merge(packed)
         assert seen.n_rows == 50 * len(packed)
         assert variety.of(seen.columns["x"]) is None
         assert variety.of(seen.columns["flag"]) == (2, 0.0, ())
         assert windows.merge([windows.pack(seen), new]).columns["x"].values is None
-    assert windows.digests(old) == windows.digests(new)
+    digests = {name: each.bins_digest for name, each in seen.columns.items()}
+    assert windows.counted_on([old, new], digests) == [old, new]
+    assert windows.counted_on([old, new], {**digests, "x": "other"}) == []
+    with pytest.raises(ValueError, match="hold no window"):
+        windows.counted_on([b"nothing"], digests)
     before = msgspec.msgpack.decode(zlib.decompress(summary.encode(windows.merge([new]))))
     for column in before["columns"].values():
         del column["values"]

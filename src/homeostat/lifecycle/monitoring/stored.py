@@ -38,6 +38,7 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 EVERYBODY = ""
 MOST_PARTS = 16
 MOST_WINDOWS = 1000
+_COMPRESSED = b"\x78"  # no packed window begins so
 
 
 class Place(NamedTuple):
@@ -123,12 +124,12 @@ def summarise(
 
 
 def _packed(rows: pl.DataFrame, frozen: baseline.Baseline) -> bytes:
-    return _squeezed(summary.summarise_table(rows, frozen.bins))
+    return windows.pack(summary.summarise_table(rows, frozen.bins))
 
 
-def _squeezed(seen: summary.TableSummary) -> bytes:
-    """Pack a summary for the database; most bins of a short window are empty."""
-    return zlib.compress(windows.pack(seen), 1)
+def _opened(kept: bytes) -> bytes:
+    """Return a window as it was packed; those kept before they were small are compressed."""
+    return zlib.decompress(kept) if kept.startswith(_COMPRESSED) else kept
 
 
 def _largest(rows: pl.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, pl.DataFrame]]:
@@ -217,8 +218,7 @@ def _grow(tx: Transaction, deployment: str, found: tuple[Place, int, bytes]) -> 
         tx.execute(stored_records.INSERT, row)
         return
     try:
-        parts = [zlib.decompress(one) for one in (before.summary, packed)]
-        both = _squeezed(windows.merge(parts))
+        both = windows.pack(windows.merge([_opened(one) for one in (before.summary, packed)]))
         n_rows += before.n_rows
     except ValueError:
         both = packed  # the version was judged anew: other bins, so its window begins again
@@ -332,7 +332,7 @@ def counts(
 
 def view(one: Stored, grain: Grain, frozen: baseline.Baseline) -> SummaryWindow:
     """Unpack a stored window and compare it with the baseline of its version."""
-    seen = windows.merge([zlib.decompress(one.summary)])
+    seen = windows.merge([_opened(one.summary)])
     return SummaryWindow(
         starts_at=one.starts_at,
         ends_at=one.starts_at + GRAINS[grain],
@@ -348,9 +348,9 @@ def view(one: Stored, grain: Grain, frozen: baseline.Baseline) -> SummaryWindow:
 
 def opened(one: Stored, frozen: baseline.Baseline) -> summary.TableSummary | None:
     """Unpack a stored window; None where it was counted on other bins than the baseline's."""
-    data = zlib.decompress(one.summary)
     own = {name: column.bins_digest for name, column in frozen.summary.columns.items()}
-    return windows.merge([data]) if windows.digests(data) == own else None
+    kept = windows.counted_on([_opened(one.summary)], own)
+    return windows.merge(kept) if kept else None
 
 
 def compare(kept: Sequence[Stored], frozen: baseline.Baseline) -> report.DriftReport | None:
@@ -370,11 +370,7 @@ def compare(kept: Sequence[Stored], frozen: baseline.Baseline) -> report.DriftRe
         None where no window is left.
     """
     own = {name: column.bins_digest for name, column in frozen.summary.columns.items()}
-    packed = []
-    for one in kept:
-        data = zlib.decompress(one.summary)
-        if windows.digests(data) == own:
-            packed.append(data)
+    packed = windows.counted_on([_opened(one.summary) for one in kept], own)
     if not packed:
         return None
     return report.from_summaries(frozen.bins, frozen.summary, windows.merge(packed))
