@@ -215,7 +215,8 @@ def _run(asked):
     said = [str(os.getppid()), *asked["words"]]
     sys.orig_argv[:] = [sys.executable, "-m", CHILD, *said]
     sys.argv[:] = [CHILD, *said]
-    sys.path[0] = asked["folder"]
+    more = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:1] = [asked["folder"], *more]
     runpy.run_module(CHILD, run_name="__main__", alter_sys=True)
 
 
