@@ -48,8 +48,16 @@ class Counts(msgspec.Struct, frozen=True):
         return self.within.get("+Inf", 0)
 
     def less(self, before: Counts) -> Counts:
-        """Return what was added since; all of it, where the server began anew."""
-        if self.total < before.total or self.failed < before.failed:
+        """Return what was added since; all of it, where the server began anew.
+
+        Examples
+        --------
+        >>> now = Counts({"0.05": 2, "+Inf": 3})  # it was asked as often, but not as fast
+        >>> now.less(Counts({"0.05": 3, "+Inf": 3})) == now
+        True
+        """
+        fell = any(self.within.get(edge, 0) < n for edge, n in before.within.items())
+        if fell or self.failed < before.failed:
             return self
         return Counts(
             {edge: n - before.within.get(edge, 0) for edge, n in self.within.items()},
