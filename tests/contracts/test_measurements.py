@@ -39,9 +39,10 @@ def test_the_newest_number_of_each_part_is_found_and_its_hours(database_url, tmp
             found = opened.read(lambda tx: measurements.latest(tx, ADA, "credit"))
             return [(one.part, one.value) for one in found]
 
-        put(number(0.1, 100), number(0.2, 100, "slice=young"))
-        put(number(0.3, 100.5), number(2.0, 101))
-        assert latest() == [("", 2.0), ("slice=young", 0.2)]
+        put(*(number(0.2, 100, part) for part in ("", "slice=young", "slice=gone")))
+        put(number(0.3, 100.5), number(2.0, 101), number(0.4, 101, "slice=young"))
+        # All parts are measured at once: what was not among them last time is no part any more.
+        assert latest() == [("", 2.0), ("slice=young", 0.4)]
         past = opened.read(lambda tx: measurements.history(tx, ADA, "credit", "share"))
         assert [(one.value, one.verdict) for one in past] == [(2.0, "found"), (0.3, "fine")]
         put(number(0.5, 100 + 24 * 500))
