@@ -11,7 +11,16 @@ import sys
 from collections.abc import MutableMapping
 from typing import Any
 
-import structlog
+# structlog imports rich where it is installed, a twelfth of a start, for pictures of errors on
+# a terminal; whoever wants rich later finds it.
+_is_rich_new = "rich" not in sys.modules
+if _is_rich_new:
+    sys.modules["rich"] = None  # type: ignore[assignment]
+
+import structlog  # noqa: E402 - after the lines above
+
+if _is_rich_new:
+    del sys.modules["rich"]
 
 HIDDEN = "[hidden]"
 SECRET_NAMES = re.compile(

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from homeostat.foundation import errors
-from homeostat.lifecycle.loop import apart, candidates
+from homeostat.lifecycle.loop import apart, latency
 from homeostat.lifecycle.pipeline import failures, tied
 from homeostat.lifecycle.registry import adopt, load
 from homeostat.lifecycle.registry.predictor import Predictor
@@ -51,7 +51,7 @@ def _answer(order: apart.Order, held: list[Predictor]) -> apart.Reply:
             return apart.Opened(description=msgspec.json.encode(held[0].description))
         rows = pl.read_ipc_stream(order.rows)
         if isinstance(order, apart.Time):
-            return apart.Timed(latency_p99_ms=candidates.latency(held[0], rows))
+            return apart.Timed(latency_p99_ms=latency.measured(held[0], rows))
         scores = held[0].scores(rows)
         return apart.Scored(scores=scores.astype("<f8").tobytes())
     except errors.HomeostatError as error:
@@ -83,7 +83,7 @@ def _learned(order: apart.Learn) -> apart.Learned:
         labelled=labelled.astype(np.uint8).tobytes(),
         truth=found.truth.astype("<f8").tobytes(),
         scores=found.scores.astype("<f8").tobytes(),
-        latency_p99_ms=candidates.latency(found.predictor, features.select(names)),
+        latency_p99_ms=latency.measured(found.predictor, features.select(names)),
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 from homeostat.foundation import access
 from homeostat.foundation.house import House
 from homeostat.lifecycle.data.entities import Schema, Snapshot
-from homeostat.lifecycle.loop import aims, apart, fitting
+from homeostat.lifecycle.loop import aims, apart, fitting, latency
 from homeostat.lifecycle.monitoring import baseline
 from homeostat.lifecycle.pipeline import recorders
 from homeostat.lifecycle.policy.entities import Policy
@@ -32,9 +31,6 @@ from homeostat.lifecycle.registry.entities import File
 from homeostat.lifecycle.registry.predictor import Predictor
 
 FIT_TIMEOUT_S = 900.0
-LATENCY_CALLS = 200
-LATENCY_ROUNDS = 3
-LATENCY_BUSY = 10.0  # times the median: something else had the core for a while
 TRUTH = "is positive"  # beside the columns of a table, whose names are its own
 
 
@@ -223,9 +219,9 @@ def _packed(
     packed_baseline = house.put_blob(f"model:{model}", baseline.encode(frozen))
     asked = frame.select(names)
     if isinstance(predictor, Predictor):
-        latency_p99_ms = latency(predictor, asked)
+        latency_p99_ms = latency.measured(predictor, asked)
     else:
-        latency_p99_ms = predictor.latency(asked.head(LATENCY_CALLS))
+        latency_p99_ms = predictor.latency(asked.head(latency.CALLS))
     return Packed(
         files=stored,
         digest=files.tree_digest(stored),
@@ -323,27 +319,6 @@ def freeze_scored(
         answer=None if baseline.ANSWER in names else baseline.ANSWER,
         wrong=chosen != truth,
     )
-
-
-def latency(predictor: Predictor, rows: pl.DataFrame) -> float:
-    """Measure one answer alone: the 99th percentile over some calls, in milliseconds.
-
-    Where that is far above the median, the machine may have been busy with something else; it
-    is measured again, and the lowest counts: others only ever add.
-    """
-    lowest = np.inf
-    took = np.empty(LATENCY_CALLS)
-    singles = [rows[i % rows.height] for i in range(min(rows.height, LATENCY_CALLS))]
-    for _ in range(LATENCY_ROUNDS):
-        for i in range(LATENCY_CALLS):
-            row = singles[i % len(singles)]
-            began = time.perf_counter()
-            predictor.scores(row)
-            took[i] = time.perf_counter() - began
-        lowest = min(lowest, float(np.quantile(took, 0.99)))
-        if lowest <= LATENCY_BUSY * float(np.median(took)):
-            break
-    return lowest * 1000.0
 
 
 def split(

@@ -12,7 +12,7 @@ import pytest
 from homeostat.foundation import access, errors, house, settings
 from homeostat.lifecycle import policy as policies
 from homeostat.lifecycle.data import inspection, intake, tables
-from homeostat.lifecycle.loop import candidates, fitting
+from homeostat.lifecycle.loop import candidates, fitting, latency
 from homeostat.lifecycle.registry import format as formats
 from homeostat.lifecycle.tracking import actions as tracking
 
@@ -143,6 +143,6 @@ def test_what_else_the_machine_did_is_not_the_latency_of_a_model(
     monkeypatch, took_ms, found_ms, n_rounds
 ):
     model = Timed(*took_ms)
-    monkeypatch.setattr(candidates, "time", model)
-    assert candidates.latency(model, ROWS) == pytest.approx(found_ms)
-    assert model.n_calls == n_rounds * candidates.LATENCY_CALLS
+    monkeypatch.setattr(latency, "time", model)
+    assert latency.measured(model, ROWS) == pytest.approx(found_ms)
+    assert model.n_calls == n_rounds * latency.CALLS
