@@ -102,7 +102,10 @@ def number(value: float | None, digits: int = 4) -> str:
 
 def share(value: float | None) -> str:
     """Return a share in 0 to 1 as a percentage."""
-    return "-" if value is None else f"{100 * value:.3g} %"
+    if value is None:
+        return "-"
+    digits = ",.0f" if abs(value) >= 10 else ".3g"  # noqa: PLR2004 - 1e+03 % is for nobody
+    return f"{100 * value:{digits}} %"
 
 
 def size(value: int | None) -> str:
