@@ -76,6 +76,7 @@ class _Seen(NamedTuple):
     kept: list[checks.Check]
     counts: list[tuple[int, int]]
     newest: pl.DataFrame
+    of_day: pl.DataFrame
     labelled: pl.DataFrame
     at: int
 
@@ -143,7 +144,15 @@ def _closer(
     house: House, actor: access.Actor, seen: _Seen, *, level: float, is_closer: bool
 ) -> list[checks.Check]:
     if is_closer:
-        subject = looking.Subject(seen.deployment, seen.version, seen.how, seen.newest, seen.at)
+        subject = looking.Subject(
+            seen.deployment,
+            seen.version,
+            seen.how,
+            seen.newest,
+            seen.of_day,
+            seen.counts[0][0] if seen.counts else seen.at,
+            seen.at,
+        )
         return looking.closer(house, actor, subject, level=level)
     known = {one.name: one for one in seen.kept}
     told = "a worker looks once an hour, and when it is asked to"
@@ -255,14 +264,14 @@ def tell(
     deployment
         Its name.
     found
-        From `run`. An estimate without labels opens nothing, and neither does silence where
-        the policy has an alert of its own for it (`no_data_after`).
+        From `run`. An estimate without labels opens nothing, nor does a closer look in the
+        first two days, nor silence where the policy has an alert of its own.
     """
     has_own = watching.policy_of(tx, actor, deployment).no_data_after is not None
     for check in found:
         kind, _, column = check.name.partition(" by ")
         kind = kind.replace(" ", "-")
-        if kind in UNTOLD or (kind == "freshness" and has_own):
+        if kind in UNTOLD or (kind == "freshness" and has_own) or _is_early(check):
             continue
         if check.verdict == "found":
             numbers = (f"{name}: {one.value:.6g}" for name, one in check.numbers.items())
@@ -280,6 +289,11 @@ def tell(
             watching.clear(tx, actor, deployment=deployment, kind=kind, column=column or None)
 
 
+def _is_early(check: checks.Check) -> bool:
+    hours = check.numbers.get(looking.HOURS)
+    return check.verdict == "found" and hours is not None and hours.value < looking.LEAST_HOURS
+
+
 def _look(house: House, tx: Transaction, actor: access.Actor, deployment: str) -> _Seen:
     found = serving.get_deployment(tx, actor, deployment)
     version = registry.get_version(tx, actor, found.model, plans.champion(found.plan))
@@ -288,6 +302,7 @@ def _look(house: House, tx: Transaction, actor: access.Actor, deployment: str) -
     newest = read.predictions(
         house, tx, deployment, first_row=max(0, end - NEWEST_ROWS), end_row=end
     )
+    counts = stored.counts(tx, deployment, since=since)
     labelled = observing.labelled(
         house, tx, deployment, rows=(max(0, end - LABELLED_ROWS), end)
     )
@@ -297,8 +312,11 @@ def _look(house: House, tx: Transaction, actor: access.Actor, deployment: str) -
         version=version,
         how=adopted.loadable(tx, version),
         policy=policies.parse(found.policy, where=f"policy of {deployment}"),
-        counts=stored.counts(tx, deployment, since=since),
+        counts=counts,
         newest=newest.filter(pl.col("answered")),
+        of_day=looking.of_day(house, tx, deployment, newest=newest, counts=counts).filter(
+            pl.col("answered")
+        ),
         labelled=labelled,
         at=tx.at,
     )

@@ -7,8 +7,10 @@ finds is kept and shown by the doors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ from homeostat.lifecycle.monitoring import (
     skew,
     together,
 )
+from homeostat.lifecycle.predictions import read
 from homeostat.lifecycle.registry import adopted
 from homeostat.lifecycle.registry import format as formats
 from homeostat.lifecycle.registry.entities import Version
@@ -48,16 +51,27 @@ ESTIMATED_ROWS: Final = 120
 SKEW_ROWS: Final = 2000
 MOST_COMPUTED: Final = 20_000
 MOST_SNAPSHOT_ROWS: Final = 500_000
+PIECE: Final = 50
+"""Rows that are read together where a day has too many to read them all."""
+HOURS: Final = "hours known"
+LEAST_HOURS: Final = 48.0
+"""Columns may follow the clock: of what is found before nobody is told."""
 _LOG: Final = ".log"
 
 
 class Subject(NamedTuple):
-    """What is looked at: a deployment, the version that decides most, its newest answers."""
+    """What is looked at: a deployment, the version that decides most, its newest answers.
+
+    `of_day` are rows from all of the newest day, in order; `since` is when the first hour with
+    rows began.
+    """
 
     deployment: Deployment
     version: Version
     how: adopted.Loadable
     rows: pl.DataFrame
+    of_day: pl.DataFrame
+    since: int
     at: int
 
 
@@ -77,8 +91,8 @@ def closer(
     """
     name = subject.deployment.name
     return [
-        _together(house, subject, level=level),
-        _attributions(house, actor, subject, level=level),
+        _of_hours(_together(house, actor, subject, level=level), subject),
+        _of_hours(_attributions(house, actor, subject, level=level), subject),
         against(house, actor, subject),
         *_service(house, actor, name, at=subject.at, level=level),
     ]
@@ -166,7 +180,9 @@ def _snapshot(
     return None
 
 
-def _together(house: House, subject: Subject, *, level: float) -> checks.Check:
+def _together(
+    house: House, actor: access.Actor, subject: Subject, *, level: float
+) -> checks.Check:
     name = subject.deployment.name
     frozen = summarising.baseline_of(
         house, subject.version.model, str(subject.version.number), project=None
@@ -175,8 +191,57 @@ def _together(house: House, subject: Subject, *, level: float) -> checks.Check:
         told = f"{subject.version.reference} has no baseline"
         query = f"homeostat why --version {subject.version.model}/{subject.version.number}"
         return checks.Check(name=together.NAME, verdict="unknown", sentence=told, query=query)
+    wanders = summarising.wanders(house, actor, subject.deployment, at=subject.at)
     rows = observing.features(subject.rows[-together.NEWEST :])
-    return together.check(rows, frozen, level=level, deployment=name)
+    return together.check(
+        rows.drop(wanders, strict=False), frozen, level=level, deployment=name
+    )
+
+
+def _of_hours(check: checks.Check, subject: Subject) -> checks.Check:
+    """Say for how long rows are known: in the first days nobody knows what hours do."""
+    hours = (subject.at - subject.since) / checks.HOUR_MS
+    numbers = {**check.numbers, HOURS: checks.Number(hours)}
+    is_early = check.verdict == "found" and hours < LEAST_HOURS
+    told = "; within the first two days that may be the hour" if is_early else ""
+    return msgspec.structs.replace(check, numbers=numbers, sentence=check.sentence + told)
+
+
+def of_day(
+    house: House,
+    tx: Transaction,
+    deployment: str,
+    *,
+    newest: pl.DataFrame,
+    counts: Sequence[tuple[int, int]],
+) -> pl.DataFrame:
+    """Return rows from all of the newest day, or the newest ones where that has few.
+
+    Rows of one hour are unlike those of whole weeks wherever columns follow the clock.
+
+    Parameters
+    ----------
+    house, tx, deployment
+        Whose log.
+    newest
+        Its newest rows, in order.
+    counts
+        Begin of each hour with rows, and their number.
+    """
+    if newest.height <= together.NEWEST:
+        return newest
+    since = int(newest["served_at"][-1]) - checks.DAY * checks.HOUR_MS
+    if newest["row"][0] == 0 or newest["served_at"][0] <= since:
+        inside = newest.filter(pl.col("served_at") > since)
+        return inside if inside.height >= together.NEWEST else newest[-together.NEWEST :]
+    end = int(newest["row"][-1]) + 1
+    first = max(0, end - sum(n for at, n in counts if at >= since))
+    starts = np.linspace(min(first, end - PIECE), end - PIECE, together.NEWEST // PIECE)
+    pieces = (
+        read.predictions(house, tx, deployment, first_row=at, end_row=at + PIECE)
+        for at in starts.astype(int).tolist()
+    )
+    return pl.concat(pieces, how="diagonal_relaxed")
 
 
 def _attributions(
@@ -205,7 +270,7 @@ def _attributions(
         explainer = contributions.Explainer(original.open_version(_contents(house, how)))
         is_exact = explainer.method != "sampled"
         n = EXPLAINED_ROWS if is_exact else ESTIMATED_ROWS
-        newest = observing.features(subject.rows[-n:])
+        newest = observing.features(subject.of_day)
         before, now = (_values(explainer, rows, n) for rows in (training, newest))
     except errors.HomeostatError as error:
         return unknown(error.message)

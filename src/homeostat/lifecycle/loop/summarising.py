@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
@@ -108,38 +109,13 @@ class Keeper:
             Milliseconds UTC. What was served in the two weeks before is read anew when a day is
             over.
         """
+        of = functools.partial(self.baseline, model)
         day = at // wandering.DAY_MS
         known = self._wandering.get(deployment)
         if known is None or known[0] != day:
-            hours, days = (
-                self._served(deployment, model, grain=grain, day=day)
-                for grain in ("hour", "day")
-            )
-            known = self._wandering[deployment] = (day, wandering.measure(hours, days))
+            measured = _measured(self._house, self._actor, deployment, day, of=of)
+            known = self._wandering[deployment] = (day, measured)
         return wandering.widened(frozen, known[1], n_rows=n_rows)
-
-    def _served(
-        self, deployment: str, model: str, *, grain: stored.Grain, day: int
-    ) -> list[wandering.Seen]:
-        """Read the windows of the newest whole days."""
-        since, until = ((day - by) * wandering.DAY_MS for by in (wandering.DAYS, 0))
-        kept = self._house.read(
-            lambda tx: stored.latest(
-                tx,
-                self._actor,
-                deployment,
-                grain=grain,
-                since=since,
-                until=until,
-                limit=stored.MOST_WINDOWS,
-            )
-        )
-        return [
-            wandering.Seen(one.starts_at, one.version, table, frozen)
-            for one in kept
-            if (frozen := self.baseline(model, one.version)) is not None
-            and (table := stored.opened(one, frozen)) is not None
-        ]
 
     def baseline(self, model: str, version: str) -> baseline.Baseline | None:
         """Return the baseline of a version, of the first of several; None where it has none."""
@@ -147,6 +123,59 @@ class Keeper:
         if digest and digest not in self._known:
             self._known[digest] = baseline.decode(self._house.get_blob(owner, digest))
         return self._known.get(digest)
+
+
+def wanders(
+    house: House, actor: access.Actor, deployment: Deployment, *, at: int
+) -> dict[str, wandering.Wander]:
+    """Return how columns wander by the hour and the day, of the two weeks before an instant.
+
+    Parameters
+    ----------
+    house, actor
+        Needs ``monitoring.read``.
+    deployment
+        Whose.
+    at
+        Milliseconds UTC.
+    """
+
+    @functools.cache
+    def of(version: str) -> baseline.Baseline | None:
+        return baseline_of(house, deployment.model, version, project=None)
+
+    return _measured(house, actor, deployment.name, at // wandering.DAY_MS, of=of)
+
+
+def _measured(
+    house: House,
+    actor: access.Actor,
+    deployment: str,
+    day: int,
+    *,
+    of: Callable[[str], baseline.Baseline | None],
+) -> dict[str, wandering.Wander]:
+    """Read the windows of the newest whole days, each with the baseline of its version."""
+    since, until = ((day - by) * wandering.DAY_MS for by in (wandering.DAYS, 0))
+    found: dict[stored.Grain, list[wandering.Seen]] = {"hour": [], "day": []}
+    for grain, seen in found.items():
+        kept = house.read(
+            functools.partial(
+                stored.latest,
+                actor=actor,
+                deployment=deployment,
+                grain=grain,
+                since=since,
+                until=until,
+                limit=stored.MOST_WINDOWS,
+            )
+        )
+        for one in kept:
+            frozen = of(one.version)
+            table = None if frozen is None else stored.opened(one, frozen)
+            if frozen is not None and table is not None:
+                seen.append(wandering.Seen(one.starts_at, one.version, table, frozen))
+    return wandering.measure(found["hour"], found["day"])
 
 
 def _inside(rows: pl.DataFrame, named: Mapping[str, str]) -> dict[str, pl.Series]:

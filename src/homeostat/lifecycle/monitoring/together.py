@@ -29,7 +29,8 @@ def check(
     Parameters
     ----------
     rows
-        Features as plain columns, the newest last; the last 1,000 are asked about.
+        Features as plain columns, the newest last; the last 1,000 are asked about. A column
+        that is not there is not, such as one that follows the clock.
     frozen
         Of the version that answers.
     level
@@ -80,7 +81,7 @@ def check(
     return Check(
         name=NAME,
         verdict="found" if is_found else "fine",
-        sentence=f"the newest {len(now):,} rows can be told from those at training with an "
+        sentence=f"{len(now):,} of the newest rows can be told from those at training with an "
         f"area of {found.auc:.2f} under the curve (0.5 when they are alike), most by {named}"
         f"{meant}",
         numbers={

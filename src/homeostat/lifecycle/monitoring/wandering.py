@@ -66,7 +66,7 @@ def measure(hours: Sequence[Seen], days: Sequence[Seen]) -> dict[str, Wander]:
     good, which makes one day and one week unlike themselves, does not make the column look
     as if it always wandered.
     """
-    names = {name for one in hours for name in one.frozen.profiles}
+    names = {name for one in (*hours, *days) for name in one.frozen.profiles}
     by_day = _grouped(hours, lambda one: one.starts_at // DAY_MS)
     newest = max((one.starts_at for one in days), default=0)
     by_week = _grouped(days, lambda one: (newest - one.starts_at) // (_WEEK * DAY_MS))
