@@ -22,7 +22,7 @@ from homeostat.foundation.house import House
 from homeostat.lifecycle.data.entities import Schema, Snapshot
 from homeostat.lifecycle.loop import aims, apart, fitting, latency
 from homeostat.lifecycle.monitoring import baseline
-from homeostat.lifecycle.pipeline import recorders
+from homeostat.lifecycle.pipeline import direct
 from homeostat.lifecycle.policy.entities import Policy
 from homeostat.lifecycle.registry import files, own, twin
 from homeostat.lifecycle.registry import load as loading
@@ -147,7 +147,7 @@ class Workshop:
             apart=tuple(name for name in (*apart, *policy.data.protected) if name),
             is_regression=policy.model.task == "regression",
         )
-        recorder = recorders.DirectRecorder(
+        recorder = direct.DirectRecorder(
             self.house, asker or self.actor, experiment=policy.model.name
         )
         made = fitting.room().run(order, recorder=recorder, timeout_s=self.timeout_s)

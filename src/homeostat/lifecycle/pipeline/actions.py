@@ -9,7 +9,7 @@ from homeostat.foundation.database import Transaction
 from homeostat.lifecycle.pipeline import entities, kept, records
 from homeostat.lifecycle.tracking import actions as tracking
 from homeostat.lifecycle.tracking import entities as tracked
-from homeostat.lifecycle.tracking import origin
+from homeostat.lifecycle.tracking import environments
 
 
 def begin_run(
@@ -125,7 +125,7 @@ def finish_run(
     _write_steps(tx, run.id, end)
     _keep_code(tx, run.id, end)
     if end.environment:
-        origin.keep_environment(tx, end.environment, end.packages)
+        environments.keep(tx, end.environment, end.packages)
     return ended
 
 
@@ -212,7 +212,7 @@ def get_recipe(tx: Transaction, actor: access.Actor, run_id: str) -> entities.Re
     """
     access.require(actor, "run.read")
     run = tracking.existing(tx, run_id)
-    packages = origin.get_environment(tx, run.environment) if run.environment else ()
+    packages = environments.get(tx, run.environment) if run.environment else ()
     which = {"in_project": tx.project, "in_run": run_id}
     found = tx.execute(records.RUN_CODE, which).first()
     if found is None:

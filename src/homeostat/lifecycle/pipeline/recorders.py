@@ -1,12 +1,10 @@
-"""Who a driver tells about a run; `DirectRecorder` writes into this process's own house."""
+"""Who a driver tells about a run; `direct` has one that writes into a house."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from homeostat.foundation import access
-from homeostat.foundation.house import House
-from homeostat.lifecycle.pipeline import actions, entities
+from homeostat.lifecycle.pipeline import entities
 
 
 class Recorder(Protocol):
@@ -31,48 +29,3 @@ class Recorder(Protocol):
         end
             Its steps, cost and state.
         """
-
-
-class DirectRecorder:
-    """Writes runs into a house, one transaction each.
-
-    Parameters
-    ----------
-    house
-        Open.
-    actor
-        Who runs the pipeline.
-    experiment
-        Name of the experiment; made when missing.
-    project
-        The house's own when None.
-    """
-
-    def __init__(
-        self,
-        house: House,
-        actor: access.Actor,
-        *,
-        experiment: str = "Default",
-        project: str | None = None,
-    ) -> None:
-        self._house = house
-        self._actor = actor
-        self._experiment = experiment
-        self._project = project
-
-    def begin(self, start: entities.RunStart) -> None:
-        """Record that a run works; see `Recorder.begin`."""
-        self._house.write(
-            lambda tx: actions.begin_run(tx, self._actor, start, experiment=self._experiment),
-            project=self._project,
-        )
-
-    def finish(self, start: entities.RunStart, end: entities.RunEnd) -> None:
-        """Record how a run ended; see `Recorder.finish`."""
-        self._house.write(
-            lambda tx: actions.finish_run(
-                tx, self._actor, start, end=end, experiment=self._experiment
-            ),
-            project=self._project,
-        )

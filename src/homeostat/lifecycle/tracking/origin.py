@@ -8,13 +8,9 @@ import pathlib
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
 
 import blake3
 import msgspec
-
-from homeostat.foundation.database import Transaction
-from homeostat.lifecycle.tracking import records
 
 _GIT_TIMEOUT_S = 10
 
@@ -139,39 +135,3 @@ def _git(home: pathlib.Path, *words: str) -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode(errors="replace") if done.returncode == 0 else ""
-
-
-def keep_environment(tx: Transaction, digest: str, packages: Sequence[str]) -> None:
-    """Write what an environment's digest stands for, once.
-
-    Parameters
-    ----------
-    tx
-        Transaction to write in.
-    digest, packages
-        As `environment` gave them.
-    """
-    which = {"in_project": tx.project, "in_digest": digest}
-    if tx.run(records.KNOWS_ENVIRONMENT, which).fetchone() is None:
-        row = {"project": tx.project, "digest": digest, "packages": "\n".join(packages)}
-        tx.run(records.INSERT_ENVIRONMENT, row)
-
-
-def get_environment(tx: Transaction, digest: str) -> tuple[str, ...]:
-    """Return the distributions a digest stands for; empty when it is not known.
-
-    Parameters
-    ----------
-    tx
-        Reading suffices.
-    digest
-        `environment` of a run.
-
-    Returns
-    -------
-    tuple of str
-        `name==version`.
-    """
-    which = {"in_project": tx.project, "in_digest": digest}
-    found = tx.execute(records.ENVIRONMENT, which).first()
-    return () if found is None else tuple(found.packages.split("\n"))
