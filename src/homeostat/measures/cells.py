@@ -29,6 +29,7 @@ _ALIKE = 1e-6
 _LEAST_EDGES = 16
 _MOST_SORTED = 0.3
 _LARGEST = 2.0**50
+_ENDING = (1 << 16) - 1  # bits that tell a cell
 
 
 class _Grid(NamedTuple):
@@ -51,7 +52,7 @@ class _Grid(NamedTuple):
         np.clip(values, self.low, self.high, out=room)
         if self.is_even:
             room += self.shift
-            found[:] = room.view(np.uint64).view("<u2")[::4]
+            np.bitwise_and(room.view(np.int64), _ENDING, out=found)
             return
         np.subtract(room.view(np.int64), int(self.shift), out=found)
         found >>= self.drop
@@ -177,7 +178,7 @@ class Counter:
         n = len(values)
         room, found, above = self._room[:n], self._found[:n], self._above[:n]
         self._grid.cells(values, room, found)
-        self._only.take(found, out=room, mode="clip")
+        self._only.take(found, out=room, mode="wrap")
         np.greater_equal(values, room, out=above)
         found += found
         found += above.view(np.uint8)

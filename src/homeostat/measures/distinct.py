@@ -25,6 +25,9 @@ _LEFT = 64 - _BITS
 _SLICE_ROWS = 32_768
 _EXACT = 2.0**53
 _MOST_CHARACTERS = 80
+_POOL = 64
+_FEW = 256
+_LARGEST = 2**64 - 1
 _ZEROS = re.compile(r"\.0+(?!\d)")  # of a second
 
 EXAMPLES = 5
@@ -181,17 +184,32 @@ def least(hashes: Hashes, known: Sequence[int]) -> list[tuple[int, int]]:
     >>> least(np.array([7, 3, 9, 3], dtype=np.uint64), [9])
     [(3, 1), (7, 0)]
     """
-    pool = hashes[hashes < np.uint64(known[-1])] if len(known) == EXAMPLES else hashes
+    if len(known) == EXAMPLES:
+        places = np.flatnonzero(hashes < np.uint64(known[-1]))
+        found = _smallest(hashes[places])
+    else:  # of hashes that all differ, about sixty are so small
+        bound = _POOL * _LARGEST // max(_POOL, len(hashes))
+        places = np.flatnonzero(hashes < np.uint64(bound))
+        found = _smallest(hashes[places])
+        if len(found) < EXAMPLES:
+            places = np.arange(len(hashes))
+            found = _smallest(hashes)
+    new = [key for key in found if key not in known]
+    if not new:
+        return []
+    first = (np.array(new, dtype=np.uint64)[:, None] == hashes[places]).argmax(axis=1)
+    return list(zip(new, places[first].tolist(), strict=True))
+
+
+def _smallest(pool: Hashes) -> list[int]:
+    if len(pool) <= _FEW:
+        return sorted(set(pool.tolist()))[:EXAMPLES]
     found: list[int] = []
     while len(pool) and len(found) < EXAMPLES:
         smallest = pool.min()
         found.append(int(smallest))
         pool = pool[pool > smallest]
-    new = [key for key in found if key not in known]
-    if not new:
-        return []
-    places = (np.array(new, dtype=np.uint64)[:, None] == hashes).argmax(axis=1)
-    return list(zip(new, places.tolist(), strict=True))
+    return found
 
 
 def _raise_registers(found: Registers, hashes: Hashes) -> None:
@@ -202,8 +220,9 @@ def _raise_registers(found: Registers, hashes: Hashes) -> None:
         can = rest < np.uint64(1 << (_LEFT - floor))
         hashes, rest = hashes[can], rest[can]
     place = (hashes >> np.uint64(_LEFT)).astype(np.intp)
-    # float64 keeps the position of the highest bit of 54 exactly.
-    rank = _LEFT + 1 - np.frexp(rest.astype(np.float64))[1]
+    # float64 keeps the position of the highest bit of 54 exactly: its exponent, less 1023.
+    highest = rest.astype(np.float64).view(np.uint64) >> np.uint64(52)
+    rank = _LEFT + 1 - np.maximum(highest.astype(np.int64) - 1022, 0)
     np.maximum.at(found, place, rank.astype(np.uint8))
 
 

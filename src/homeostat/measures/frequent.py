@@ -20,7 +20,7 @@ _LISTED = 50
 _SLICE_ROWS = 32_768
 _FEW_ROWS = 5_000
 _SLICES_A_QUERY = 4
-_SLOTS = 1 << 16
+_SLOTS = 1 << 14
 _MANY = 1 << 10
 
 
@@ -130,13 +130,15 @@ def slices(values: pl.Series) -> Iterator[dict[str, int]]:
         yield from _texts(values)
         return
     for start in range(0, len(values), _SLICE_ROWS):
-        yield _counted(values.slice(start, _SLICE_ROWS).drop_nulls())
+        part = values.slice(start, _SLICE_ROWS)
+        yield _counted(part.drop_nulls() if part.null_count() else part)
 
 
 def _counted(values: pl.Series) -> dict[str, int]:
-    found = values.rename("value").value_counts(name="n")
-    names = found["value"].cast(pl.String).to_list()
-    return dict(zip(names, found["n"].to_list(), strict=True))
+    names, counts = values.rename("value").value_counts(name="n").get_columns()
+    if names.dtype != pl.String:
+        names = names.cast(pl.String)
+    return dict(zip(names.to_list(), counts.to_list(), strict=True))
 
 
 def _texts(values: pl.Series) -> Iterator[dict[str, int]]:
@@ -158,7 +160,7 @@ def _texts(values: pl.Series) -> Iterator[dict[str, int]]:
 
 
 class _Known:
-    """Texts met before, one for each of the last 16 bits of a hash with a secret seed.
+    """Texts met before, one for each of the last 14 bits of a hash with a secret seed.
 
     Another text would have to share all 64 bits with one of them to be taken for it.
     """
@@ -180,11 +182,9 @@ class _Known:
             new = _counted(rest)
             places = places[is_known]
             self._learn(list(new))
-        rows = np.bincount(places, minlength=1)
-        used = np.flatnonzero(rows)
-        found = {
-            self._names[i]: n for i, n in zip(used.tolist(), rows[used].tolist(), strict=True)
-        }
+        known = np.fromiter(self._names, dtype=np.intp, count=len(self._names))
+        rows = np.bincount(places, minlength=_SLOTS)[known].tolist()
+        found = {name: n for name, n in zip(self._names.values(), rows, strict=True) if n}
         for name, n in new.items():
             found[name] = found.get(name, 0) + n
         return found

@@ -7,6 +7,7 @@ row again, and two summaries on the same bins can be compared (see `drift`).
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import TypeVar
 
@@ -160,7 +161,8 @@ def summarise_numbers(
             squares += float(np.square(away, out=away).sum())
     n_low, n_high, n_nan = gone.tolist()
     n_finite, step = len(values) - n_low - n_high - n_nan, bins.quantum
-    counts = np.diff(counter.below(), prepend=0, append=n_finite)
+    ends_at = np.concatenate([[0], counter.below(), [n_finite]])
+    counts = ends_at[1:] - ends_at[:-1]
     return NumericSummary(
         bins_digest=bins.digest,
         n=len(values) + nulls,
@@ -185,6 +187,8 @@ def _in_order(values: Floats, room: Floats) -> _Slice:
     part = room[: len(values)]
     part[:] = values
     part.sort()
+    if len(part) and math.isfinite(part[0]) and math.isfinite(part[-1]):  # NaN comes last
+        return part, (float(part[0]), float(part[-1])), (0, 0, 0)
     left = int(part.searchsorted(-np.inf, side="right"))
     right, known = (int(part.searchsorted(np.inf, side=s)) for s in ("left", "right"))
     finite = part[left:right]

@@ -127,6 +127,22 @@ def test_what_is_packed_takes_the_room_its_numbers_need():
         assert room <= bytes_each * 40_000
 
 
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([0, 3, 60, 2000]),
+    st.sampled_from([3, 300, 2**64 - 1]),
+)
+def test_the_smallest_hashes_are_found_among_any(seed, n, most):
+    rng = np.random.default_rng(seed)
+    hashes = rng.integers(0, most, n, dtype=np.uint64, endpoint=True)
+    known = sorted({*rng.choice(hashes, 5).tolist()})[: seed % 6] if n else []
+    found = distinct.least(hashes, known)
+    beyond = 2**64 if len(known) < distinct.EXAMPLES else known[-1]
+    least = sorted({key for key in hashes.tolist() if key < beyond})[: distinct.EXAMPLES]
+    assert [key for key, _ in found] == [key for key in least if key not in known]
+    assert [place for _, place in found] == [hashes.tolist().index(key) for key, _ in found]
+
+
 numbers = st.lists(st.one_of(st.integers(-9, 9), st.floats(-1e9, 1e9)), max_size=20)
 
 
