@@ -1,7 +1,8 @@
 """The worker: follows events, takes jobs and does them; started by `homeostat worker`.
 
-Four lanes run side by side, so that a long fit never keeps windows and blocks from being
-judged, nor a user's metric that hangs, nor a receiver of alerts that does not answer.
+Lanes run side by side, so that a long fit never keeps windows and blocks from being judged,
+nor a user's metric that hangs, nor a receiver of alerts that does not answer; nor does that one
+keep the others from being told.
 A job's last writes and its completion are one transaction: a worker that is killed leaves a
 lease that runs out, and whoever takes the job next starts from what was committed.
 """
@@ -55,12 +56,14 @@ def run(told: settings.Settings) -> None:
         signal.signal(number, end)
     with house.open_house(told) as opened:
         opened.write(lambda tx: triggers.set_clocks(tx, ACTOR))
-        bench = duties.Bench(opened)
+        bench, post = duties.Bench(opened), sending.Post(opened)
         lanes = [
             Lane("judge", bench.quick(), opened, ending=ending),
             Lane("fit", bench.slow(), opened, ending=ending),
             Lane("measure", bench.aside(), opened, ending=ending),
-            Lane("tell", sending.Post(opened).handlers(), opened, ending=ending),
+            Lane("look", post.watches(), opened, ending=ending),
+            Lane("tell", post.sends(), opened, ending=ending),
+            Lane("tell-too", post.sends(), opened, ending=ending),
         ]
         for lane in lanes:
             lane.start()

@@ -48,9 +48,13 @@ class Post:
         self._house = house
         self._actor = access.system("alerting")
 
-    def handlers(self) -> dict[str, Callable[[jobs.Job], Finish]]:
-        """Return the jobs by kind; they wait for others, so they have a lane of their own."""
-        return {telling.LOOK: self.look, telling.DELIVER: self.deliver}
+    def watches(self) -> dict[str, Callable[[jobs.Job], Finish]]:
+        """Return the jobs that wait for nobody, by kind."""
+        return {telling.LOOK: self.look}
+
+    def sends(self) -> dict[str, Callable[[jobs.Job], Finish]]:
+        """Return the jobs that wait for receivers, by kind; several lanes may do them."""
+        return {telling.DELIVER: self.deliver}
 
     def look(self, job: jobs.Job) -> Finish:
         """Do what the passing of time alone asks for, and come again when there is more."""
@@ -72,8 +76,12 @@ class Post:
             return lambda _: {"state": delivery.state}
         if turn_at is not None:
             return lambda tx: _later(tx, self._actor, which, at=turn_at)
-        told, policy = self._house.read(lambda tx: self._open(tx, delivery))
-        outcome = send(delivery, told, policy, self._house.settings)
+        try:
+            told, policy = self._house.read(lambda tx: self._open(tx, delivery))
+        except errors.HomeostatError as error:  # what cannot be read now is not lost for that
+            outcome = posting.Outcome(str(error))
+        else:
+            outcome = send(delivery, told, policy, self._house.settings)
         return lambda tx: note(tx, self._actor, which, outcome)
 
     def _open(self, tx: Transaction, delivery: Delivery) -> tuple[list[Alert], policies.Alerts]:

@@ -74,7 +74,7 @@ class Watchman:
     def work(self, *, later_s=0.0):
         """Answer events and do the jobs that are due, `later_s` from now."""
         self.ahead_ms += round(1000 * later_s)
-        handlers = self.post.handlers()
+        handlers = {**self.post.watches(), **self.post.sends()}
         while True:
             self.house.write(self._follow)
             job = self.house.write(
