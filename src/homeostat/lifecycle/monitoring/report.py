@@ -149,7 +149,7 @@ def drift_report(
     Parameters
     ----------
     reference, current
-        Path of a Parquet or CSV file (str or Path), or a Polars, pandas or Arrow table.
+        Path of a Parquet, Arrow or CSV file (str or Path), or a Polars, pandas or Arrow table.
     convention
         ``homeostat``: bins are frozen from the reference and both tables are counted on them,
         as monitoring does. ``evidently``: the numbers of Evidently 0.7 from every single row.

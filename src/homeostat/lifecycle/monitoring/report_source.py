@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,10 @@ from polars import selectors
 from homeostat.foundation import errors
 
 _PARQUET = b"PAR1"
+_ARROW = b"ARROW1"
+_TWICE = "_duplicated_0"  # what Polars calls the second column of a name in a CSV file
+_OTHERS = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
+_GIVE = "give a Parquet or an Arrow file, or a CSV file with a line of names"
 _PIECE_ROWS = 1_048_576  # the usual row groups are no longer
 
 
@@ -38,7 +43,7 @@ def open_table(given: Any, *, role: str) -> Table:
     Parameters
     ----------
     given
-        Path of a Parquet or CSV file; Polars, pandas or Arrow table; columns by name.
+        Path of a Parquet, Arrow or CSV file; Polars, pandas or Arrow table; columns by name.
     role
         What the caller calls it (``reference``, ``current``), for messages.
 
@@ -50,7 +55,7 @@ def open_table(given: Any, *, role: str) -> Table:
     Raises
     ------
     InvalidInputError
-        When it is none of these, or the file cannot be read.
+        When it is none of these, the file cannot be read, or two columns have one name.
     """
     if isinstance(given, str | Path):
         return _file(Path(given), role)
@@ -61,13 +66,24 @@ def open_table(given: Any, *, role: str) -> Table:
     if isinstance(given, Mapping):
         return _frame(pl.DataFrame(given, strict=False))
     if hasattr(given, "iloc") and hasattr(given, "columns"):
+        _need_once([str(name) for name in given.columns], role)
         return _pandas_table(given)
     if hasattr(given, "__arrow_c_stream__") or hasattr(given, "__arrow_c_array__"):
+        _need_once(getattr(given, "column_names", ()), role)
         return _frame(pl.DataFrame(given))
     raise errors.InvalidInputError(
-        f"the {role} table is a {type(given).__name__}; needed is a path of a Parquet or CSV "
-        "file, or a Polars, pandas or Arrow table"
+        f"the {role} table is a {type(given).__name__}; needed is a path of a Parquet, Arrow "
+        "or CSV file, or a Polars, pandas or Arrow table"
     )
+
+
+def _need_once(names: Sequence[str], role: str) -> None:
+    """Refuse two columns of one name: nobody could say which one is meant."""
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        raise errors.InvalidInputError(
+            f"the {role} table has several columns named {twice[0]!r}; each needs its own name"
+        )
 
 
 def _frame(frame: pl.DataFrame) -> Table:
@@ -109,19 +125,32 @@ def _pandas(column: Any, name: str) -> pl.Series:
         return pl.Series(name, [str(value) if is_known else None for value, is_known in values])
 
 
+def _csv(path: Path, role: str) -> pl.DataFrame:
+    if path.suffix.lower() in _OTHERS:
+        raise errors.InvalidInputError(
+            f"the {role} table {str(path)!r} is not what its name says it is", hint=_GIVE
+        )
+    found = pl.read_csv(path, infer_schema_length=None)
+    stems = (name.removesuffix(_TWICE) for name in found.columns if name.endswith(_TWICE))
+    _need_once([*found.columns, *(name for name in stems if name in found.columns)], role)
+    return found
+
+
 def _file(path: Path, role: str) -> Table:
     try:
         with path.open("rb") as opened:
-            is_parquet = opened.read(len(_PARQUET)) == _PARQUET
-        if not is_parquet:
-            return _frame(pl.read_csv(path, infer_schema_length=None))
+            begin = opened.read(len(_ARROW))
+        if begin == _ARROW:
+            return _frame(pl.read_ipc(path))
+        if not begin.startswith(_PARQUET):
+            return _frame(_csv(path, role))
         scanned = pl.scan_parquet(path, use_statistics=False)  # its footer is read once
         n_rows = scanned.select(pl.len()).collect().item()
         names = tuple(pl.read_parquet_schema(path))
     except (OSError, pl.exceptions.PolarsError) as broken:
         raise errors.InvalidInputError(
             f"the {role} table {str(path)!r} cannot be read: {broken}",
-            hint="give a Parquet file, or a CSV file with a line of names",
+            hint=_GIVE,
         ) from broken
 
     def part(name: str, start: int, n: int) -> pl.Series:

@@ -166,6 +166,16 @@ def test_what_is_no_table_is_refused(tmp_path):
         homeostat.drift_report({"a": [1]}, tmp_path / "none.parquet")
     with pytest.raises(errors.InvalidInputError, match="convention 'other' is unknown"):
         homeostat.drift_report({"a": [1]}, {"a": [1]}, convention="other")
+    (tmp_path / "text.parquet").write_text("a,b\n1,2\n")
+    with pytest.raises(errors.InvalidInputError, match="is not what its name says it is"):
+        homeostat.drift_report({"a": [1]}, tmp_path / "text.parquet")
+    (tmp_path / "twice.csv").write_text("a,a\n1,2\n")
+    arrow = pa.table([pa.array([1]), pa.array([2])], names=["a", "a"])
+    for table in (tmp_path / "twice.csv", arrow, pd.DataFrame([[1, 2]], columns=["a", "a"])):
+        with pytest.raises(errors.InvalidInputError, match="several columns named 'a'"):
+            homeostat.drift_report({"a": [1]}, table)
+    pl.DataFrame({"a": [1, 2, 3]}).write_ipc(tmp_path / "one.arrow")
+    assert homeostat.drift_report(tmp_path / "one.arrow", {"a": [1]}).n_reference == 3
     batch = pa.record_batch({"a": [1, 2]})
     assert homeostat.drift_report(batch, batch).n_reference == 2
 
