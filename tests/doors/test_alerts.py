@@ -141,6 +141,7 @@ def test_prometheus_reads_what_is_open(app, client, told_of):
     )
     assert f"{counting.ALERTS}{{{named}}} 1" in text.splitlines()
     assert f"# TYPE {counting.DELIVERIES} gauge" in text
+    assert re.search(rf"^{counting.OVERDUE} [\d.]+$", text, re.MULTILINE)
 
 
 def test_the_command_line_answers_and_silences(run, told_of):
@@ -168,7 +169,7 @@ def test_the_rules_for_prometheus_are_on_metrics_that_exist(run, tmp_path):
     assert len({rule["alert"] for rule in rules}) == len(rules) > 5
     known = {f"homeostat_{one.name}" for one in (*meters.FAMILIES, *meters.HISTOGRAMS)}
     known |= {f"homeostat_{one.name}_bucket" for one in meters.HISTOGRAMS}
-    known |= {counting.ALERTS, counting.DELIVERIES, counting.JOBS}
+    known |= {counting.ALERTS, counting.DELIVERIES, counting.JOBS, counting.OVERDUE}
     known |= {counting.BUDGET, counting.BURN}
     for rule in rules:
         named = set(re.findall(r"homeostat_\w+", rule["expr"]))

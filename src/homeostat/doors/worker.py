@@ -63,7 +63,8 @@ def run(told: settings.Settings) -> None:
             Lane("measure", bench.aside(), opened, ending=ending),
             Lane("look", post.watches(), opened, ending=ending),
             Lane("tell", post.sends(), opened, ending=ending),
-            Lane("tell-too", post.sends(), opened, ending=ending),
+            Lane("tell-2", post.sends(), opened, ending=ending),
+            Lane("tell-3", post.sends(), opened, ending=ending),
         ]
         for lane in lanes:
             lane.start()

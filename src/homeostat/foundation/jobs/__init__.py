@@ -10,6 +10,7 @@ from homeostat.foundation.jobs.queue import (
     is_due,
     lease,
     newest,
+    overdue_ms,
     pending,
 )
 from homeostat.foundation.jobs.schedules import (
@@ -34,6 +35,7 @@ __all__ = [
     "lease",
     "newest",
     "next_time",
+    "overdue_ms",
     "pending",
     "schedule",
     "schedules",

@@ -283,6 +283,12 @@ def pending(tx: Transaction) -> int:
     return int(tx.execute(records.PENDING, which).scalar() or 0)
 
 
+def overdue_ms(tx: Transaction) -> int:
+    """Return for how long the oldest job that is due has been waiting; 0 without one."""
+    since = tx.execute(records.OLDEST_DUE, {"in_project": tx.project, "now": tx.at}).scalar()
+    return 0 if since is None else max(0, tx.at - int(since))
+
+
 def newest(tx: Transaction, *, limit: int = 100) -> list[Job]:
     """Return the newest jobs, newest first.
 

@@ -61,6 +61,14 @@ PENDING = sa.select(sa.func.count()).where(
     jobs.c.state.in_([State.QUEUED.value, State.RUNNING.value]),
     jobs.c.run_after_at <= sa.bindparam("soon"),
 )
+_ASKED_AT = sa.case(
+    (jobs.c.created_at > jobs.c.run_after_at, jobs.c.created_at), else_=jobs.c.run_after_at
+)
+OLDEST_DUE = sa.select(sa.func.min(_ASKED_AT)).where(
+    jobs.c.project == IN_PROJECT,
+    jobs.c.state == State.QUEUED.value,
+    jobs.c.run_after_at <= NOW,
+)
 NEWEST = (
     sa.select(jobs)
     .where(jobs.c.project == IN_PROJECT)

@@ -13,6 +13,7 @@ from homeostat.lifecycle.monitoring import alerts, measurements
 ALERTS = "homeostat_alerts"
 DELIVERIES = "homeostat_alert_deliveries"
 JOBS = "homeostat_jobs_waiting"
+OVERDUE = "homeostat_jobs_overdue_seconds"
 BUDGET = "homeostat_objective_budget_left"
 BURN = "homeostat_objective_burn_rate"
 _MOST = 1000
@@ -66,6 +67,11 @@ def expose(tx: Transaction, actor: access.Actor) -> str:
         ),
         *_objectives(tx, actor),
         *_family(JOBS, "Jobs that wait or are being done.", [({}, jobs.pending(tx))]),
+        *_family(
+            OVERDUE,
+            "For how long the oldest job that is due waits for a worker.",
+            [({}, jobs.overdue_ms(tx) / 1000)],
+        ),
     ]
     return "\n".join(lines) + "\n"
 

@@ -61,10 +61,17 @@ def _alerts() -> list[dict[str, Any]]:
             summary="Messages to {{ $labels.receiver }} were given up",
         ),
         _rule(
+            "HomeostatWorkerAway",
+            f"{counting.OVERDUE} > 900",
+            summary="Jobs wait for a quarter of an hour: without a worker nothing is judged, "
+            "and nobody is told",
+            severity="critical",
+        ),
+        _rule(
             "HomeostatJobsPileUp",
             f"{counting.JOBS} > 100",
             hold="15m",
-            summary="Jobs wait: is a worker running?",
+            summary="Jobs come faster than the worker does them",
         ),
     ]
 
