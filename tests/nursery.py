@@ -1,7 +1,7 @@
 """Commands of ours as processes that need not import anything: forked where all is imported.
 
 `start` does what `python -m homeostat.doors.cli.child` with a command does, at a tenth of its
-price; nine tenths of a start are imports, and tests start some two hundred servers and workers.
+price; nine tenths of a start are imports, and tests start some two hundred processes of ours.
 What they fork from is this file run as a program: it has opened nothing, computes nothing, and
 ends with the process of the tests. Each command is tried as a user starts it too: `homeostat
 up`, which starts the others, `homeostat demo`, and all the stories of the command line.
@@ -23,6 +23,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -110,6 +111,21 @@ def start(words, *, environment, folder, stdout=None, stderr=None):
         leaving.callback(os.close, told)
         asked = {"words": list(words), "environment": environment, "folder": str(folder)}
         return Started(_nursery().ask(asked, [*fds, told]), ended, reading)
+
+
+def run(words, *, environment, folder, timeout):
+    """Run a command to its end, as `subprocess.run` does with captured text."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as complaint:
+        one = start(words, environment=environment, folder=folder, stdout=out, stderr=complaint)
+        try:
+            code = one.wait(timeout)
+        finally:
+            one.kill()
+        said = []
+        for file in (out, complaint):
+            file.seek(0)
+            said.append(file.read().decode())
+    return subprocess.CompletedProcess(words, code, *said)
 
 
 class _Nursery:

@@ -65,7 +65,7 @@ def test_a_server_killed_20_times_under_load_loses_nothing(stage, victim):
     stage.start()
     killed = getattr(stage, victim)
     chance = np.random.default_rng(len(victim))
-    with processes.Callers(stage, processes.Applicants((2000, {}))) as callers:
+    with processes.Callers(stage, processes.Applicants((2000, {})), pace_s=0.1) as callers:
         for _ in range(KILLS):
             enough = callers.n(killed) + int(chance.integers(1, 12))
             processes.until(lambda n=enough: callers.n(killed) >= n, told=killed.tell)

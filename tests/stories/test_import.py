@@ -11,7 +11,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import httpx
@@ -19,6 +18,7 @@ import pytest
 
 import listening
 import mlflow_file
+import nursery
 import processes
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,16 @@ client.transition_model_version_stage("scorer", "1", "Production")
 
 
 def command(home, *words):
-    return [str(Path(sys.executable).with_name("homeostat")), "--home", str(home), *words]
+    """Words and surroundings of a command over a home."""
+    about = {"environment": dict(os.environ), "folder": home.parent}
+    return {"words": ["--home", str(home), *words], **about}
+
+
+def run(home, *words):
+    """Run a command that must go well, and return the JSON that it prints."""
+    done = nursery.run(**command(home, *words), timeout=processes.LONG_S)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def rows(home):
@@ -103,17 +112,14 @@ def test_an_import_killed_in_the_middle_goes_on_and_comes_to_the_same(tmp_path):
             )
     words = ("import", "mlflow", file.uri, "--artifacts", str(file.artifacts), "--json")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    subprocess.run(command(whole, *words), check=True, capture_output=True)
+    run(whole, *words)
     for enough in (1, N_RUNS + 1, 2 * N_RUNS + 1):
-        with subprocess.Popen(
-            command(cut, *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as going:
-            processes.until(
-                lambda n=enough, one=going: n_runs(cut) >= n or one.poll() is not None
-            )
-            going.kill()
-    done = subprocess.run(command(cut, *words), check=True, capture_output=True)
-    told = json.loads(done.stdout)
+        with (tmp_path / "said").open("ab") as said:
+            going = nursery.start(**command(cut, *words), stdout=said, stderr=said)
+        processes.until(lambda n=enough, one=going: n_runs(cut) >= n or one.poll() is not None)
+        going.kill()
+        going.wait()
+    told = run(cut, *words)
     assert told["missed"] == {}
     assert told["counts"]["runs"] + told["counts"]["runs_unchanged"] == 3 * N_RUNS
     assert rows(cut) == rows(whole)
@@ -163,12 +169,7 @@ def test_a_stock_server_and_its_file_give_the_same_house(stock, tmp_path):
         "server": (url,),
         "file": (f"sqlite:///{folder}/mlflow.db", "--artifacts", str(folder / "art")),
     }.items():
-        done = subprocess.run(
-            command(tmp_path / name, "import", "mlflow", *words, "--json"),
-            check=True,
-            capture_output=True,
-        )
-        told[name] = json.loads(done.stdout)
+        told[name] = run(tmp_path / name, "import", "mlflow", *words, "--json")
     for one in told.values():
         assert (one["missed"], one["left"]) == ({}, {})
         assert (one["counts"]["runs"], one["counts"]["points"]) == (3, 2703)

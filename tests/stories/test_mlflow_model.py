@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import cloudpickle
@@ -24,6 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+import nursery
 import processes
 from homeostat.doors import local
 from homeostat.doors.cli.demo import lender
@@ -86,14 +86,11 @@ class Person:
     def says(self, *words):
         """Run a command; return its exit code, output and complaint."""
         environment = {**self._household.environment, "HOMEOSTAT_URL": self._household.url}
-        done = subprocess.run(
-            [sys.executable, "-c", "from homeostat.doors import cli; cli.main()", *words],
-            env=environment,
-            cwd=self._household.home / "project",
-            capture_output=True,
-            text=True,
+        done = nursery.run(
+            words,
+            environment=environment,
+            folder=self._household.home / "project",
             timeout=processes.LONG_S,
-            check=False,
         )
         return done.returncode, done.stdout, done.stderr
 

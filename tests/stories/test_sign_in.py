@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 import listening
+import nursery
 import processes
 from homeostat.doors import local
 from homeostat.foundation import errors
@@ -43,19 +42,11 @@ class House:
 
     def run(self, *arguments, **environment):
         """Run a command of ours and return exit code and what it printed."""
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "homeostat.doors.cli.child",
-                str(processes.os.getpid()),
-                *arguments,
-            ],
-            env=self.environment | environment,
-            cwd=self.home.parent,
-            capture_output=True,
-            check=False,
-            text=True,
+        done = nursery.run(
+            arguments,
+            environment=self.environment | environment,
+            folder=self.home.parent,
+            timeout=processes.LONG_S,
         )
         return done.returncode, done.stdout, done.stderr
 
