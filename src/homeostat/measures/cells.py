@@ -27,6 +27,7 @@ _COSTS = (8.0, 9.0, 12.0)  # by a grid of so many bits
 _MANY = 8_192
 _ALIKE = 1e-6
 _LEAST_EDGES = 16
+_USUAL_EDGES = 700
 _MOST_SORTED = 0.3
 _LARGEST = 2.0**50
 _ENDING = (1 << 16) - 1  # bits that tell a cell
@@ -108,6 +109,9 @@ def _cheapest(edges: Floats) -> _Grid | None:
     inner = _inner(edges)
     if len(inner) < _LEAST_EDGES:
         return None
+    # A point mass has two edges, and those of the bins it fills are gone: it would be sorted.
+    if len(inner) < _USUAL_EDGES and (np.nextafter(edges[:-1], np.inf) == edges[1:]).any():
+        return None
     # Most edges are quantiles: as many values as edges are about where edges are.
     low, high = float(inner[0]), float(inner[-1])
     best, least = None, _SORTED
@@ -121,6 +125,41 @@ def _cheapest(edges: Floats) -> _Grid | None:
             if spent < least:
                 best, least = grid, spent
     return best
+
+
+class Slice(NamedTuple):
+    """The finite values of a slice and their ends, NaN when there are none.
+
+    `others` are negative infinities, positive ones, and NaN.
+    """
+
+    finite: Floats
+    low: float
+    high: float
+    others: tuple[int, int, int]
+
+
+def _in_order(values: Floats, room: Floats) -> Slice:
+    part = room[: len(values)]
+    part[:] = values
+    part.sort()
+    if len(part) and math.isfinite(part[0]) and math.isfinite(part[-1]):  # NaN comes last
+        return Slice(part, float(part[0]), float(part[-1]), (0, 0, 0))
+    left = int(part.searchsorted(-np.inf, side="right"))
+    right, known = (int(part.searchsorted(np.inf, side=s)) for s in ("left", "right"))
+    finite = part[left:right]
+    ends = (float(finite[0]), float(finite[-1])) if len(finite) else (np.nan, np.nan)
+    return Slice(finite, *ends, (left, known - right, len(part) - known))
+
+
+def _as_it_is(values: Floats) -> Slice:
+    low, high = float(values.min()), float(values.max())  # NaN where any value is
+    if math.isfinite(low) and math.isfinite(high):
+        return Slice(values, low, high, (0, 0, 0))
+    finite = values[np.isfinite(values)]
+    ends = (float(finite.min()), float(finite.max())) if len(finite) else (np.nan, np.nan)
+    n_low, n_high = (int(np.count_nonzero(values == end)) for end in (-np.inf, np.inf))
+    return Slice(finite, *ends, (n_low, n_high, len(values) - len(finite) - n_low - n_high))
 
 
 class Counter:
@@ -165,6 +204,29 @@ class Counter:
     def is_laid(self) -> bool:
         """Whether there is a grid; what is not to be sorted goes to `add` while there is."""
         return self._grid is not None and self._n_rested <= _MOST_SORTED * self._n_seen
+
+    def count(self, values: Floats, room: Floats) -> Slice:
+        """Count the finite values of a slice.
+
+        Parameters
+        ----------
+        values
+            At least one, at most `most`.
+        room
+            As long as the slice or longer; written over, and where what is returned may be.
+
+        Returns
+        -------
+        Slice
+            In order where the slice was sorted.
+        """
+        if self.is_laid:
+            seen = _as_it_is(values)
+            self.add(seen.finite)
+        else:
+            seen = _in_order(values, room)
+            self.add_sorted(seen.finite)
+        return seen
 
     def add(self, values: Floats) -> None:
         """Count a slice while a grid is laid.

@@ -174,8 +174,8 @@ class _Known:
 
     def count(self, values: pl.Series, hashes: NDArray[np.uint64]) -> dict[str, int]:
         """Count texts without nulls; `is_crowded` once too many differ for this to pay."""
-        places = (hashes & np.uint64(_SLOTS - 1)).astype(np.intp)
-        is_known = self._hashes[places] == hashes
+        places = hashes.view(np.int64) & (_SLOTS - 1)
+        is_known = self._hashes.take(places, mode="wrap") == hashes
         new: dict[str, int] = {}
         if not is_known.all():
             rest = values.filter(pl.Series(~is_known))

@@ -7,8 +7,8 @@ row again, and two summaries on the same bins can be compared (see `drift`).
 
 from __future__ import annotations
 
-import math
 import zlib
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -140,32 +140,40 @@ def summarise_numbers(
     if np.ndim(values) != 1 or nulls < 0:
         msg = f"need one dimension and nulls >= 0; got {np.ndim(values)} and {nulls}"
         raise ValueError(msg)
-    counter = cells.Counter(bins.edge_values, n=len(values), most=_SLICE_ROWS)
+    return _counted([values], bins, nulls=nulls)
+
+
+def _counted(
+    parts: Sequence[Floats], bins: frozen.NumericBins, *, nulls: int
+) -> NumericSummary:
+    """Count a column that lies in several pieces of memory."""
+    n = sum(map(len, parts))
+    counter = cells.Counter(bins.edge_values, n=n, most=_SLICE_ROWS)
     gone = np.zeros(3, dtype=np.int64)
     lows, highs = list[float](), list[float]()
     total = squares = 0.0
-    room = np.empty(min(len(values), _SLICE_ROWS))  # one for all slices: no page is new
-    for start in range(0, len(values), _SLICE_ROWS):
-        taken = values[start : start + _SLICE_ROWS]
-        finite, ends, others = (_as_it_is if counter.is_laid else _in_order)(taken, room)
-        gone += others
-        if not len(finite):
+    room = np.empty(min(n, _SLICE_ROWS))  # one for all slices: no page is new
+    for taken in (
+        part[i : i + _SLICE_ROWS] for part in parts for i in range(0, len(part), _SLICE_ROWS)
+    ):
+        seen = counter.count(taken, room)
+        gone += seen.others
+        if not len(seen.finite):
             continue
-        (counter.add if counter.is_laid else counter.add_sorted)(finite)
-        lows.append(ends[0])
-        highs.append(ends[1])
+        lows.append(seen.low)
+        highs.append(seen.high)
         with np.errstate(over="ignore", invalid="ignore"):
-            away = np.subtract(finite, bins.center, out=room[: len(finite)])
+            away = np.subtract(seen.finite, bins.center, out=room[: len(seen.finite)])
             total += float(away.sum())
             # Not a dot product: its threads would wait for each other on a busy machine.
             squares += float(np.square(away, out=away).sum())
     n_low, n_high, n_nan = gone.tolist()
-    n_finite, step = len(values) - n_low - n_high - n_nan, bins.quantum
+    n_finite, step = n - n_low - n_high - n_nan, bins.quantum
     ends_at = np.concatenate([[0], counter.below(), [n_finite]])
     counts = ends_at[1:] - ends_at[:-1]
     return NumericSummary(
         bins_digest=bins.digest,
-        n=len(values) + nulls,
+        n=n + nulls,
         nulls=nulls,
         nans=n_nan,
         negative_infinities=n_low,
@@ -177,34 +185,6 @@ def summarise_numbers(
         centered_squares=frozen.rounded(squares, step * step * frozen.QUANTA),
         counts=np.ascontiguousarray(counts, dtype="<i8").tobytes(),
     )
-
-
-_Slice = tuple[Floats, tuple[float, float], tuple[int, int, int]]
-
-
-def _in_order(values: Floats, room: Floats) -> _Slice:
-    """Sort a slice in `room`: finite values, their ends, how many of each other kind."""
-    part = room[: len(values)]
-    part[:] = values
-    part.sort()
-    if len(part) and math.isfinite(part[0]) and math.isfinite(part[-1]):  # NaN comes last
-        return part, (float(part[0]), float(part[-1])), (0, 0, 0)
-    left = int(part.searchsorted(-np.inf, side="right"))
-    right, known = (int(part.searchsorted(np.inf, side=s)) for s in ("left", "right"))
-    finite = part[left:right]
-    ends = (float(finite[0]), float(finite[-1])) if len(finite) else (np.nan, np.nan)
-    return finite, ends, (left, known - right, len(part) - known)
-
-
-def _as_it_is(values: Floats, room: Floats) -> _Slice:  # noqa: ARG001 - as `_in_order`
-    """Do what `_in_order` does without sorting."""
-    ends = (float(values.min()), float(values.max()))  # NaN where any value is
-    if np.isfinite(ends).all():
-        return values, ends, (0, 0, 0)
-    finite = values[np.isfinite(values)]
-    low, high = (int(np.count_nonzero(values == end)) for end in (-np.inf, np.inf))
-    ends = (float(finite.min()), float(finite.max())) if len(finite) else (np.nan, np.nan)
-    return finite, ends, (low, high, len(values) - len(finite) - low - high)
 
 
 def summarise_categories(values: pl.Series, bins: frozen.CategoryBins) -> CategorySummary:
@@ -285,7 +265,10 @@ def summarise_column(
         flat = values.dtype in {pl.String, pl.Boolean}
         empty = pl.Series(values.name, [None] * len(values), dtype=pl.Float64)
         values = values.cast(pl.Float64, strict=False) if flat else empty
-    seen = summarise_numbers(frozen.numbers(values), bins, nulls=values.null_count())
+    # A long column is not copied into one piece.
+    pieces = values.get_chunks() if len(values) >= cells.LEAST_ROWS else [values]
+    parts = [frozen.numbers(piece) for piece in pieces]
+    seen = _counted(parts, bins, nulls=values.null_count())
     sketch = distinct.of_series(values) if is_sketched else None
     return msgspec.structs.replace(seen, values=sketch)
 
