@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from homeostat.measures import noise
+from homeostat.measures import distributions, noise
 
 _FEW = 10
 _Z = 1.2816  # one-sided, 90 %
@@ -76,3 +76,32 @@ def effect(flags: NDArray[np.bool_], own: noise.Design) -> float:
     if used <= 1:
         return 1.0
     return used * (1 + _Z * math.sqrt(2 / max(n_bursts, _FEW)))
+
+
+def more_of(seen: int, n: int, before: tuple[int, int], *, weight: float) -> float:
+    """Return the chance of so many rows of a kind or more, which come together.
+
+    Parameters
+    ----------
+    seen, n
+        Rows of the kind, and all rows of the window.
+    before
+        The same of the reference.
+    weight
+        From `effect`: so many rows of the kind count as one.
+
+    Returns
+    -------
+    float
+        In 0 to 1. The share is known from the reference only, so the number is beta-binomial.
+
+    Examples
+    --------
+    >>> [round(more_of(8, 100, (30, 3000), weight=by), 4) for by in (1.0, 8.0)]
+    [0.0, 0.1396]
+    """
+    if not seen:
+        return 1.0
+    k, m = (max(1, round(each / weight)) for each in (seen, n))
+    alike, others = before[0] / weight, (before[1] - before[0]) / weight
+    return distributions.beta_binomial_tail(k, m, alike + 1, max(1.0, others))

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from homeostat.foundation import errors
+from homeostat.lifecycle.monitoring import high
 from homeostat.measures import bins, bursts, drift, noise, rarity, summary, tails
 
 Floats = NDArray[np.float64]
@@ -38,7 +39,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     `magnitudes` counts log10 of the absolute values in tenths of a decade from
     `lowest_magnitude` up. `dependence` is how much more the groups of a window vary than
     those of independent rows, `missing_effect` the same of the missing values at the upper end
-    of its interval; both are seen only where the reference is in time order.
+    of its interval; both are seen only where the reference is in time order. `high` is of the
+    score alone.
     """
 
     is_number: bool
@@ -56,6 +58,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     dependence: noise.Design = noise.Design()
     missing_effect: float = 1.0
     longest_missing: int = 0
+    high: high.High | None = None
 
     @property
     def missing_share(self) -> float:
@@ -314,6 +317,7 @@ def _with_dependence(values: pl.Series, profile: Profile, kept: bins.Bins) -> Pr
         dependence=dependence,
         missing_effect=bursts.effect(is_missing, dependence),
         longest_missing=int(runs[is_missing[np.cumsum(runs) - 1]].max(initial=0)),
+        high=high.freeze(numbers(values), dependence) if values.name == SCORE else None,
     )
 
 

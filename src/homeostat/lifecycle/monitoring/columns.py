@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from homeostat.lifecycle.monitoring import baseline, drift, entities, quality, unit
+from homeostat.lifecycle.monitoring import baseline, drift, entities, high, quality, unit
 from homeostat.measures import bins, summary
 
+LEAST_MORE = 0.05
+"""So many more rows with a high score are worth telling."""
 Row = int
 
 
@@ -85,6 +87,8 @@ def look(
         suspicions.append(_new_category(values, codes, place, profile=profile, kept=kept))
     moved = drift.shift(codes, profile)
     suspicions.append(_drift(moved, place, n_rows=len(codes), kind=drift_kind))
+    if profile.high is not None and isinstance(kept, bins.NumericBins):
+        suspicions.append(_high_scores(x, place, profile.high))
     return Seen((), tuple(suspicions), codes, moved.lacking)
 
 
@@ -263,6 +267,21 @@ def _new_category(
         chance=quality.unseen_chance(rows, len(values), profile),
         sentence=f"{place.column} holds {named} in {len(rows)} rows, "
         f"not among the {len(kept.categories)} categories at training",
+    )
+
+
+def _high_scores(x: baseline.Floats, place: _Place, top: high.High) -> Suspicion:
+    share, chance = high.chance(x, top)
+    before = top.n_rows / top.n_known
+    return _suspicion(
+        "prediction-drift",
+        place,
+        n_rows=len(x),
+        statistic="share of high scores",
+        seen=(share, before + LEAST_MORE),
+        chance=chance,
+        sentence=f"the score has moved: {share:.1%} of rows score above {top.above:.3g}, "
+        f"{before:.1%} at training",
     )
 
 

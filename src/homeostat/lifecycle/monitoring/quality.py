@@ -108,12 +108,10 @@ def missing_chance(missing: Flags, profile: baseline.Profile) -> float:
     Values that vanish together count as one for every `profile.missing_effect` of them; the
     baseline's share is known from its rows only, so the count is beta-binomial.
     """
-    gone, weight = int(missing.sum()), profile.missing_effect
-    if not gone:
-        return 1.0
-    k, n = (max(1, round(m / weight)) for m in (gone, len(missing)))
-    before, known = profile.grouped[-1] / weight, (profile.n - profile.grouped[-1]) / weight
-    return distributions.beta_binomial_tail(k, n, before + 1, max(1.0, known))
+    before = (profile.grouped[-1], profile.n)
+    return bursts.more_of(
+        int(missing.sum()), len(missing), before, weight=profile.missing_effect
+    )
 
 
 def outside(x: Floats, profile: baseline.Profile) -> tuple[int, float]:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 from scipy import signal, stats
 
-from homeostat.lifecycle.monitoring import outcomes, realised
-from homeostat.measures import calibration
+from homeostat.lifecycle.monitoring import high, outcomes, realised
+from homeostat.measures import calibration, noise
 
 
 def test_a_prior_of_rows_that_come_together_is_found_no_more_often_than_stated():
@@ -52,3 +52,19 @@ def test_a_regression_is_too_high_only_beyond_what_rows_that_err_together_explai
     told = realised.of_numbers(off + 3.0, np.zeros(1000), level=0.001)[1]
     assert told.verdict == "found"
     assert realised.of_numbers(off[:500], np.zeros(500), level=0.05)[1].verdict == "unknown"
+
+
+def test_high_scores_that_come_often_are_found_in_few_rows_and_those_of_calm_windows_are_not():
+    found, calm = [], []
+    for run in range(40):
+        rng = np.random.default_rng([17, run])
+        steps = rng.normal(size=3900) * 0.6
+        rows = signal.lfilter([1.0], [1.0, -0.8], steps)[200:]
+        is_positive = rng.random(3700) < np.where(np.arange(3700) < 3450, 0.03, 0.5)
+        scores = 1 / (1 + np.exp(-2.2 * (rows + 2.2 * is_positive) + 5.9))
+        known = high.freeze(scores[:3000], noise.Design(effect=4.0))
+        calm.append(high.chance(scores[3100:3350], known)[1] <= 0.05)
+        found.append(high.chance(scores[3450:], known)[1] <= 1e-4)
+    assert np.mean(found) > 0.9
+    assert np.mean(calm) < 0.15
+    assert high.freeze(np.zeros(3000), noise.Design()) is None
