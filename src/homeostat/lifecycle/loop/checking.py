@@ -265,7 +265,7 @@ def tell(
         Its name.
     found
         From `run`. An estimate without labels opens nothing, nor does a closer look in the
-        first two days, nor silence where the policy has an alert of its own.
+        first two weeks, nor silence where the policy has an alert of its own.
     """
     has_own = watching.policy_of(tx, actor, deployment).no_data_after is not None
     for check in found:

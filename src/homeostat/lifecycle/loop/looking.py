@@ -54,8 +54,8 @@ MOST_SNAPSHOT_ROWS: Final = 500_000
 PIECE: Final = 50
 """Rows that are read together where a day has too many to read them all."""
 HOURS: Final = "hours known"
-LEAST_HOURS: Final = 48.0
-"""Columns may follow the clock: of what is found before nobody is told."""
+LEAST_HOURS: Final = 336.0
+"""Columns may follow the clock or the week: of what is found before nobody is told."""
 _LOG: Final = ".log"
 
 
@@ -199,11 +199,11 @@ def _together(
 
 
 def _of_hours(check: checks.Check, subject: Subject) -> checks.Check:
-    """Say for how long rows are known: in the first days nobody knows what hours do."""
+    """Say for how long rows are known: in the first two weeks nobody knows what days do."""
     hours = (subject.at - subject.since) / checks.HOUR_MS
     numbers = {**check.numbers, HOURS: checks.Number(hours)}
     is_early = check.verdict == "found" and hours < LEAST_HOURS
-    told = "; within the first two days that may be the hour" if is_early else ""
+    told = "; within the first two weeks that may be the hour or the day" if is_early else ""
     return msgspec.structs.replace(check, numbers=numbers, sentence=check.sentence + told)
 
 
