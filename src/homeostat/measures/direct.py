@@ -61,6 +61,13 @@ def estimate(known: Floats, errors: Floats, waiting: Floats) -> Expected:
         errors and a tenth of what was seen; or where more than 5 % of the rows have a value
         outside of what was labelled.
 
+    Notes
+    -----
+    A model of the absolute error, learned from answer and features of labelled rows, foretells
+    that of the others. Holds while the same cases are answered as
+    wrongly as before: it sees what other cases cost, not a changed concept. The error is that
+    of independent rows; it tells and decides nothing.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
