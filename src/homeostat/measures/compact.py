@@ -141,8 +141,10 @@ def added(packed: Sequence[Packed], n: int) -> Counts:
         lane = np.dtype(kind).type
         sums = np.zeros((2, (n + 1) // 2), dtype=np.int64)
         for block in _blocks(packed, width, kind):
-            sums[0] += (block & lane((1 << bits) - 1)).sum(axis=0, dtype=kind)
-            sums[1] += (block >> lane(bits)).sum(axis=0, dtype=kind)
+            high = (block >> lane(bits)).sum(axis=0, dtype=kind)
+            # What the sum of all has lost by overflow is of the high numbers only.
+            sums[0] += block.sum(axis=0, dtype=kind) - (high << lane(bits))
+            sums[1] += high
         found[::2] += sums[0]
         found[1::2] += sums[1, : n // 2]
     for width in (4, 8):

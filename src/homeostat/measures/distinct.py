@@ -85,7 +85,9 @@ def of_numbers(
         part = values[start : start + _SLICE_ROWS]
         if part.dtype.kind == "f" and not (finite := np.isfinite(part)).all():
             part = part[finite]
-        hashes = hash_numbers(part) ^ np.uint64(salt)
+        hashes = hash_numbers(part)
+        if salt:
+            hashes ^= np.uint64(salt)
         _raise_registers(found, hashes)
         if new := least(hashes, list(kept)):
             kept.update((key, part[i].item()) for key, i in new)
@@ -219,10 +221,11 @@ def _raise_registers(found: Registers, hashes: Hashes) -> None:
     if floor:
         can = rest < np.uint64(1 << (_LEFT - floor))
         hashes, rest = hashes[can], rest[can]
-    place = (hashes >> np.uint64(_LEFT)).astype(np.intp)
+    place = (hashes >> np.uint64(_LEFT)).view(np.int64)
     # float64 keeps the position of the highest bit of 54 exactly: its exponent, less 1023.
-    highest = rest.astype(np.float64).view(np.uint64) >> np.uint64(52)
-    rank = _LEFT + 1 - np.maximum(highest.astype(np.int64) - 1022, 0)
+    highest = rest.view(np.int64).astype(np.float64).view(np.int64)
+    highest >>= 52
+    rank = np.minimum(_LEFT + 1 + 1022 - highest, _LEFT + 1)
     np.maximum.at(found, place, rank.astype(np.uint8))
 
 
@@ -306,13 +309,14 @@ def hash_numbers(values: NDArray[np.floating] | NDArray[np.integer]) -> Hashes:
     bits = wide.view(np.uint64)
     if values.dtype.kind in "iu" and (large := np.abs(wide) > _EXACT).any():
         bits[large] = values[large].astype(np.int64).view(np.uint64)
+    room = np.empty_like(bits)
     with np.errstate(over="ignore"):
         bits += np.uint64(0x9E3779B97F4A7C15)
-        bits ^= bits >> np.uint64(30)
+        bits ^= np.right_shift(bits, np.uint64(30), out=room)
         bits *= np.uint64(0xBF58476D1CE4E5B9)
-        bits ^= bits >> np.uint64(27)
+        bits ^= np.right_shift(bits, np.uint64(27), out=room)
         bits *= np.uint64(0x94D049BB133111EB)
-        bits ^= bits >> np.uint64(31)
+        bits ^= np.right_shift(bits, np.uint64(31), out=room)
     return bits
 
 
