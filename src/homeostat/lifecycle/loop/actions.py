@@ -81,15 +81,6 @@ def state(tx: Transaction, deployment: str) -> entities.LoopState:
     return get_state(tx, access.system("loop"), deployment)
 
 
-def accepted_error(state: entities.LoopState) -> float:
-    """Return the share of wrong answers that harm is measured against, 0 to 1.
-
-    The rate in force at the latest block; before the alarm has its baseline, 1.
-    """
-    accepted = state.harm.alarm.accepted
-    return 1.0 if accepted is None else accepted
-
-
 def apply_event(  # noqa: PLR0917 - the contract of the live loop
     tx: Transaction,
     actor: Actor,

@@ -9,6 +9,7 @@ one file for each kind of event: `feed` (windows), `learn` (labelled blocks), `e
 from __future__ import annotations
 
 from homeostat.lifecycle.loop import (
+    alarmed,
     asked,
     cooling,
     early,
@@ -82,9 +83,29 @@ def raises_harm(state: entities.LoopState, event: entities.BlockLabelled) -> boo
     The caller then asks blame for the cause, which takes time, and gives it in
     `event.cause` before it calls `decide` for the record.
     """
+    return foreseen_harm(state, event) is not None
+
+
+def foreseen_harm(
+    state: entities.LoopState, event: entities.BlockLabelled
+) -> alarmed.HarmAlarm | None:
+    """Return the harm alarm that `decide` will raise on this block, with what is accepted.
+
+    Parameters
+    ----------
+    state
+        Before the block.
+    event
+        The block.
+
+    Returns
+    -------
+    HarmAlarm or None
+        None where none is raised.
+    """
     if state.broken_columns:
-        return False
-    return early.observe(state, event, block=state.n_blocks)[1] is not None
+        return None
+    return early.observe(state, event, block=state.n_blocks)[1]
 
 
 def begin(version: str, *, rows: entities.RowRange, origin_row: int) -> entities.LoopState:

@@ -288,7 +288,8 @@ class Loop:
                 truth=truth,
                 aim=aim,
             )
-        if not decide.raises_harm(seen.state, event):
+        foreseen = decide.foreseen_harm(seen.state, event)
+        if foreseen is None:
             return event
         return blaming.blamed(
             self._house,
@@ -296,7 +297,7 @@ class Loop:
             seen.deployment.name,
             event=event,
             rows=rows,
-            accepted=actions.accepted_error(seen.state),
+            accepted=foreseen.accepted,
             frozen=self._baseline(seen),
             aim=aim,
         )

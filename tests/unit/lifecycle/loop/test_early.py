@@ -30,6 +30,9 @@ def lived(errors, *, promised=PROMISED):
             promised=promised if early.is_wanted(state) else msgspec.UNSET,
         )
         is_foreseen = decide.raises_harm(state, event)
+        foreseen = decide.foreseen_harm(state, event)
+        # What blame measures the excess against: never all answers wrong.
+        assert foreseen is None or foreseen.accepted < event.error
         state, told = decide.decide(state, event, POLICY)
         assert is_foreseen == (told[0].kind == "retrain")
         if is_foreseen:
