@@ -159,7 +159,7 @@ def merged() -> None:
     ] * 30
     size = sum(map(len, stored)) / 1e6
     spent = best(lambda: windows.merge(stored))
-    note = f"720 windows of 4000 rows, {size:.0f} MB"
+    note = f"720 windows of 4000 rows as they are stored, {size:.0f} MB"
     print(
         machine.against("merge 720 windows of 40 columns", spent * 1000, 50.0, "ms", note=note)
     )
