@@ -88,6 +88,13 @@ def measure(
     joined = rows.unique("key", keep="first", maintain_order=True).join(
         known, on="key", how="inner", maintain_order="left"
     )
+    if joined.is_empty() and not known.is_empty() and not rows.is_empty():
+        told = (
+            f"none of the {known.height:,} values has the key of a prediction: does column "
+            f"{wanted.key!r} hold the keys that predictions came with?"
+        )
+        yield measured.without(name, wanted, told, at=at)
+        return
     yield _of(name, wanted, joined, part=measured.EVERYBODY, at=at)
     counted = joined["version"].value_counts(name="n").sort("n", "version", descending=True)
     counts = counted["version"].to_list()

@@ -100,6 +100,10 @@ def test_an_indicator_takes_the_latest_value_of_each_key_and_the_first_predictio
     more = pl.concat([known, pl.DataFrame({"key": ["3"], kpis.VALUE: [9.0]})])
     (whole,) = kpis.measure("eur", wanted, rows, known=more, named={}, at=0)
     assert (whole.value, whole.n_rows) == (14.0, 2)
+    others = rows.with_columns(key="p-" + pl.col("key"))
+    (none,) = kpis.measure("eur", wanted, others, known=more, named={}, at=0)
+    assert none.verdict == "unknown"
+    assert "none of the 2 values has the key of a prediction" in none.sentence
     with pytest.raises(errors.InvalidInputError, match="no column 'euro'"):
         kpis.values(table, Kpi(dataset="paid", key="id", value="euro"))
 
