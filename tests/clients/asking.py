@@ -14,12 +14,17 @@ from packaging.version import Version
 
 IS_NEWEST = Version(mlflow.__version__) >= Version("3")
 REQUIREMENTS = ["scikit-learn"]  # given: else log_model spends seconds on finding them out
-URL = os.environ.get("MLFLOW_TRACKING_URI", "")
 
 
 def newest(scenario):
     """Mark a scenario that only clients of 3.x can play."""
     scenario.needs_newest = True
+    return scenario
+
+
+def signed_in(scenario):
+    """Mark a scenario that only clients with a key can play."""
+    scenario.needs_key = True
     return scenario
 
 
@@ -61,7 +66,8 @@ def ask(method, path, **given):
         headers["Authorization"] = f"Bearer {token}"
     name = os.environ.get("MLFLOW_TRACKING_USERNAME")
     auth = (name, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if name else None
-    return requests.request(method, URL + path, timeout=99, headers=headers, auth=auth, **given)
+    url = mlflow.get_tracking_uri() + path
+    return requests.request(method, url, timeout=99, headers=headers, auth=auth, **given)
 
 
 def turned_away(answer, status, code):

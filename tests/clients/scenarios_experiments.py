@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+
 import mlflow
 import requests
-from asking import URL, an_experiment, ask, client, fresh, refused, turned_away
+from asking import an_experiment, ask, client, fresh, refused, signed_in, turned_away
 
 
 def the_server_says_that_it_is_there_and_which_level_it_speaks():
-    health = requests.get(f"{URL}/health", timeout=180)
+    url = mlflow.get_tracking_uri()
+    health = requests.get(f"{url}/health", timeout=180)
     assert (health.status_code, health.text) == (200, "OK")
-    version = requests.get(f"{URL}/version", timeout=180)
+    version = requests.get(f"{url}/version", timeout=180)
     assert version.status_code == 200
     assert int(version.text.split(".")[0]) >= 3
     told = ask("GET", "/api/3.0/mlflow/server-info").json()
@@ -132,3 +135,19 @@ def a_tag_of_an_experiment_can_be_changed():
     client().set_experiment_tag(made, "state", "done")
     assert client().get_experiment(made).tags["state"] == "done"
     refused("INVALID_PARAMETER_VALUE", client().set_experiment_tag, made, "k" * 251, "v")
+
+
+@signed_in
+def a_client_with_a_wrong_key_is_told_so():
+    secrets = ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD")
+    right = {name: os.environ[name] for name in secrets if name in os.environ}
+    os.environ.update(dict.fromkeys(right, "hs_wrong"))
+    told = ""
+    try:
+        client().get_experiment("0")
+    except mlflow.exceptions.MlflowException as error:
+        told = str(error)
+    finally:
+        os.environ.update(right)
+    assert "unknown, expired or revoked" in told
+    assert client().get_experiment("0").name == "Default"

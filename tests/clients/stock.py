@@ -1,9 +1,10 @@
 """Plays the scenarios of this folder with the MLflow client of the Python that runs it.
 
-    python stock.py URL RESULTS.json [name ...]
+    python stock.py TURNS.json
 
-`test_stock_clients.py` starts it, once for each client; each scenario is one entry of the
-results. It does not depend on the rest of this project.
+`test_stock_clients.py` starts it, once for each client. A turn names a server, the environment
+of its caller, the file for results, where each scenario is one entry, and the scenarios if not
+all. It does not depend on the rest of this project.
 """
 
 from __future__ import annotations
@@ -60,18 +61,28 @@ def play(name, scenario):
     return {"name": name, "seconds": round(time.monotonic() - began, 2), **told}
 
 
-def main(url, results, *wanted):
+def is_due(name, scenario, wanted):
+    """Whether this client can play a scenario, and shall."""
+    asking = importlib.import_module("asking")
+    has_key = {"MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME"} & os.environ.keys()
+    return (
+        (not wanted or name in wanted)
+        and (asking.IS_NEWEST or not getattr(scenario, "needs_newest", False))
+        and (has_key or not getattr(scenario, "needs_key", False))
+    )
+
+
+def take(turn):
     """Play all scenarios, or those wanted, and write the results."""
-    os.environ.update(QUIET, MLFLOW_TRACKING_URI=url, MLFLOW_REGISTRY_URI=url)
-    sys.path.insert(0, str(HERE))
-    warnings.filterwarnings("ignore")
-    asking, mlflow = importlib.import_module("asking"), importlib.import_module("mlflow")
-    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    mlflow = importlib.import_module("mlflow")
+    os.environ.update(turn["environment"])
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        os.environ[name] = turn["url"]
+    mlflow.set_tracking_uri(turn["url"])
+    mlflow.set_registry_uri(turn["url"])
     found = []
     for name, scenario in scenarios():
-        if wanted and name not in wanted:
-            continue
-        if getattr(scenario, "needs_newest", False) and not asking.IS_NEWEST:
+        if not is_due(name, scenario, turn["wanted"]):
             continue
         found.append(play(name, scenario))
         if os.environ.get("STOCK_TELL"):
@@ -82,7 +93,18 @@ def main(url, results, *wanted):
             sys.stdout.write(line.rstrip() + "\n")
             sys.stdout.flush()
     told = {"client": mlflow.__version__, "scenarios": found}
-    Path(results).write_text(json.dumps(told, indent=1), encoding="utf-8")
+    Path(turn["results"]).write_text(json.dumps(told, indent=1), encoding="utf-8")
+
+
+def main(turns):
+    """Take one turn after the other."""
+    os.environ.update(QUIET)
+    sys.path.insert(0, str(HERE))
+    warnings.filterwarnings("ignore")
+    importlib.import_module("mlflow")
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    for turn in json.loads(Path(turns).read_bytes()):
+        take(turn)
 
 
 if __name__ == "__main__":
