@@ -111,19 +111,21 @@ def actor():
 
 # Seconds on two quiet cores; they decide about nothing but the order.
 LONGEST = {
-    "test_durability.py": 190,
-    "test_demo.py": 99,
-    "test_adoption.py": 75,
-    "test_stock_clients.py": 67,
-    "test_serving.py": 37,
-    "test_mlflow_model.py": 34,
+    "test_durability.py": 120,
+    "test_demo.py": 95,
+    "test_adoption.py": 65,
+    "test_loop.py": 45,
+    "test_stock_clients.py": 40,
+    "test_serving.py": 35,
     "test_states.py": 28,
-    "test_import.py": 27,
-    "test_corrector.py": 25,
+    "test_mlflow_model.py": 25,
     "test_backtest.py": 23,
+    "test_pages.py": 22,
+    "test_tasks.py": 20,
     "test_evidently.py": 18,
-    "test_pages.py": 16,
-    "test_tasks.py": 15,
+    "test_import.py": 17,
+    "test_sign_in.py": 16,
+    "test_corrector.py": 15,
     "test_mlflow_formats.py": 13,
 }
 JOURNEYS = ("stories", "clients", "parity")
