@@ -255,7 +255,9 @@ def furnished(here):
         yield opened
 
 
-def test_status_tells_the_health_of_every_deployment(furnished, capsys):
+def test_status_tells_the_health_of_every_deployment(furnished, capsys, monkeypatch):
+    for name in ("PORT", "PREDICT_PORT"):
+        monkeypatch.setenv(f"HOMEOSTAT_{name}", "9")  # where nobody answers
     assert cli.invoke(["status", "--json"]) == 2
     told = json.loads(capsys.readouterr().out)
     assert told["log_is_whole"] is True
