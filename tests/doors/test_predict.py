@@ -9,6 +9,8 @@ import os
 import queue
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 
@@ -23,7 +25,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 import listening
-import nursery
 from homeostat.doors import local
 from homeostat.doors.cli import ports
 from homeostat.foundation import errors, house, settings
@@ -114,8 +115,17 @@ class Process:
         environment["HOMEOSTAT_HOME"] = str(self.home)
         self.errors = self.home.parent / f"{self.arguments[0]}.log"
         with self.errors.open("ab") as told:
-            self.process = nursery.start(
-                self.arguments, environment=environment, folder=self.home.parent, stderr=told
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "homeostat.doors.cli.child",
+                    str(os.getpid()),
+                    *self.arguments,
+                ],
+                env=environment,
+                cwd=self.home.parent,
+                stderr=told,
             )
 
     def wait(self):
