@@ -51,6 +51,7 @@ class Started:
         self.returncode = None
         self.stderr = stderr
         self._ended = ended
+        self._said = None
 
     def poll(self):
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -78,11 +79,10 @@ class Started:
     def communicate(self, timeout=None):
         """Wait for its end; what it wrote must fit into a pipe."""
         self.wait(timeout)
-        said = None
-        if self.stderr is not None:
-            said = self.stderr.read()
+        if self.stderr is not None and not self.stderr.closed:
+            self._said = self.stderr.read()
             self.stderr.close()
-        return None, said
+        return None, self._said
 
 
 def start(words, *, environment, folder, stdout=None, stderr=None):

