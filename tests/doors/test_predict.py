@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import itertools
 import json
 import os
 import queue
@@ -543,9 +544,11 @@ def test_kill_9_loses_nothing_that_was_answered(own_stage):
     told = queue.SimpleQueue()
     answered = []
 
-    def load(client):
+    def load(client, over):
         with httpx.Client(base_url=stage.predict.url, timeout=READY_S, trust_env=False) as http:
-            for n in range(100_000):
+            for n in itertools.count():
+                if over.is_set():  # whoever paused when it was killed would meet the next one
+                    return
                 key = f"kill-{client}-{n}"
                 try:
                     answer = stage.infer([ROW], keys=[key], http=http)
@@ -557,16 +560,18 @@ def test_kill_9_loses_nothing_that_was_answered(own_stage):
 
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         for life in range(3):
-            running = [pool.submit(load, f"{life}-{client}") for client in range(6)]
-            answered += [told.get(timeout=READY_S) for _ in range(120)]
+            over = threading.Event()
+            running = [pool.submit(load, f"{life}-{client}", over) for client in range(6)]
+            try:
+                answered += [told.get(timeout=READY_S) for _ in range(120)]
+                stage.predict.stop() if life == 2 else stage.predict.kill()
+            finally:
+                over.set()
+            for one in running:
+                one.result(timeout=READY_S)
             if life < 2:
-                stage.predict.kill()
                 stage.predict.start()
                 stage.predict.wait()
-            else:
-                stage.predict.stop()
-            for one in running:
-                one.result()
     while not told.empty():
         answered.append(told.get())
     table, labels = stage.logged(len(answered), of="kill-")
