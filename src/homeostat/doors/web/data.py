@@ -90,14 +90,14 @@ async def _show(call: visit.Visit, number: int | None) -> Response:
 
     shown = await call.read(fetch)
     columns, gone = await call.work(lambda: _columns(call, shown["snapshot"]))
-    kept = [each for each in shown["snapshot"].checks if not each.passed]
+    failed = [each for each in shown["snapshot"].checks if not each.passed]
     return visit.show(
         call,
         "snapshot.html",
         here=HERE,
         columns=columns,
         gone=gone,
-        failed=kept,
+        failed=failed,
         width=WIDTH,
         height=HEIGHT,
         following=shown["snapshots"][-1].number if len(shown["snapshots"]) == ROWS else None,
